@@ -1,0 +1,70 @@
+"""What follows from policy and endpoints: who may talk to whom, and how traffic is split.
+
+Written by `catalog`, read by `xds`. Names are resolved here, once: a reader never looks up a route group.
+Each part carries the user's object it came from, so that a rejection by Envoy can name it.
+"""
+
+from msgspec import Struct
+
+from osm.contracts.endpoints import Endpoint, Service
+from osm.contracts.names import Identity, ObjectRef, Port, ServiceName
+from osm.contracts.policy import HttpMatch
+
+
+class HttpGrant(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`sources` may send requests that match any of `matches`. Never empty of either."""
+
+    origin: ObjectRef
+    sources: tuple[Identity, ...]
+    matches: tuple[HttpMatch, ...]
+
+
+class TcpGrant(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`sources` may connect to the target ports `ports`; empty means any port. `sources` is never empty."""
+
+    origin: ObjectRef
+    sources: tuple[Identity, ...]
+    ports: tuple[Port, ...] = ()
+
+
+class Upstream(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """A service that an identity may reach, at those of its workloads that run under `accounts`."""
+
+    service: ServiceName
+    accounts: tuple[Identity, ...]
+
+
+class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that one identity may receive and reach while the mesh is not permissive.
+
+    No grant means nothing may come in: deny by default, TCP included.
+    In permissive mode (a flag of `Mesh`, never an enumeration of pairs) this document is not asked.
+    """
+
+    identity: Identity
+    http: tuple[HttpGrant, ...] = ()
+    tcp: tuple[TcpGrant, ...] = ()
+    upstreams: tuple[Upstream, ...] = ()
+
+
+class WeightedBackend(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A split's backend and its share; at least one backend of a split has a weight above 0."""
+
+    service: ServiceName
+    weight: int
+
+
+class Split(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How calls to a root service are divided. `matches` empty: all calls; else only requests that match one."""
+
+    origin: ObjectRef
+    backends: tuple[WeightedBackend, ...]
+    matches: tuple[HttpMatch, ...] = ()
+
+
+class MeshService(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A service, its platforms merged. A change of `endpoints` alone touches load assignments and nothing else."""
+
+    service: Service
+    split: Split | None = None
+    endpoints: tuple[Endpoint, ...] = ()

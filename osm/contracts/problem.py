@@ -1,0 +1,34 @@
+"""A user's mistake, as a value: what is wrong, where, and what would be right.
+
+Parsing and deciding return these beside their results, so that one bad object never stops the rest.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from osm.contracts.names import ObjectRef
+
+Severity = Literal["error", "warning"]
+
+
+class Problem(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """`error`: the object (or this part of it) is not in force; `warning`: it is, but hardly as meant.
+
+    `what` is one lower-case sentence that names what was found and what is allowed.
+    `field` is a path into the object such as `spec.backends[1].weight`; empty for the whole.
+    `file` and `line` (from 1) say where the text stands, if it came from a file.
+    """
+
+    subject: ObjectRef | None = None
+    field: str = ""
+    what: str
+    severity: Severity = "error"
+    file: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
+        subject = f"{self.subject}: " if self.subject else ""
+        field = f"{self.field}: " if self.field else ""
+        return f"{place}{subject}{field}{self.what}"
