@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Address(NamedTuple):
@@ -50,7 +50,9 @@ def run(name: str, serve: Coroutine[object, object, None]) -> None:
 
     The handlers are needed: as process 1 of a container, SIGTERM would otherwise be ignored.
     """
-    logging.basicConfig(format=f"%(asctime)s {name}: %(message)s", level=logging.INFO, stream=sys.stdout)
+    logging.basicConfig(format=f"%(asctime)s {name}: %(message)s", level=logging.WARNING, stream=sys.stdout)
+    for ours in ("demo", "__main__"):
+        logging.getLogger(ours).setLevel(logging.INFO)
     failures: list[str] = []
     try:
         with asyncio.Runner() as runner, contextlib.suppress(asyncio.CancelledError):
@@ -72,9 +74,20 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 async def _until_signalled(serve: Coroutine[object, object, None]) -> None:
     task = asyncio.current_task()
     assert task is not None
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_report_unless_cancelled)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, task.cancel)
     await serve
+
+
+def _report_unless_cancelled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report a stray failure, except that a connection was cancelled because the app ends.
+
+    Python 3.11's streams report that as an error, with a stack trace for each connection.
+    """
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
 
 
 def _is_loopback(host: str) -> bool:
