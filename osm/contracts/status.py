@@ -96,10 +96,11 @@ class ProcessStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AdminQuery(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A read of one Envoy's admin interface."""
+    """A read of one Envoy's admin interface. `filter`, for `stats`: a regular expression on the names (RE2)."""
 
     proxy_id: str
     query: Literal["clusters", "listeners", "routes", "endpoints", "certs", "config_dump", "stats"]
+    filter: str = ""
 
 
 class AdminReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
