@@ -1,0 +1,15 @@
+"""A folder of ordinary Kubernetes YAML as a source of objects, for every service that reads what users write.
+
+What the objects mean is the reader's question; here they are found, placed (file and line) and kept.
+Importing this package starts nothing; only `folder` touches files.
+
+    document   what is found: one object with its place, and a whole folder of them
+    yaml       text → documents
+    convert    one document → one typed struct, or what is wrong with it and where
+    folder     files → a scan, and a new one whenever they change
+    last_good  scans → the objects in force: what was good stays while its text is broken
+"""
+
+from osm.manifests.document import Parsed, RawDocument, Scan
+
+__all__ = ["Parsed", "RawDocument", "Scan"]
