@@ -1,9 +1,16 @@
 """What a service says of its own state: starting (and what it waits for), standby, active.
 
-Plain values that the service sets and `/readyz`, `/healthz` and the status bucket show.
+Plain values that the service sets and `/readyz` and the status bucket show. It publishes nothing itself.
 """
 
+import os
+import re
+import socket
+import time
 from collections.abc import Callable
+from typing import Literal
+
+from msgspec import structs
 
 from osm.contracts.status import ServiceStatus
 
@@ -14,6 +21,11 @@ class Health:
     def __init__(self, service: str, replica: str, version: str, started_at_s: float) -> None:
         self.status = ServiceStatus(service=service, replica=replica, version=version, started_at_s=started_at_s)
         self._listeners: list[Callable[[ServiceStatus], None]] = []
+
+    @classmethod
+    def begin(cls, service: str, replica: str = "", version: str = "") -> "Health":
+        """Now, as this process's replica."""
+        return cls(service, replica or replica_name(), version or installed_version(), time.time())
 
     @property
     def service(self) -> str:
@@ -41,17 +53,24 @@ class Health:
     def active(self) -> None:
         self._become("active", ())
 
-    def _become(self, state: str, waiting_for: tuple[str, ...]) -> None:
-        old = self.status
-        if (old.state, old.waiting_for) == (state, waiting_for):
+    def _become(self, state: Literal["starting", "standby", "active"], waiting_for: tuple[str, ...]) -> None:
+        if (self.status.state, self.status.waiting_for) == (state, waiting_for):
             return
-        self.status = ServiceStatus(
-            service=old.service,
-            replica=old.replica,
-            version=old.version,
-            started_at_s=old.started_at_s,
-            state=state,  # type: ignore[arg-type]  # one of the three methods above
-            waiting_for=waiting_for,
-        )
+        self.status = structs.replace(self.status, state=state, waiting_for=waiting_for)
         for listener in self._listeners:
             listener(self.status)
+
+
+def replica_name() -> str:
+    """Host and process id, spelt so that it fits a key of the bus."""
+    host = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-") or "host"
+    return f"{host}-{os.getpid()}"
+
+
+def installed_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # 20 ms that only a start needs
+
+    try:
+        return version("osm")
+    except PackageNotFoundError:
+        return "unknown"

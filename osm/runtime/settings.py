@@ -1,15 +1,20 @@
 """Settings from the environment: one frozen struct per service, read once, wrong values named.
 
-A struct's field `listen` is read from `OSM_LISTEN` (or `OSM_XDS_LISTEN` with prefix `OSM_XDS_`); its docstrings are
-the documentation that `docs/settings.md` is made from.
+A service's struct extends `Common`. A field of `Common` is read from `OSM_<FIELD>` (`OSM_LOG_LEVEL`), or from
+`OSM_<SERVICE>_<FIELD>` where one service must differ; a field of the service's own from `OSM_<SERVICE>_<FIELD>` alone.
+The docstrings of the fields are what `docs/settings.md` is made from. Do not call a field `port` or `service_…`:
+Kubernetes puts `OSM_XDS_PORT=tcp://…` into every pod beside a Service named osm-xds.
 """
 
+import difflib
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+PREFIX = "OSM_"
 
 
 class BadSetting(ValueError):
@@ -21,7 +26,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
 
     trust_domain: str = "cluster.local"
     """The trust domain of every certificate; no `_` in it, since keys on the bus use that for `.`."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     """debug, info, warning or error."""
     bus: str = "memory:"
     """`memory:` (one process only), `nats://host:port` or `tls://host:port`."""
@@ -29,20 +34,72 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     """This process among its service's replicas; the pod's name, or made from host and pid if empty."""
     http: str = ""
     """Where /healthz, /readyz and /metrics are served: `host:port` or `unix:/path`; empty serves none."""
+    metrics_token_file: str = ""
+    """A file with the bearer token that /metrics asks for; without it /metrics is served on a Unix socket only."""
     otlp_endpoint: str = ""
-    """Where traces go (OTLP over HTTP); empty keeps them in the process."""
+    """Where traces go (OTLP over HTTP, such as `http://collector:4318/v1/traces`); empty keeps the latest in memory."""
+
+    def __post_init__(self) -> None:
+        if not self.trust_domain or "_" in self.trust_domain or self.trust_domain != self.trust_domain.lower():
+            raise ValueError(f"trust_domain: found {self.trust_domain!r}, allowed are lower-case DNS names without `_`")
 
 
-def read(kind: type[T], environment: Mapping[str, str], prefix: str = "OSM_") -> T:
-    """Raises BadSetting."""
-    found = {
-        field.name: environment[variable]
-        for field in msgspec.structs.fields(kind)
-        if (variable := prefix + field.name.upper()) in environment
+def read(kind: type[T], environment: Mapping[str, str], prefix: str = PREFIX) -> T:
+    """Every field from `<prefix><FIELD>`. Raises BadSetting."""
+    return _convert(kind, environment, {field: prefix + field.upper() for field in _fields(kind)})
+
+
+def read_service(kind: type[T], environment: Mapping[str, str], service: str) -> T:
+    """A service's settings: its own variables, and the common ones unless it has its own. Raises BadSetting."""
+    own = service_prefix(service)
+    shared = set(_fields(Common)) if issubclass(kind, Common) else set()
+    names = {
+        field: PREFIX + field.upper()
+        if field in shared and own + field.upper() not in environment
+        else own + field.upper()
+        for field in _fields(kind)
     }
+    return _convert(kind, environment, names)
+
+
+def service_prefix(service: str) -> str:
+    return f"{PREFIX}{service.upper().replace('-', '_')}_"
+
+
+def misspelt(kind: type[msgspec.Struct], environment: Mapping[str, str], service: str) -> tuple[str, ...]:
+    """Variables with the service's prefix that nothing reads but that resemble a setting: a warning each."""
+    prefix = service_prefix(service)
+    known = {prefix + field.upper() for field in (*_fields(kind), *_fields(Common))}
+    strangers = sorted(name for name in environment if name.startswith(prefix) and name not in known)
+    return tuple(
+        f"{name}: no such setting, nearest is {nearest[0]}"
+        for name in strangers
+        if (nearest := difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8))
+    )
+
+
+def _fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    return kind.__struct_fields__
+
+
+def _convert(kind: type[T], environment: Mapping[str, str], variables: Mapping[str, str]) -> T:
+    found = {field: environment[variable] for field, variable in variables.items() if variable in environment}
     try:
         return msgspec.convert(found, kind, strict=False)
     except msgspec.ValidationError as error:
-        where = str(error).rpartition("`$.")[2].strip("`")
-        variable = prefix + where.upper() if where else prefix + "…"
-        raise BadSetting(f"{variable}: {error} (found {found.get(where)!r})") from error
+        raise BadSetting(_sentence(str(error), variables, found)) from error
+
+
+def _sentence(error: str, variables: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """msgspec's complaint in terms of variables: it names a field by path, a struct's own check by its first word."""
+    what, _, path = error.partition(" - at `$")
+    field = path.lstrip(".").rstrip("`").partition("[")[0]
+    if field in found:
+        return f"{variables[field]}: found {found[field]!r}: {what[:1].lower()}{what[1:]}"
+    own, _, rest = error.partition(": ")
+    if own in variables:
+        return f"{variables[own]}: {rest}"
+    missing = error.rpartition("field `")[2].rstrip("`")
+    if missing in variables:
+        return f"{variables[missing]}: missing, and there is no default"
+    return error

@@ -1,0 +1,94 @@
+"""One service in this process: its log context, its status line, and its end told by name.
+
+`process.serve` runs one of these, an embedded mesh several; a service cannot tell the difference.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, NoReturn, TypeVar
+
+import structlog
+
+from osm.bus import Bus, BusError
+from osm.contracts.channels import SERVICE_STATUS, STATUS_MAX_AGE_S
+from osm.runtime.health import Health
+
+S = TypeVar("S")
+Run = Callable[[Bus, S, Health], Awaitable[None]]
+"""What every service's `app.py` offers: it returns only by failing or by being cancelled."""
+
+REFRESH_S = STATUS_MAX_AGE_S / 3
+"""Two refreshes may be lost before a reader takes the service for gone."""
+
+FAREWELL_S = 1.0
+"""How long an ending service tries to take its status line away."""
+
+log = structlog.get_logger()
+
+
+class ServiceFailed(Exception):
+    """A service ended though nobody asked it to: its name and the first reason."""
+
+    def __init__(self, service: str, reason: str) -> None:
+        super().__init__(f"{service}: {reason}")
+        self.service = service
+        self.reason = reason
+
+
+async def run_service(name: str, run: Run[Any], bus: Bus, settings: object, health: Health) -> NoReturn:
+    """Run until cancelled. Raises ServiceFailed, from the first real error, if the service ends by itself."""
+    with structlog.contextvars.bound_contextvars(service=name, replica=health.replica):
+        log.info("service starts", version=health.status.version)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(report(bus, health), name=f"{name}: status")
+                await _endless(name, run(bus, settings, health))
+        except BaseExceptionGroup as group:
+            reason = first_reason(group)
+            log.exception("service failed", exc_info=reason)
+            if isinstance(reason, ServiceFailed):
+                raise reason from None
+            raise ServiceFailed(name, f"{type(reason).__name__}: {reason}") from reason
+        raise AssertionError("unreachable: the group ends by an error or by cancellation")
+
+
+async def _endless(name: str, work: Awaitable[None]) -> NoReturn:
+    await work
+    raise ServiceFailed(name, "returned, though a service runs until it is stopped")
+
+
+async def report(bus: Bus, health: Health) -> NoReturn:
+    """Keep the service's line in the `status` bucket: at once on a change, else often enough to stay true."""
+    key = SERVICE_STATUS.key(health.service, health.replica)
+    changed = asyncio.Event()
+    health.on_change(lambda _: changed.set())
+    lines = bus.status()
+    try:
+        while True:
+            changed.clear()
+            with _tolerated(key):
+                await lines.put(key, health.status)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_S):
+                    await changed.wait()
+    finally:
+        with _tolerated(key), contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await lines.delete(key)
+
+
+@contextlib.contextmanager
+def _tolerated(key: str) -> Iterator[None]:
+    """Status is a courtesy: a bus that is away must not end the service, and the next refresh tries again."""
+    try:
+        yield
+    except BusError as error:
+        log.warning("status line not written", key=key, why=str(error))
+
+
+def first_reason(error: BaseException) -> BaseException:
+    """The first real error in nested groups: what an operator should read first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
