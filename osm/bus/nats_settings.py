@@ -1,0 +1,52 @@
+"""How to reach NATS: credentials, TLS, and the times of the adapter. Read from `OSM_NATS_…`.
+
+Separate, so that settings are read without loading a NATS client.
+"""
+
+import stat
+from pathlib import Path
+
+from msgspec import Struct
+
+from osm.bus import BusError
+
+
+class NatsSettings(Struct, frozen=True, kw_only=True):
+    """Every field has a default that serves a loopback server without permissions."""
+
+    user: str = ""
+    """NATS user; the service's own name if empty while a password file is given."""
+    password_file: str = ""
+    """File with the password, mode 0600 or stricter."""
+    creds_file: str = ""
+    """NATS credentials file (JWT and seed), mode 0600 or stricter; instead of user and password."""
+    ca_file: str = ""
+    """Roots that the server's certificate must come from (PEM); the system's if empty."""
+    cert_file: str = ""
+    """The client's certificate (PEM), for a server that verifies clients."""
+    key_file: str = ""
+    """Its key, mode 0600 or stricter."""
+    replicas: int = 1
+    """Copies of each bucket in a NATS cluster: 1, 3 or 5. Buckets can be rebuilt, so 1 loses time, never data."""
+    connect_timeout_s: float = 2.0
+    """For one attempt to connect. Attempts never end."""
+    reconcile_s: float = 30.0
+    """How often a watch compares itself with its bucket: a consumer can be lost without a word."""
+    lease_s: float = 4.0
+    """A writer silent for this long loses its bucket to a standby; it says a word at a third of it."""
+
+
+def read_secret(path: str) -> str:
+    """A secret file's text, stripped. Raises BusError if it is missing or others may read it."""
+    require_private(path)
+    return Path(path).read_text(encoding="utf-8").strip()
+
+
+def require_private(path: str) -> None:
+    """Raises BusError unless `path` is a file that only its owner may read."""
+    try:
+        mode = stat.S_IMODE(Path(path).stat().st_mode)
+    except OSError as error:
+        raise BusError(f"file {path}: {error.strerror}") from error
+    if mode & 0o077:
+        raise BusError(f"file {path}: mode {mode:04o} lets others read it, allowed are 0600 and 0400")
