@@ -1,0 +1,10 @@
+"""One Envoy: where its program is, what it starts with, how it lives as a process, what it says of itself.
+
+Shared by `local`, which runs Envoys, and `injector`, which only writes what they start with.
+
+    binary     where the program is
+    bootstrap  what a sidecar must know before it has asked xds (pure)
+    process    one Envoy as a child process
+    admin      read-only questions to its admin interface
+    leash      a child process that never outlives its parent
+"""

@@ -1,0 +1,63 @@
+"""Read-only questions to one Envoy's admin interface, over its Unix socket.
+
+The only place that knows the interface's paths. What changes an Envoy (quit, drain, log levels) is not asked here.
+"""
+
+from pathlib import Path
+
+import aiohttp
+
+from osm.contracts.status import AdminReply
+
+_PATHS = {
+    "clusters": "/clusters?format=json",
+    "listeners": "/listeners?format=json",
+    "routes": "/config_dump?resource=dynamic_route_configs",
+    "endpoints": "/config_dump?include_eds&resource=dynamic_endpoint_configs",
+    "certs": "/certs",
+    "config_dump": "/config_dump?include_eds",
+    "stats": "/stats?usedonly",
+}
+TIMEOUT_S = 3.0
+"""A config dump of thousands of clusters takes Envoy a second; more means that it is stuck."""
+
+
+class NoReply(Exception):
+    """The admin interface did not answer; the message says why."""
+
+
+async def read(socket: Path, query: str) -> AdminReply:
+    """The answer to one of `AdminQuery`'s queries; `why` is set if there is none."""
+    try:
+        status, body, content_type = await _get(socket, _PATHS[query])
+    except NoReply as error:
+        return AdminReply(why=str(error))
+    if status == 404 and "resource=" in _PATHS[query]:  # Envoy's word for none of them
+        return AdminReply(body='{"configs": []}', content_type="application/json")
+    if status != 200:
+        return AdminReply(why=f"Envoy answered {status} to {query}")
+    return AdminReply(body=body, content_type=content_type)
+
+
+async def is_live(socket: Path) -> bool:
+    """Whether the Envoy has all the configuration it waits for and serves."""
+    try:
+        status, _, _ = await _get(socket, "/ready")
+    except NoReply:
+        return False
+    return status == 200
+
+
+async def _get(socket: Path, path: str) -> tuple[int, str, str]:
+    """Raises NoReply."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session,
+            session.get(f"http://envoy{path}") as response,
+        ):
+            return response.status, await response.text(), response.content_type
+    except TimeoutError as error:
+        raise NoReply(f"no answer at {socket} within {TIMEOUT_S:g} s") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise NoReply(f"no answer at {socket}: {error}") from error

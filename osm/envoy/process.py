@@ -1,0 +1,86 @@
+"""One Envoy as a child process: started on a leash, live when it says so itself, stopped with a deadline.
+
+Knows nothing of what the Envoy is for. It does not restart one that ended: its owner decides that.
+"""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from msgspec import Struct
+
+from osm.envoy import admin
+from osm.envoy.leash import leashed
+
+STOP_WITHIN_S = 5.0
+"""An Envoy told to end does so in milliseconds unless it is stuck."""
+
+LIVE_POLL_S = 0.1
+"""Envoy does not tell when it becomes live, so it is asked; only until it is."""
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """What an Envoy is started with. The log file is appended to."""
+
+    program: Path
+    bootstrap: Path
+    admin: Path
+    log: Path
+    log_level: str = "warning"
+
+    def command(self) -> tuple[str, ...]:
+        """One worker thread serves a sidecar well. No hot restart: without it nothing is left in shared memory."""
+        return (
+            *(str(self.program), "--config-path", str(self.bootstrap)),
+            *("--concurrency", "1", "--disable-hot-restart"),
+            *("--log-path", str(self.log), "--log-level", self.log_level),
+        )
+
+
+class EnvoyProcess:
+    """A running Envoy."""
+
+    def __init__(self, launch: Launch, process: asyncio.subprocess.Process) -> None:
+        self.launch = launch
+        self._process = process
+
+    @classmethod
+    async def start(cls, launch: Launch) -> "EnvoyProcess":
+        """Raises OSError if this machine cannot start one more process."""
+        launch.admin.unlink(missing_ok=True)
+        with launch.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *leashed(*launch.command()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={},
+                cwd=launch.bootstrap.parent,
+                start_new_session=True,  # a Ctrl-C at the terminal is for the agent, which stops things in order
+            )
+        return cls(launch, process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def ended(self) -> int:
+        """Wait for the end; the exit status, negative for a signal."""
+        return await self._process.wait()
+
+    async def live(self) -> None:
+        """Wait until the Envoy has its first configuration and serves; does not return if it ends before."""
+        while not await admin.is_live(self.launch.admin):  # noqa: ASYNC110  # another process tells no event
+            await asyncio.sleep(LIVE_POLL_S)
+
+    async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
+        """Ask it to end, and kill it if it has not after `within_s`."""
+        if self._process.returncode is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(within_s):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()

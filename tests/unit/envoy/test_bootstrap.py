@@ -1,0 +1,228 @@
+import asyncio
+import json
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from google.protobuf import message_factory, symbol_database
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+
+from osm.contracts.names import Address, Identity
+from osm.envoy import admin, binary
+from osm.envoy.bootstrap import CertificateFiles, Sidecar, bootstrap, certificate_sds, roots_sds, text
+from osm.envoy.leash import leashed
+from osm.envoy.process import EnvoyProcess, Launch
+from osm.pki.keys import key_pem, make_key
+
+
+def sidecar(folder: Path) -> Sidecar:
+    return Sidecar(
+        proxy_id="bookbuyer-0.bookbuyer",
+        identity=Identity("bookbuyer", "buyer"),
+        trust_domain="cluster.local",
+        xds=Address("127.0.0.1", 1),
+        admin=folder / "admin.sock",
+        certificate_sds=folder / "certificate.json",
+        roots_sds=folder / "roots.json",
+    )
+
+
+def files(folder: Path) -> CertificateFiles:
+    current = folder / "certs" / "current"
+    return CertificateFiles(
+        chain=current / "chain.pem", key=current / "key.pem", roots=current / "roots.pem", watched=folder / "certs"
+    )
+
+
+def as_dict(folder: Path) -> dict:
+    return json.loads(text(bootstrap(sidecar(folder))))
+
+
+def test_the_node_is_named_by_proxy_and_identity(tmp_path):
+    assert as_dict(tmp_path)["node"] == {"id": "bookbuyer-0.bookbuyer", "cluster": "buyer.bookbuyer"}
+
+
+def test_admin_is_a_unix_socket_that_only_its_owner_opens(tmp_path):
+    pipe = as_dict(tmp_path)["admin"]["address"]["pipe"]
+    assert pipe == {"path": str(tmp_path / "admin.sock"), "mode": 0o600}
+
+
+def test_configuration_comes_by_delta_ads_and_is_waited_for_without_limit(tmp_path):
+    dynamic = as_dict(tmp_path)["dynamic_resources"]
+    assert dynamic["ads_config"]["api_type"] == "DELTA_GRPC"
+    assert dynamic["ads_config"]["set_node_on_first_message_only"] is True
+    assert {dynamic[kind]["initial_fetch_timeout"] for kind in ("cds_config", "lds_config")} == {"0s"}
+
+
+def test_every_stream_to_xds_has_a_connection_of_its_own(tmp_path):
+    (cluster,) = as_dict(tmp_path)["static_resources"]["clusters"]
+    (options,) = cluster["typed_extension_protocol_options"].values()
+    assert options["common_http_protocol_options"] == {"max_requests_per_connection": 1}
+    assert "connection_keepalive" in options["explicit_http_config"]["http2_protocol_options"]
+
+
+def test_the_identity_of_xds_is_pinned(tmp_path):
+    (cluster,) = as_dict(tmp_path)["static_resources"]["clusters"]
+    common = cluster["transport_socket"]["typed_config"]["common_tls_context"]
+    context = common["combined_validation_context"]["default_validation_context"]
+    assert context["match_typed_subject_alt_names"] == [
+        {"san_type": "URI", "matcher": {"exact": "spiffe://cluster.local/ns/osm-system/sa/osm-xds"}}
+    ]
+
+
+def test_certificate_and_roots_are_read_again_when_the_same_folder_changes(tmp_path):
+    secrets = [json.loads(text(make(files(tmp_path))))["resources"][0] for make in (certificate_sds, roots_sds)]
+    watched = {
+        secrets[0]["tls_certificate"]["watched_directory"]["path"],
+        secrets[1]["validation_context"]["watched_directory"]["path"],
+    }
+    assert watched == {str(tmp_path / "certs")}
+
+
+def messages(message: Message) -> Iterator[Message]:
+    """The message and all it holds, packed ones unpacked."""
+    yield message
+    if isinstance(message, AnyMessage):
+        kind = message.type_url.rpartition("/")[2]
+        descriptor = symbol_database.Default().pool.FindMessageTypeByName(kind)
+        inner = message_factory.GetMessageClass(descriptor)()
+        message.Unpack(inner)
+        yield from messages(inner)
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            values = [v for v in value.values() if isinstance(v, Message)]
+        else:
+            values = value if field.is_repeated else [value]
+        for inner in values:
+            yield from messages(inner)
+
+
+def test_no_deprecated_field_is_used(tmp_path):
+    whole = [bootstrap(sidecar(tmp_path)), certificate_sds(files(tmp_path)), roots_sds(files(tmp_path))]
+    used = [field for top in whole for message in messages(top) for field, _ in message.ListFields()]
+    assert len(used) > 30
+    assert [field.full_name for field in used if field.GetOptions().deprecated] == []
+
+
+def self_signed(folder: Path) -> None:
+    """A certificate that Envoy can load; nobody is asked to trust it."""
+    key = make_key()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(hours=1))
+    chain = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    version = folder / "certs" / "v1"
+    version.mkdir(parents=True)
+    for file, body in (("chain.pem", chain), ("roots.pem", chain), ("key.pem", key_pem(key))):
+        (version / file).write_bytes(body)
+    (folder / "certs" / "current").symlink_to("v1")
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[EnvoyProcess]:
+    self_signed(folder)
+    (folder / "bootstrap.json").write_text(text(bootstrap(sidecar(folder))))
+    (folder / "certificate.json").write_text(text(certificate_sds(files(folder))))
+    (folder / "roots.json").write_text(text(roots_sds(files(folder))))
+    launch = Launch(
+        program=binary.find(),
+        bootstrap=folder / "bootstrap.json",
+        admin=folder / "admin.sock",
+        log=folder / "envoy.log",
+    )
+    envoy = await EnvoyProcess.start(launch)
+    try:
+        yield envoy
+    finally:
+        await envoy.stop()
+
+
+async def answer(folder: Path, query: str) -> str:
+    """The admin interface's answer, as soon as there is one."""
+    async with asyncio.timeout(30):
+        while (reply := await admin.read(folder / "admin.sock", query)).why:
+            await asyncio.sleep(0.05)
+    return reply.body
+
+
+@pytest.mark.envoy
+async def test_a_real_envoy_starts_from_it_and_is_not_live_without_xds(tmp_path):
+    async with running(tmp_path) as envoy:
+        assert "osm-xds" in await answer(tmp_path, "clusters")
+        assert stat.S_IMODE((tmp_path / "admin.sock").stat().st_mode) == 0o600
+        assert not await admin.is_live(tmp_path / "admin.sock")
+        served = json.loads(await answer(tmp_path, "certs"))["certificates"]
+        assert len(served[0]["cert_chain"]) == 1
+        await envoy.stop()
+        assert await envoy.ended() == 0
+    assert "deprecated" not in (tmp_path / "envoy.log").read_text().lower()
+
+
+@pytest.mark.envoy
+async def test_every_query_of_a_real_envoy_is_answered(tmp_path):
+    async with running(tmp_path):
+        await answer(tmp_path, "clusters")
+        for query in ("clusters", "listeners", "routes", "endpoints", "certs", "config_dump", "stats"):
+            reply = await admin.read(tmp_path / "admin.sock", query)
+            assert (reply.why, bool(reply.body)) == ("", True), query
+
+
+async def test_an_envoy_that_is_not_there_is_said_so(tmp_path):
+    reply = await admin.read(tmp_path / "admin.sock", "clusters")
+    assert reply.body == ""
+    assert str(tmp_path / "admin.sock") in reply.why
+
+
+async def test_a_leashed_child_dies_with_its_parent():
+    """A middle process starts a leashed `sleep`, says its id, and is killed."""
+    script = (
+        "import subprocess, sys, time; from osm.envoy.leash import leashed;"
+        "child = subprocess.Popen(leashed('sleep', '600')); print(child.pid, flush=True); time.sleep(600)"
+    )
+    middle = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    child = int(await middle.stdout.readline())
+    async with asyncio.timeout(30):
+        while not Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep"):
+            await asyncio.sleep(0.01)
+        middle.kill()
+        await middle.wait()
+        while is_alive(child):
+            await asyncio.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_a_leash_names_the_program_that_cannot_be_started():
+    process = await asyncio.create_subprocess_exec(*leashed("/no/such/program"), stderr=asyncio.subprocess.PIPE)
+    _, said = await process.communicate()
+    assert (process.returncode, said) == (127, b"/no/such/program: No such file or directory\n")
+
+
+def test_the_envoy_program_is_found_beside_its_messages():
+    assert os.access(binary.find(), os.X_OK)
+
+
+def test_a_program_that_is_not_there_is_named():
+    with pytest.raises(binary.NoEnvoy, match="no program at /no/such/envoy"):
+        binary.find("/no/such/envoy")
