@@ -1,0 +1,170 @@
+"""One gRPC stream from its first request to its end: one reader, one writer.
+
+It moves bytes between gRPC and the engine, and turns what the peer does wrong into a status that says so. A peer can
+end its own stream only. It decides nothing about resources.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeAlias
+
+import grpc
+import msgspec
+from grpc import aio
+
+from osm.ads.engine import Engine
+from osm.ads.methods import Method
+from osm.ads.peer import Authorize, Denied, Observer, Peer, StreamInfo
+from osm.ads.stream import LimitExceeded
+from osm.ads.subscription import Acked
+from osm.ads.wire import Request, UndecodableRequest, decode_delta, decode_sotw
+
+Context: TypeAlias = "aio.ServicerContext[bytes, bytes]"
+
+FIRST_REQUEST_DEADLINE_S = 15.0
+"""A stream that says nothing for so long is closed; Envoy's first request follows at once."""
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stream ended, as the status its peer gets."""
+
+    code: grpc.StatusCode
+    reason: str
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """What every conversation needs of its server. `admitted` waits for the stream's turn to start."""
+
+    engine: Engine
+    authorize: Authorize
+    observer: Observer
+    admitted: Callable[[], Awaitable[None]]
+
+
+class Conversation:
+    """A stream being served. The server's watch asks it how it is and may end it."""
+
+    def __init__(self, context: Context, method: Method, desk: Desk) -> None:
+        self._context = context
+        self._method = method
+        self._desk = desk
+        self._decode = decode_delta if method.is_delta else decode_sotw
+        self._clock = asyncio.get_running_loop().time
+        self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._news = asyncio.Event()
+        self._session = desk.engine.open(method.variant, self._news.set)
+        self._writing_since: float | None = None
+        self._peer = _peer_of(context)
+        self._info: StreamInfo | None = None
+
+    async def run(self) -> None:
+        """Serve the stream to its end."""
+        ending = Ending(code=grpc.StatusCode.CANCELLED, reason="the proxy cancelled the stream")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                both = (tasks.create_task(self._read()), tasks.create_task(self._write()))
+                ending = await self._ended
+                for task in both:
+                    task.cancel()
+        finally:
+            self._desk.engine.close(self._session)
+            if self._info is not None:
+                self._desk.observer.disconnected(self._info, ending.reason)
+        if ending.code is not grpc.StatusCode.OK:
+            self._context.set_code(ending.code)
+            self._context.set_details(ending.reason)
+
+    def end(self, code: grpc.StatusCode, reason: str) -> None:
+        """End the stream with this status; the first caller's counts."""
+        if not self._ended.done():
+            self._ended.set_result(Ending(code=code, reason=reason))
+
+    def check(self, wall_clock: datetime, *, write_deadline_s: float) -> None:
+        """End the stream if its certificate has expired or its peer does not read; wake it if it was waiting."""
+        if self._peer is not None and self._peer.not_after <= wall_clock:
+            end = self._peer.not_after.isoformat()
+            self.end(grpc.StatusCode.UNAUTHENTICATED, f"the client certificate expired at {end}")
+        elif self._writing_since is not None and self._clock() - self._writing_since > write_deadline_s:
+            reason = f"the proxy has not read a response for {write_deadline_s:g} s"
+            self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
+        elif self._session.stream.is_waiting_for_clusters:
+            self._news.set()
+
+    async def _read(self) -> None:
+        try:
+            async with asyncio.timeout(FIRST_REQUEST_DEADLINE_S):
+                data: object = await self._context.read()
+            if isinstance(data, bytes):  # else it is gRPC's end-of-stream marker
+                await self._admit(self._parse(data))
+            while isinstance(data, bytes):
+                self._take(self._parse(data))
+                data = await self._context.read()
+            self.end(grpc.StatusCode.OK, "the proxy closed the stream")
+        except TimeoutError:
+            reason = f"no request within {FIRST_REQUEST_DEADLINE_S:g} s"
+            self.end(grpc.StatusCode.DEADLINE_EXCEEDED, reason)
+        except (UndecodableRequest, _Misaddressed) as error:
+            self.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except LimitExceeded as error:
+            self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except Denied as error:
+            self.end(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        except aio.BaseError as error:
+            self.end(grpc.StatusCode.UNAVAILABLE, f"the stream broke while reading: {error}")
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while (response := self._desk.engine.next_response(self._session, self._clock())) is not None:
+                    self._writing_since = self._clock()
+                    await self._context.write(response)
+                    self._writing_since = None
+        except aio.BaseError as error:
+            self.end(grpc.StatusCode.UNAVAILABLE, f"the stream broke while writing: {error}")
+
+    def _parse(self, data: bytes) -> Request:
+        request = self._decode(data)
+        only = self._method.only_type
+        if only is None:
+            if not request.type_url:
+                raise _Misaddressed("type_url is empty; the aggregated service needs it in every request")
+            return request
+        if request.type_url not in ("", only):
+            raise _Misaddressed(f"type_url is {request.type_url!r}; {self._method.name} serves {only!r} only")
+        return msgspec.structs.replace(request, type_url=only)
+
+    async def _admit(self, first: Request) -> None:
+        """The first request names the node; later ones need not."""
+        if not first.node_id:
+            raise _Misaddressed("node.id is empty in the first request; the bootstrap must set it")
+        await self._desk.admitted()
+        group = self._desk.authorize(self._peer, first.node_id)
+        self._info = StreamInfo(
+            id=self._session.id, node_id=first.node_id, address=self._context.peer(), peer=self._peer
+        )
+        self._desk.observer.connected(self._info)
+        self._desk.engine.move(self._session.id, group)
+
+    def _take(self, request: Request) -> None:
+        answer = self._desk.engine.receive(self._session, request)
+        if answer is None:
+            return
+        assert self._info is not None, "only admitted streams get here"
+        if isinstance(answer, Acked):
+            self._desk.observer.acked(self._info, request.type_url)
+        else:
+            self._desk.observer.rejected(self._info, request.type_url, answer.guilty, answer.detail)
+
+
+class _Misaddressed(Exception):
+    """A well-formed request that this method cannot take."""
+
+
+def _peer_of(context: Context) -> Peer | None:
+    certificates = context.auth_context().get("x509_pem_cert", ())
+    for certificate in certificates:
+        return Peer.from_pem(certificate)
+    return None

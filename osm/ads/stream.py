@@ -1,0 +1,177 @@
+"""One stream: its subscriptions, and the order among them.
+
+What the types owe one another lives here and nowhere else: clusters go first, load assignments never wait for them,
+listeners and routes do, removals come last, and a cluster drags its load assignment along.
+Pure: `now` is an argument, in seconds of any monotonic clock.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from osm.ads.delta import DeltaSubscription
+from osm.ads.sotw import SotwSubscription
+from osm.ads.subscription import Answer, Push, Subscription, View
+from osm.ads.types import AFTER_CLUSTERS, CLUSTER, LATE_REMOVAL, push_rank
+from osm.ads.wire import Request
+
+GroupView: TypeAlias = Mapping[str, View]
+
+WARMING_PATIENCE_S = 2.0
+"""How long listeners and routes wait for clusters to be warm. Warming takes milliseconds; a cluster that cannot warm
+(a secret that never comes) must not hold back the rest for ever."""
+
+MAX_TYPES = 32
+"""Types one stream may ask for. Envoy has about a dozen; the bound keeps a hostile client's memory small."""
+
+MAX_NAMES = 50_000
+"""Names one stream may subscribe to in all: ten times the largest mesh we measure with."""
+
+
+class LimitExceeded(Exception):
+    """A client asked for more types or names than a stream may have."""
+
+
+class Stream:
+    """The protocol state of one stream. Without a view it listens but says nothing."""
+
+    def __init__(self, variant: type[DeltaSubscription | SotwSubscription]) -> None:
+        self._variant = variant
+        self._view: GroupView | None = None
+        self._subscriptions: dict[str, Subscription] = {}
+        self._companions_sent: set[tuple[str, str]] = set()
+        self._pushes = 0
+        self._waiting_since: float | None = None
+
+    @property
+    def oldest_revision(self) -> int | None:
+        """The oldest change not answered yet; None when up to date, or when there is nothing to be told."""
+        if self._view is None:
+            return None
+        return min(
+            (
+                revision
+                for subscription in self._subscriptions.values()
+                if (revision := subscription.oldest_revision) is not None
+            ),
+            default=None,
+        )
+
+    @property
+    def in_flight(self) -> tuple[str, ...]:
+        """Types whose push has not been answered."""
+        return tuple(url for url, subscription in self._subscriptions.items() if subscription.in_flight is not None)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `next_push` is worth a call."""
+        return self._view is not None and any(
+            subscription.in_flight is None and (subscription.has_news or subscription.has_late_removals)
+            for subscription in self._subscriptions.values()
+        )
+
+    @property
+    def is_waiting_for_clusters(self) -> bool:
+        """Whether listeners or routes wait; `next_push` is then to be called again after the patience."""
+        return self._waiting_since is not None
+
+    def move(self, view: GroupView | None, revision: int) -> None:
+        """See another group's resources from now on, or none."""
+        self._view = view
+        for subscription in self._subscriptions.values():
+            subscription.touch_all(revision)
+
+    def touch(self, type_url: str, names: Iterable[str], revision: int) -> bool:
+        """These names changed in the group; False when that is nothing to this stream."""
+        subscription = self._subscriptions.get(type_url)
+        return subscription is not None and subscription.touch(names, revision)
+
+    def receive(self, request: Request, revision: int) -> Answer | None:
+        """Take a request; raises `LimitExceeded`."""
+        subscription = self._subscriptions.get(request.type_url)
+        if subscription is None:
+            subscription = self._add(request.type_url)
+            answer = subscription.receive(request, revision)
+            self._catch_up(subscription, revision)
+        else:
+            answer = subscription.receive(request, revision)
+        if request.subscribe or request.names:
+            self._check_names()
+        return answer
+
+    def _add(self, type_url: str) -> Subscription:
+        if len(self._subscriptions) >= MAX_TYPES:
+            raise LimitExceeded(f"the stream asks for more than {MAX_TYPES} resource types")
+        self._subscriptions[type_url] = subscription = self._variant(type_url)
+        self._subscriptions = dict(sorted(self._subscriptions.items(), key=lambda item: push_rank(item[0])))
+        return subscription
+
+    def _catch_up(self, subscription: Subscription, revision: int) -> None:
+        """Companions fell due before the proxy asked for their type: on reconnect clusters are asked for first."""
+        due = {name for type_url, name in self._companions_sent if type_url == subscription.type_url}
+        for name in due:
+            subscription.send_again(name, revision)
+            self._companions_sent.discard((subscription.type_url, name))
+
+    def _check_names(self) -> None:
+        if sum(len(subscription.names) for subscription in self._subscriptions.values()) > MAX_NAMES:
+            raise LimitExceeded(f"the stream subscribes to more than {MAX_NAMES} names")
+
+    def next_push(self, now: float) -> Push | None:
+        """What to send now, if anything; it counts as sent."""
+        if self._view is None:
+            return None
+        push = self._next_news(self._view, now) or self._next_removal(self._view)
+        if push is not None:
+            self._pushes += 1
+            self._send_companions(push)
+        return push
+
+    def _next_news(self, view: GroupView, now: float) -> Push | None:
+        for type_url, subscription in self._subscriptions.items():
+            if subscription.in_flight is not None or not subscription.has_news:
+                continue
+            if type_url in AFTER_CLUSTERS and self._must_wait(now):
+                continue
+            push = subscription.draft(view.get(type_url, {}), self._nonce(), may_remove=False)
+            if type_url in AFTER_CLUSTERS:
+                self._waiting_since = None
+            if push is not None:
+                return push
+        return None
+
+    def _must_wait(self, now: float) -> bool:
+        clusters = self._subscriptions.get(CLUSTER)
+        if clusters is None or clusters.in_flight is None:
+            return False
+        if self._waiting_since is None:
+            self._waiting_since = now
+        return now - self._waiting_since < WARMING_PATIENCE_S
+
+    def _next_removal(self, view: GroupView) -> Push | None:
+        for type_url in LATE_REMOVAL:
+            subscription = self._subscriptions.get(type_url)
+            if subscription is None or not subscription.has_late_removals:
+                continue
+            if not self._is_quiet():
+                return None
+            push = subscription.draft(view.get(type_url, {}), self._nonce(), may_remove=True)
+            if push is not None:
+                return push
+        return None
+
+    def _is_quiet(self) -> bool:
+        return not any(
+            subscription.in_flight is not None or subscription.has_news for subscription in self._subscriptions.values()
+        )
+
+    def _send_companions(self, push: Push) -> None:
+        for resource in push.resources:
+            for type_url, name in resource.companions:
+                subscription = self._subscriptions.get(type_url)
+                if subscription is None:
+                    self._companions_sent.add((type_url, name))
+                else:
+                    subscription.send_again(name, push.revision)
+
+    def _nonce(self) -> str:
+        return str(self._pushes + 1)
