@@ -1,0 +1,92 @@
+"""The catalog's verdict on a folder of policies, without a mesh: what `osm policy check` prints.
+
+Apart from `state`, which lives from update to update: this is one question and its answer. It decides nothing
+itself, so that what passes here passes there.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from osm.bus import Document, Update
+from osm.contracts.channels import (
+    HTTP_ROUTE_GROUP,
+    IDENTITY,
+    MESH_CONFIG,
+    SERVICE,
+    TCP_ROUTE,
+    TRAFFIC_SPLIT,
+    TRAFFIC_TARGET,
+    WORKLOAD,
+    State,
+)
+from osm.contracts.endpoints import MeshIdentity, Service, ServiceEndpoints, Workload
+from osm.contracts.names import ServiceName
+from osm.contracts.policy import HttpRouteGroup, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.problem import Problem
+from services.catalog.state import Catalog
+
+CHANNELS: Mapping[type[Struct], State[Any]] = {
+    state.payload: state
+    for state in (
+        HTTP_ROUTE_GROUP,
+        IDENTITY,
+        MESH_CONFIG,
+        SERVICE,
+        TCP_ROUTE,
+        TRAFFIC_SPLIT,
+        TRAFFIC_TARGET,
+        WORKLOAD,
+    )
+}
+
+PLATFORM = "check"
+"""Stands for the platform in the key of a service; one service has one key here."""
+
+Policies = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | Mesh
+Endpoints = MeshIdentity | ServiceEndpoints | Workload
+
+
+def check(policies: Iterable[Policies], endpoints: Iterable[Endpoints] | None = None) -> tuple[Problem, ...]:
+    """Every problem that these would have in a mesh, sorted.
+
+    `endpoints` None: it is not known what runs, so every service and account that is named is taken to exist.
+    """
+    asked = tuple(policies)
+    running = tuple(_assumed(asked) if endpoints is None else endpoints)
+    catalog = Catalog()
+    catalog.apply(_full("meshspec", asked), _full("endpoints", running))
+    return tuple(sorted(problem for found in catalog.problems.values() for problem in found))
+
+
+def _assumed(policies: Iterable[Policies]) -> Iterator[Endpoints]:
+    for policy in policies:
+        match policy:
+            case TrafficTarget(destination=destination, sources=sources):
+                yield from (MeshIdentity(identity=identity) for identity in (destination, *sources))
+            case TrafficSplit(namespace=namespace, service=root, backends=backends):
+                for name in (root, *(backend.service for backend in backends)):
+                    yield ServiceEndpoints(service=Service(name=ServiceName(namespace, name), ports=()))
+
+
+def _full(bucket: str, values: Iterable[Policies | Endpoints]) -> Update:
+    documents = tuple(
+        Document(bucket=bucket, key=_key(value), value=value, revision=at) for at, value in enumerate(values, 1)
+    )
+    return Update(bucket=bucket, full=True, documents=documents, revision=len(documents))
+
+
+def _key(value: Policies | Endpoints) -> str:
+    channel = CHANNELS[type(value)]
+    match value:
+        case Mesh():
+            return channel.key()
+        case MeshIdentity(identity=identity):
+            return channel.key(identity.namespace, identity.account)
+        case ServiceEndpoints(service=service):
+            return channel.key(PLATFORM, service.name.namespace, service.name.name)
+        case Workload(proxy_id=proxy_id):
+            return channel.key(proxy_id)
+        case _:
+            return channel.key(value.namespace, value.name)
