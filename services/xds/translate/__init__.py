@@ -1,0 +1,27 @@
+"""What one class of proxies gets: documents in, Envoy's messages out.
+
+Pure: no clock, no logging, nothing remembered that matters. Equal documents give equal bytes, in whatever order they
+came, and a change of endpoints alone gives the same clusters, listeners and routes.
+
+Reading order: `model` (what goes in and out), `reach` (what may be called), `outbound` and `inbound` (the two
+directions), `explicit` and `transparent` (the two ways traffic gets to the sidecar), then the builders they use.
+"""
+
+from services.xds.translate.assignment import load_assignment
+from services.xds.translate.model import ALL, AssignmentKey, Built, Translation, View
+from services.xds.translate.secret import bundle_name, bundle_secret, leaf_name, leaf_secret
+from services.xds.translate.translation import translate
+
+__all__ = [
+    "ALL",
+    "AssignmentKey",
+    "Built",
+    "Translation",
+    "View",
+    "bundle_name",
+    "bundle_secret",
+    "leaf_name",
+    "leaf_secret",
+    "load_assignment",
+    "translate",
+]

@@ -1,0 +1,158 @@
+"""Clusters: upstream services over mutual TLS, the own app, and the few others.
+
+What is chosen here so that a dying endpoint costs as little as possible (the other half is the retry policy of
+`route`): connecting may take 2 s, not 5; an address that refuses three connections in a row is passed over for a
+while, unless that would leave too few; connections are renewed hourly, so that none outlives a rotation for long.
+Responses of the app never eject it: a 500 is the app's answer, not the network's.
+"""
+
+from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
+from envoy.config.cluster.v3.cluster_pb2 import Cluster, UpstreamConnectionOptions
+from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
+from envoy.config.core.v3.address_pb2 import TcpKeepalive
+from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
+from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions as CommonHttpOptions
+from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+from google.protobuf.any_pb2 import Any
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from osm.contracts.names import Address
+from osm.contracts.policy import Tracing
+from services.xds.translate.messages import from_ads, packed, seconds, socket_address
+from services.xds.translate.reach import Destination
+from services.xds.translate.tls import TlsIdentity, upstream_tls
+
+PASSTHROUGH = "passthrough-outbound"
+"""To wherever the app wanted to go, as it is."""
+
+TRACING = "envoy-tracing-cluster"
+"""The Zipkin collector."""
+
+CONNECT_TIMEOUT_S = 2
+"""TCP and TLS handshake. Inside one cluster both take milliseconds; what takes longer is better tried elsewhere."""
+
+MAX_CONNECTION_S = 3600
+"""When an upstream connection is drained and made anew, streams in flight excepted: the shortest root overlap."""
+
+UPSTREAM_IDLE_S = 300
+"""Well under the hour after which Envoy's server side closes, so that no request meets a closing connection."""
+
+FAILURES_BEFORE_EJECTION = 3
+EJECTION_S = 5
+"""Times the number of ejections so far. Short: removal is the control plane's work, this bridges until it came."""
+
+MAX_EJECTED_PERCENT = 50
+"""With fewer than half left Envoy would panic and use them all anyway."""
+
+UNLIMITED = 2**32 - 1
+"""Circuit breakers are the user's to set; Envoy's own default of 1,024 surprises under load."""
+
+KEEPALIVE_S = 60
+"""Idle TCP connections notice a vanished peer within a few minutes, not two hours."""
+
+
+def upstream_cluster(to: Destination, own: TlsIdentity) -> Cluster:
+    """Endpoints come by EDS, under the assignment's name. `to` must have accounts."""
+    cluster = Cluster(
+        name=to.name,
+        type=Cluster.DiscoveryType.EDS,
+        eds_cluster_config=Cluster.EdsClusterConfig(eds_config=from_ads(), service_name=to.assignment.name),
+        lb_policy=Cluster.LbPolicy.ROUND_ROBIN,
+        connect_timeout=seconds(CONNECT_TIMEOUT_S),
+        circuit_breakers=_unlimited(),
+        outlier_detection=_unreachable_only(),
+        transport_socket=upstream_tls(own, to.service, to.accounts),
+        upstream_connection_options=UpstreamConnectionOptions(
+            tcp_keepalive=TcpKeepalive(keepalive_time=UInt32Value(value=KEEPALIVE_S))
+        ),
+    )
+    if to.http:
+        cluster.typed_extension_protocol_options[_HTTP].CopyFrom(_as_it_came(upstream=True))
+    return cluster
+
+
+def local_cluster(name: str, app: Address, *, http: bool) -> Cluster:
+    """The own app, in the clear, on this machine."""
+    cluster = _at(name, Cluster.DiscoveryType.STATIC, app)
+    if http:
+        cluster.typed_extension_protocol_options[_HTTP].CopyFrom(_as_it_came(upstream=False))
+    return cluster
+
+
+def passthrough_cluster() -> Cluster:
+    return Cluster(
+        name=PASSTHROUGH,
+        type=Cluster.DiscoveryType.ORIGINAL_DST,
+        lb_policy=Cluster.LbPolicy.CLUSTER_PROVIDED,
+        connect_timeout=seconds(CONNECT_TIMEOUT_S),
+        circuit_breakers=_unlimited(),
+    )
+
+
+def tracing_cluster(tracing: Tracing) -> Cluster:
+    return _at(TRACING, Cluster.DiscoveryType.STRICT_DNS, Address(tracing.address, tracing.port))
+
+
+def _at(name: str, kind: "Cluster.DiscoveryType.ValueType", address: Address) -> Cluster:
+    endpoint = LbEndpoint(endpoint=Endpoint(address=socket_address(address)))
+    return Cluster(
+        name=name,
+        type=kind,
+        connect_timeout=seconds(CONNECT_TIMEOUT_S),
+        circuit_breakers=_unlimited(),
+        load_assignment=ClusterLoadAssignment(
+            cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
+        ),
+    )
+
+
+_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def _as_it_came(*, upstream: bool) -> Any:
+    """HTTP/1.1 stays HTTP/1.1 and HTTP/2 stays HTTP/2, all the way from app to app."""
+    options = HttpProtocolOptions(
+        use_downstream_protocol_config=HttpProtocolOptions.UseDownstreamHttpConfig(
+            http_protocol_options=Http1ProtocolOptions(),
+            http2_protocol_options=Http2ProtocolOptions(allow_connect=True),
+        )
+    )
+    if upstream:
+        options.common_http_protocol_options.CopyFrom(
+            CommonHttpOptions(idle_timeout=seconds(UPSTREAM_IDLE_S), max_connection_duration=seconds(MAX_CONNECTION_S))
+        )
+    return packed(options)
+
+
+def _unlimited() -> CircuitBreakers:
+    limit = UInt32Value(value=UNLIMITED)
+    return CircuitBreakers(
+        thresholds=[
+            CircuitBreakers.Thresholds(
+                max_connections=limit,
+                max_pending_requests=limit,
+                max_requests=limit,
+                max_retries=limit,
+                track_remaining=True,
+            )
+        ]
+    )
+
+
+def _unreachable_only() -> OutlierDetection:
+    """Only what Envoy itself could not do counts (connect, reset, time out), never what the app answered."""
+    never = UInt32Value(value=0)
+    return OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=UInt32Value(value=FAILURES_BEFORE_EJECTION),
+        base_ejection_time=seconds(EJECTION_S),
+        max_ejection_percent=UInt32Value(value=MAX_EJECTED_PERCENT),
+        enforcing_consecutive_5xx=never,
+        enforcing_consecutive_gateway_failure=never,
+        enforcing_success_rate=never,
+        enforcing_local_origin_success_rate=never,
+        enforcing_failure_percentage=never,
+        enforcing_failure_percentage_local_origin=never,
+    )

@@ -1,0 +1,96 @@
+"""Explicit interception: the app is told where its sidecar listens, nothing is redirected.
+
+Outbound there is an HTTP proxy for clients that know `HTTP_PROXY`, and a listener for every upstream port for those
+that do not. Inbound there is one listener for each container port. No port is shared between listeners of two
+sidecars (`enable_reuse_port` is off), so that a collision is an error at start and not half of the traffic lost.
+"""
+
+from collections.abc import Iterable
+
+from envoy.config.core.v3.base_pb2 import TrafficDirection
+from envoy.config.listener.v3.listener_components_pb2 import FilterChain
+from envoy.config.listener.v3.listener_pb2 import Listener
+from google.protobuf.wrappers_pb2 import BoolValue
+
+from osm.contracts.endpoints import Explicit, InboundPort, Workload
+from osm.contracts.names import Address, Port
+from services.xds.translate import inbound, outbound
+from services.xds.translate.filters import outbound_http, plain_chain, tls_inspector
+from services.xds.translate.inbound import Served
+from services.xds.translate.messages import socket_address
+from services.xds.translate.model import Built, View
+from services.xds.translate.reach import Destination
+from services.xds.translate.tls import TlsIdentity
+
+HTTP_PROXY = "outbound-http-proxy"
+
+
+def listeners(
+    mode: Explicit, own: TlsIdentity, view: View, reach: tuple[Destination, ...], serves: tuple[Served, ...]
+) -> tuple[Built, ...]:
+    """The HTTP proxy, every upstream port, every container port that a service leads to."""
+    upstream = (
+        _upstream_listener(Address(mode.outbound_host, to.port.explicit_port), to, view)
+        for to in reach
+        if to.port.explicit_port is not None
+    )
+    incoming = (_inbound_listener(port, _at(port.target_port, serves), own, view) for port in mode.inbound)
+    return (_http_proxy(mode.http_proxy, view), *upstream, *(built for built in incoming if built))
+
+
+def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Built, ...]:
+    """One configuration for the HTTP proxy, and one for each upstream port, where the sidecar says who is called."""
+    identity = workload.identity
+    refusal = outbound.refusal(identity, permissive=view.mesh.permissive)
+    own = (
+        outbound.own_routes(to, authority=f"{to.service.fqdn}:{to.port.port}")
+        for to in reach
+        if to.http and to.port.explicit_port is not None
+    )
+    return (outbound.routes_by_host(outbound.HTTP_PROXY_ROUTES, reach, identity.namespace, refusal), *own)
+
+
+def app_clusters(mode: Explicit, serves: tuple[Served, ...]) -> tuple[Built, ...]:
+    return tuple(inbound.app_cluster(it, port.app) for port in mode.inbound for it in _at(port.target_port, serves))
+
+
+def _http_proxy(address: Address, view: View) -> Built:
+    manager = outbound_http("outbound.http-proxy", outbound.HTTP_PROXY_ROUTES, view.mesh.tracing)
+    return Built(name=HTTP_PROXY, message=_outbound(HTTP_PROXY, address, chain=plain_chain("", manager)))
+
+
+def _upstream_listener(address: Address, to: Destination, view: View) -> Built:
+    name = outbound.stat_prefix(to)
+    chain = plain_chain("", outbound.traffic(to, view.mesh.tracing))
+    return Built(name=name, message=_outbound(name, address, chain=chain), origins=() if to.http else to.origins)
+
+
+def _outbound(name: str, address: Address, *, chain: FilterChain) -> Listener:
+    return Listener(
+        name=name,
+        address=socket_address(address),
+        filter_chains=[chain],
+        traffic_direction=TrafficDirection.OUTBOUND,
+        enable_reuse_port=BoolValue(value=False),
+    )
+
+
+def _inbound_listener(port: InboundPort, serves: tuple[Served, ...], own: TlsIdentity, view: View) -> Built | None:
+    """None if no service leads to the port: Envoy takes no listener without chains."""
+    if not serves:
+        return None
+    name = f"inbound.{port.target_port}"
+    listener = Listener(
+        name=name,
+        address=socket_address(port.listen),
+        listener_filters=[tls_inspector()],
+        filter_chains=[inbound.inbound_chain(it, own, view, destination_port=None) for it in serves],
+        traffic_direction=TrafficDirection.INBOUND,
+        enable_reuse_port=BoolValue(value=False),
+    )
+    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)}
+    return Built(name=name, message=listener, origins=tuple(sorted(origins)))
+
+
+def _at(target_port: Port, serves: Iterable[Served]) -> tuple[Served, ...]:
+    return tuple(it for it in serves if it.backed.target_port == target_port)

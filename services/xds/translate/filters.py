@@ -1,0 +1,152 @@
+"""What is done with an accepted connection: HTTP connection managers, TCP proxies, and the chains they stand in.
+
+Separate from listeners because both interception modes use the same chains and differ only in how traffic arrives.
+"""
+
+from collections.abc import Iterable
+
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ResponseFlagFilter
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
+from envoy.config.trace.v3.http_tracer_pb2 import Tracing as TracingConfig
+from envoy.config.trace.v3.zipkin_pb2 import ZipkinConfig
+from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    HttpFilter,
+    LocalReplyConfig,
+    Rds,
+    ResponseMapper,
+)
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+
+from osm.contracts.policy import Tracing
+from services.xds.translate.access import HTTP_FILTER
+from services.xds.translate.cluster import TRACING
+from services.xds.translate.messages import from_ads, packed, seconds
+from services.xds.translate.reach import Share
+from services.xds.translate.route import NOT_DELIVERED, bounded
+
+SILENT_STREAM_S = 3600
+"""WebSocket and gRPC streams may be silent for long; Envoy's five minutes would cut them."""
+
+SILENT_CONNECTION_S = 24 * 3600
+"""A TCP connection, such as one in a database pool, may rest over a night; Envoy's hour would cut it."""
+
+CONNECT_ATTEMPTS = 3
+"""Of a TCP proxy, each at the endpoint whose turn it is. Nothing has been sent before one succeeds."""
+
+_CONNECTION_FAILED = "UF"
+"""Envoy's response flag for "could not connect to the upstream"."""
+
+
+def outbound_http(stat_prefix: str, routes: str, tracing: Tracing | None) -> Filter:
+    """Requests of the own app."""
+    return _http_filter(_manager(stat_prefix, routes, tracing, filters=()))
+
+
+def inbound_http(stat_prefix: str, routes: str, tracing: Tracing | None) -> Filter:
+    """Requests to the own app, with paths made unambiguous before any rule reads them.
+
+    The access control filter has no rules of its own: each virtual host brings them. A request that no route takes
+    passes it and ends as 404; nothing is reached by it.
+    """
+    manager = _manager(
+        stat_prefix, routes, tracing, filters=(HttpFilter(name=HTTP_FILTER, typed_config=packed(http_rbac.RBAC())),)
+    )
+    manager.normalize_path.value = True
+    manager.merge_slashes = True
+    manager.path_with_escaped_slashes_action = HttpConnectionManager.PathWithEscapedSlashesAction.REJECT_REQUEST
+    manager.forward_client_cert_details = HttpConnectionManager.ForwardClientCertDetails.SANITIZE_SET
+    manager.set_current_client_cert_details.uri = True
+    manager.local_reply_config.CopyFrom(_say_not_delivered())
+    return _http_filter(manager)
+
+
+def tcp(stat_prefix: str, shares: Iterable[Share]) -> Filter:
+    """To one cluster, or to several by weight. A share of 0 is left out: Envoy takes none in a TCP proxy."""
+    proxy = TcpProxy(
+        stat_prefix=stat_prefix,
+        max_connect_attempts=UInt32Value(value=CONNECT_ATTEMPTS),
+        idle_timeout=seconds(SILENT_CONNECTION_S),
+    )
+    match [share for share in bounded(shares) if share.weight]:
+        case [only]:
+            proxy.cluster = only.cluster
+        case several:
+            weighted = (
+                TcpProxy.WeightedCluster.ClusterWeight(name=share.cluster, weight=share.weight) for share in several
+            )
+            proxy.weighted_clusters.clusters.extend(weighted)
+    return network_filter("envoy.filters.network.tcp_proxy", proxy)
+
+
+def network_filter(name: str, config: Message) -> Filter:
+    return Filter(name=name, typed_config=packed(config))
+
+
+def plain_chain(name: str, last: Filter) -> FilterChain:
+    """Traffic of the own app, which speaks in the clear."""
+    return FilterChain(name=name, filters=[last])
+
+
+def tls_inspector() -> ListenerFilter:
+    """Reads the server name and protocol that inbound chains are chosen by."""
+    return ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=packed(TlsInspector()))
+
+
+def _manager(
+    stat_prefix: str, routes: str, tracing: Tracing | None, filters: tuple[HttpFilter, ...]
+) -> HttpConnectionManager:
+    """Leaves what apps say to each other as it is, the Server header included."""
+    router = HttpFilter(name="envoy.filters.http.router", typed_config=packed(Router()))
+    return HttpConnectionManager(
+        stat_prefix=stat_prefix,
+        rds=Rds(config_source=from_ads(), route_config_name=routes),
+        http_filters=[*filters, router],
+        http2_protocol_options=Http2ProtocolOptions(allow_connect=True),
+        server_header_transformation=HttpConnectionManager.ServerHeaderTransformation.PASS_THROUGH,
+        stream_idle_timeout=seconds(SILENT_STREAM_S),
+        strip_trailing_host_dot=True,
+        upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        tracing=_spans(tracing) if tracing else None,
+    )
+
+
+def _spans(tracing: Tracing) -> HttpConnectionManager.Tracing:
+    zipkin = ZipkinConfig(
+        collector_cluster=TRACING,
+        collector_endpoint=tracing.endpoint,
+        collector_endpoint_version=ZipkinConfig.CollectorEndpointVersion.HTTP_JSON,
+        collector_hostname=tracing.address,
+        shared_span_context=BoolValue(value=False),
+    )
+    return HttpConnectionManager.Tracing(
+        provider=TracingConfig.Http(name="envoy.tracers.zipkin", typed_config=packed(zipkin))
+    )
+
+
+def _say_not_delivered() -> LocalReplyConfig:
+    """Tells the caller's sidecar that the app has not seen the request, so that it may be tried elsewhere."""
+    return LocalReplyConfig(
+        mappers=[
+            ResponseMapper(
+                filter=AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=[_CONNECTION_FAILED])),
+                headers_to_add=[
+                    HeaderValueOption(
+                        header=HeaderValue(key=NOT_DELIVERED, value="1"),
+                        append_action=HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+                    )
+                ],
+            )
+        ]
+    )
+
+
+def _http_filter(manager: HttpConnectionManager) -> Filter:
+    return network_filter("envoy.filters.network.http_connection_manager", manager)

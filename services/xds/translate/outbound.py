@@ -1,0 +1,94 @@
+"""The outbound side: clusters of what may be called, and routes to them.
+
+Shared by both interception modes. What may not be called is absent here: no cluster, no route, no listener.
+"""
+
+from collections.abc import Iterable
+
+from envoy.config.core.v3.base_pb2 import DataSource
+from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
+from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.config.route.v3.route_components_pb2 import DirectResponseAction, Route, VirtualHost
+
+from osm.contracts.names import DnsLabel, Identity, ObjectRef
+from osm.contracts.policy import Tracing
+from services.xds.translate.cluster import upstream_cluster
+from services.xds.translate.filters import outbound_http, tcp
+from services.xds.translate.model import Built
+from services.xds.translate.reach import Destination, Share
+from services.xds.translate.request_match import ANY_REQUEST, route_match
+from services.xds.translate.route import configuration, outbound_host, outbound_routes
+from services.xds.translate.tls import TlsIdentity
+
+HTTP_PROXY_ROUTES = "rds-outbound.http-proxy"
+
+
+def clusters(reach: Iterable[Destination], own: TlsIdentity) -> tuple[Built, ...]:
+    """A destination without accounts gets none: its certificate could not be told from any other of the mesh."""
+    return tuple(Built(name=to.name, message=upstream_cluster(to, own)) for to in reach if to.accounts)
+
+
+def stat_prefix(to: Destination) -> str:
+    return f"outbound.{to.name}"
+
+
+def routes_name(to: Destination) -> str:
+    return f"rds-outbound.{to.name}"
+
+
+def traffic(to: Destination, tracing: Tracing | None) -> Filter:
+    """What to do with a connection that is known to be for `to`."""
+    if to.http:
+        return outbound_http(stat_prefix(to), routes_name(to), tracing)
+    return tcp(stat_prefix(to), to.division.shares if to.division else [Share(cluster=to.name, weight=1)])
+
+
+def own_routes(to: Destination, *, authority: str = "") -> Built:
+    """Routes for a listener or chain that serves `to` alone, whatever host the app names."""
+    host = outbound_host(to.name, ["*"], outbound_routes(to, authority=authority))
+    name = routes_name(to)
+    return Built(name=name, message=configuration(name, [host]), origins=to.origins)
+
+
+def routes_by_host(name: str, reach: Iterable[Destination], namespace: DnsLabel, otherwise: VirtualHost) -> Built:
+    """Routes for a listener that learns from the Host header where a request is to go."""
+    reach = tuple(to for to in reach if to.http)
+    hosts = [outbound_host(to.name, host_names(to, namespace), outbound_routes(to)) for to in reach]
+    return Built(
+        name=name,
+        message=configuration(name, [*hosts, otherwise]),
+        origins=origins(reach),
+    )
+
+
+def host_names(to: Destination, namespace: DnsLabel) -> list[str]:
+    """All names OSM accepts, with the port; on port 80, which HTTP clients leave out, without it too.
+
+    The bare service name means the caller's own namespace.
+    """
+    service, there = to.service.name, to.service.namespace
+    full = f"{service}.{there}"
+    names = [full, f"{full}.svc", f"{full}.svc.cluster", to.service.fqdn]
+    if there == namespace:
+        names.insert(0, service)
+    with_port = [f"{name}:{to.port.port}" for name in names]
+    return [*names, *with_port] if to.port.port == 80 else with_port
+
+
+def refusal(identity: Identity, *, permissive: bool) -> VirtualHost:
+    """For every other host: an answer that says what to do about it."""
+    who = str(identity)
+    why = (
+        "%REQ(:AUTHORITY)% is not a service of this mesh; check its name and port\n"
+        if permissive
+        else f"no policy lets {who} reach %REQ(:AUTHORITY)%; a TrafficTarget with source {who} would\n"
+    )
+    body = SubstitutionFormatString(
+        text_format_source=DataSource(inline_string=why), content_type="text/plain; charset=utf-8"
+    )
+    answer = Route(match=route_match(ANY_REQUEST), direct_response=DirectResponseAction(status=403, body_format=body))
+    return VirtualHost(name="unreachable", domains=["*"], routes=[answer])
+
+
+def origins(reach: Iterable[Destination]) -> tuple[ObjectRef, ...]:
+    return tuple(sorted({origin for to in reach for origin in to.origins}))

@@ -1,0 +1,119 @@
+"""Route actions, virtual hosts and route configurations: where a request goes, and when it is tried again.
+
+Outbound requests are tried again only if the app cannot have seen them: the connection was never made, the stream
+was refused, or nothing of the request had been sent when the connection broke. A request that may have been handled
+is never repeated on the user's behalf, whatever its method. The next try goes to another endpoint if there is one.
+"""
+
+from collections.abc import Iterable
+
+from envoy.config.route.v3.route_components_pb2 import (
+    HeaderMatcher,
+    RetryPolicy,
+    Route,
+    RouteAction,
+    RouteMatch,
+    VirtualHost,
+    WeightedCluster,
+)
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+
+from services.xds.translate.messages import NEVER, packed, seconds
+from services.xds.translate.reach import Destination, Division, Share
+from services.xds.translate.request_match import ANY_REQUEST, route_match, shapes
+
+UNSEEN_BY_THE_APP = "connect-failure,refused-stream,reset-before-request,retriable-headers"
+RETRIES = 3
+"""One dead endpoint costs one; a rollout takes down two or three at once."""
+
+RETRY_AFTER_S = 0.005
+RETRY_AFTER_AT_MOST_S = 0.1
+"""Elsewhere is likely to work at once; the growing pause is for a service that has nowhere else."""
+
+ANOTHER_HOST_ATTEMPTS = 5
+"""How often the balancer is asked for an endpoint not tried before; then any will do."""
+
+NOT_DELIVERED = "x-osm-not-delivered"
+"""Set by the server's sidecar on a 503 of its own when it could not connect to its app: the app saw nothing."""
+
+LARGEST_TOTAL_WEIGHT = 2**32 - 1
+
+
+def outbound_routes(to: Destination, *, authority: str = "") -> list[Route]:
+    """To the service, or divided by its split; `authority` replaces the host that the caller named."""
+    whole = _to_cluster(to.name, authority)
+    if to.division is None:
+        return [Route(match=route_match(ANY_REQUEST), route=whole)]
+    divided = _to_shares(to.division, authority)
+    wanted = shapes(to.division.matches) or (ANY_REQUEST,)
+    routes = [Route(match=route_match(shape), route=divided) for shape in wanted]
+    if ANY_REQUEST not in wanted:
+        routes.append(Route(match=route_match(ANY_REQUEST), route=whole))
+    return routes
+
+
+def outbound_host(name: str, domains: Iterable[str], routes: Iterable[Route]) -> VirtualHost:
+    return VirtualHost(
+        name=name,
+        domains=domains,
+        routes=routes,
+        retry_policy=_retry_unseen(),
+        response_headers_to_remove=[NOT_DELIVERED],
+    )
+
+
+def plain_route(match: RouteMatch, cluster: str) -> Route:
+    return Route(match=match, route=_to_cluster(cluster, ""))
+
+
+def configuration(name: str, hosts: Iterable[VirtualHost]) -> RouteConfiguration:
+    """Clusters may be missing: they may come later, or be out of the caller's reach (503)."""
+    return RouteConfiguration(name=name, virtual_hosts=hosts, validate_clusters=BoolValue(value=False))
+
+
+def bounded(shares: Iterable[Share]) -> tuple[Share, ...]:
+    """The same proportions with a sum that Envoy accepts; a share above 0 stays above 0."""
+    shares = tuple(shares)
+    total = sum(share.weight for share in shares)
+    if total <= LARGEST_TOTAL_WEIGHT:
+        return shares
+    scale = -(-total // (LARGEST_TOTAL_WEIGHT - len(shares)))
+    return tuple(Share(cluster=s.cluster, weight=-(-s.weight // scale)) for s in shares)
+
+
+def _to_cluster(cluster: str, authority: str) -> RouteAction:
+    return _as(authority, RouteAction(cluster=cluster, timeout=NEVER))
+
+
+def _to_shares(division: Division, authority: str) -> RouteAction:
+    clusters = [
+        WeightedCluster.ClusterWeight(name=share.cluster, weight=UInt32Value(value=share.weight))
+        for share in bounded(division.shares)
+    ]
+    return _as(authority, RouteAction(weighted_clusters=WeightedCluster(clusters=clusters), timeout=NEVER))
+
+
+def _as(authority: str, action: RouteAction) -> RouteAction:
+    """Actions have no time limit: how long an answer may take is for the caller to say."""
+    if authority:
+        action.host_rewrite_literal = authority
+    return action
+
+
+def _retry_unseen() -> RetryPolicy:
+    return RetryPolicy(
+        retry_on=UNSEEN_BY_THE_APP,
+        num_retries=UInt32Value(value=RETRIES),
+        retriable_headers=[HeaderMatcher(name=NOT_DELIVERED, present_match=True)],
+        retry_back_off=RetryPolicy.RetryBackOff(
+            base_interval=seconds(RETRY_AFTER_S), max_interval=seconds(RETRY_AFTER_AT_MOST_S)
+        ),
+        retry_host_predicate=[
+            RetryPolicy.RetryHostPredicate(
+                name="envoy.retry_host_predicates.previous_hosts", typed_config=packed(PreviousHostsPredicate())
+            )
+        ],
+        host_selection_retry_max_attempts=ANOTHER_HOST_ATTEMPTS,
+    )

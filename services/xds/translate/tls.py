@@ -1,0 +1,112 @@
+"""Mutual TLS between sidecars, both ends of it.
+
+The roots say who belongs to the mesh; the names beside them say who is meant. Both are always present: Envoy takes
+an empty list of names as "anyone", so an upstream without accounts must not get as far as this module.
+
+Sessions are never resumed: each connection proves the certificates of today, so that rotation and revocation do not
+wait for tickets to expire.
+"""
+
+from collections.abc import Iterable
+
+from envoy.config.core.v3.base_pb2 import TransportSocket
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
+    CertificateValidationContext,
+    SubjectAltNameMatcher,
+    TlsParameters,
+)
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
+    CommonTlsContext,
+    DownstreamTlsContext,
+    UpstreamTlsContext,
+)
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+from msgspec import Struct
+
+from osm.contracts.names import Identity, ServiceName
+from osm.contracts.policy import Mesh, TlsVersion
+from services.xds.translate.messages import exactly, from_ads, matching, packed
+from services.xds.translate.secret import bundle_name, leaf_name
+
+MESH_ALPN = "osm"
+"""What sidecars of the mesh negotiate; it keeps their chains apart from any other TLS on the same port."""
+
+
+class TlsIdentity(Struct, frozen=True, kw_only=True):
+    """Whose certificate, against whose roots, by which TLS settings: what all connections of a proxy share."""
+
+    identity: Identity
+    trust_domain: str
+    minimum: TlsVersion
+    maximum: TlsVersion
+    cipher_suites: tuple[str, ...]
+    ecdh_curves: tuple[str, ...]
+
+    @classmethod
+    def of(cls, identity: Identity, trust_domain: str, mesh: Mesh) -> "TlsIdentity":
+        return cls(
+            identity=identity,
+            trust_domain=trust_domain,
+            minimum=mesh.tls_min,
+            maximum=mesh.tls_max,
+            cipher_suites=mesh.cipher_suites,
+            ecdh_curves=mesh.ecdh_curves,
+        )
+
+
+def upstream_tls(own: TlsIdentity, service: ServiceName, accounts: tuple[Identity, ...]) -> TransportSocket:
+    """Towards a service, which must prove one of `accounts`. Raises ValueError if there is none."""
+    if not accounts:
+        raise ValueError(f"{service}: TLS towards no account at all would accept any of the mesh")
+    names = (exactly(account.spiffe(own.trust_domain)) for account in accounts)
+    context = UpstreamTlsContext(
+        common_tls_context=_common(own, names), sni=service.fqdn, max_session_keys=UInt32Value(value=0)
+    )
+    return _socket(context)
+
+
+def downstream_tls(own: TlsIdentity) -> TransportSocket:
+    """From any workload of the mesh; which of them may do what is access control's question."""
+    context = DownstreamTlsContext(
+        common_tls_context=_common(own, [matching(mesh_leaf_regex(own.trust_domain))]),
+        require_client_certificate=BoolValue(value=True),
+        disable_stateless_session_resumption=True,
+        disable_stateful_session_resumption=True,
+    )
+    return _socket(context)
+
+
+def mesh_leaf_regex(trust_domain: str) -> str:
+    """Any mesh leaf, and no certificate a proxy shows to xds: that one has a path behind the account."""
+    return rf"spiffe://{trust_domain.replace('.', '[.]')}/ns/[^/]+/sa/[^/]+"
+
+
+def _common(own: TlsIdentity, names: Iterable[StringMatcher]) -> CommonTlsContext:
+    san_type = SubjectAltNameMatcher.SanType.URI
+    return CommonTlsContext(
+        alpn_protocols=[MESH_ALPN],
+        tls_params=TlsParameters(
+            tls_minimum_protocol_version=TlsParameters.TlsProtocol.Value(own.minimum),
+            tls_maximum_protocol_version=TlsParameters.TlsProtocol.Value(own.maximum),
+            cipher_suites=own.cipher_suites,
+            ecdh_curves=own.ecdh_curves,
+        ),
+        tls_certificate_sds_secret_configs=[_by_sds(leaf_name(own.identity))],
+        combined_validation_context=CommonTlsContext.CombinedCertificateValidationContext(
+            default_validation_context=CertificateValidationContext(
+                match_typed_subject_alt_names=[SubjectAltNameMatcher(san_type=san_type, matcher=name) for name in names]
+            ),
+            validation_context_sds_secret_config=_by_sds(bundle_name(own.trust_domain)),
+        ),
+    )
+
+
+def _by_sds(name: str) -> SdsSecretConfig:
+    return SdsSecretConfig(name=name, sds_config=from_ads())
+
+
+def _socket(context: Message) -> TransportSocket:
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))

@@ -1,0 +1,45 @@
+"""The whole of it: a workload and what it may know, to everything its Envoy gets."""
+
+from collections.abc import Iterable
+
+from osm.contracts.endpoints import Explicit, Transparent, Workload
+from services.xds.translate import explicit, inbound, outbound, transparent
+from services.xds.translate.cluster import TRACING, tracing_cluster
+from services.xds.translate.inbound import served
+from services.xds.translate.model import Built, Translation, View
+from services.xds.translate.reach import destinations
+from services.xds.translate.secret import bundle_name, leaf_name
+from services.xds.translate.tls import TlsIdentity
+
+
+def translate(workload: Workload, view: View) -> Translation:
+    """Equal for all workloads that differ in `proxy_id` alone, and untouched by endpoints."""
+    own = TlsIdentity.of(workload.identity, view.trust_domain, view.mesh)
+    reach = destinations(view)
+    serves = served(workload)
+    match workload.interception:
+        case Explicit() as mode:
+            listeners = explicit.listeners(mode, own, view, reach, serves)
+            routes = explicit.routes(workload, view, reach)
+            others = explicit.app_clusters(mode, serves)
+        case Transparent() as mode:
+            listeners = transparent.listeners(own, view, reach, serves)
+            routes = transparent.routes(workload, view, reach)
+            others = (*transparent.app_clusters(mode, serves), *transparent.egress_clusters(view))
+    inbound_routes = (inbound.inbound_routes(it, view) for it in serves if it.http)
+    return Translation(
+        clusters=_sorted([*outbound.clusters(reach, own), *others, *_tracing(view)]),
+        listeners=_sorted(listeners),
+        routes=_sorted([*routes, *inbound_routes]),
+        assignments=tuple(to.assignment for to in reach if to.accounts),
+        secrets=tuple(sorted((bundle_name(view.trust_domain), leaf_name(workload.identity)))),
+    )
+
+
+def _tracing(view: View) -> tuple[Built, ...]:
+    tracing = view.mesh.tracing
+    return (Built(name=TRACING, message=tracing_cluster(tracing)),) if tracing else ()
+
+
+def _sorted(built: Iterable[Built]) -> tuple[Built, ...]:
+    return tuple(sorted(built, key=lambda each: each.name))

@@ -1,0 +1,151 @@
+"""Transparent interception: the kernel redirects to 15001 (out) and 15003 (in); the app knows of nothing.
+
+One listener for each direction; a chain is chosen by where the connection was going before it was redirected.
+Outbound, a service with virtual addresses has a chain of its own. One without (headless) is known by its endpoints
+only, which must not be part of a listener; over HTTP it is found by the Host header instead, in a chain for its port.
+"""
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+from itertools import groupby
+
+from envoy.config.core.v3.address_pb2 import CidrRange
+from envoy.config.core.v3.base_pb2 import TrafficDirection
+from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch, ListenerFilter
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
+from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from osm.contracts.endpoints import Transparent, Workload
+from osm.contracts.names import Address, Identity, Port
+from services.xds.translate import inbound, outbound
+from services.xds.translate.cluster import PASSTHROUGH, passthrough_cluster
+from services.xds.translate.filters import outbound_http, plain_chain, tcp, tls_inspector
+from services.xds.translate.inbound import Served
+from services.xds.translate.messages import packed, socket_address
+from services.xds.translate.model import Built, View
+from services.xds.translate.reach import Destination, Share
+from services.xds.translate.request_match import ANY_REQUEST, route_match
+from services.xds.translate.route import plain_route
+from services.xds.translate.tls import TlsIdentity
+
+OUTBOUND, OUTBOUND_ADDRESS = "outbound", Address("0.0.0.0", 15001)  # noqa: S104 -- redirected traffic only
+INBOUND, INBOUND_ADDRESS = "inbound", Address("0.0.0.0", 15003)  # noqa: S104 -- redirected traffic only
+
+
+def listeners(
+    own: TlsIdentity, view: View, reach: tuple[Destination, ...], serves: tuple[Served, ...]
+) -> tuple[Built, ...]:
+    """At most one for each direction; none where nothing is allowed, so that the connection is refused."""
+    return tuple(built for built in (_outbound(view, reach), _inbound(own, view, serves)) if built)
+
+
+def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Built, ...]:
+    """One configuration for each service with an address, and one for each port that headless services use."""
+    otherwise = _elsewhere(workload.identity, view)
+    by_host = (
+        outbound.routes_by_host(_port_routes(port), there, workload.identity.namespace, otherwise)
+        for port, there in _headless(reach)
+    )
+    return (*(outbound.own_routes(to) for to in _addressed(reach) if to.http), *by_host)
+
+
+def app_clusters(mode: Transparent, serves: tuple[Served, ...]) -> tuple[Built, ...]:
+    return tuple(inbound.app_cluster(it, Address(mode.app_host, it.backed.target_port)) for it in serves)
+
+
+def egress_clusters(view: View) -> tuple[Built, ...]:
+    return (Built(name=PASSTHROUGH, message=passthrough_cluster()),) if view.mesh.egress else ()
+
+
+def _outbound(view: View, reach: tuple[Destination, ...]) -> Built | None:
+    chains = [*_address_chains(view, reach), *_port_chains(view, reach)]
+    if not chains and not view.mesh.egress:
+        return None
+    listener = Listener(
+        name=OUTBOUND,
+        address=socket_address(OUTBOUND_ADDRESS),
+        listener_filters=[_original_dst()],
+        filter_chains=chains,
+        default_filter_chain=_egress_chain() if view.mesh.egress else None,
+        traffic_direction=TrafficDirection.OUTBOUND,
+    )
+    by_tcp = tuple(to for to in _addressed(reach) if not to.http)
+    return Built(name=OUTBOUND, message=listener, origins=outbound.origins(by_tcp))
+
+
+def _address_chains(view: View, reach: tuple[Destination, ...]) -> Iterable[FilterChain]:
+    """An address and port that two services claim goes to the first by name: Envoy takes no match twice."""
+    taken: set[tuple[str, Port]] = set()
+    for to in _addressed(reach):
+        free = [ip for ip in to.virtual_ips if (ip, to.port.port) not in taken]
+        taken.update((ip, to.port.port) for ip in free)
+        if free:
+            chain = plain_chain(outbound.stat_prefix(to), outbound.traffic(to, view.mesh.tracing))
+            chain.filter_chain_match.CopyFrom(
+                FilterChainMatch(
+                    destination_port=UInt32Value(value=to.port.port), prefix_ranges=[_host(ip) for ip in free]
+                )
+            )
+            yield chain
+
+
+def _port_chains(view: View, reach: tuple[Destination, ...]) -> Iterable[FilterChain]:
+    for port, _ in _headless(reach):
+        name = f"outbound.{port}"
+        chain = plain_chain(name, outbound_http(name, _port_routes(port), view.mesh.tracing))
+        chain.filter_chain_match.destination_port.value = port
+        yield chain
+
+
+def _egress_chain() -> FilterChain:
+    return plain_chain("outbound.egress", tcp("outbound.egress", [Share(cluster=PASSTHROUGH, weight=1)]))
+
+
+def _inbound(own: TlsIdentity, view: View, serves: tuple[Served, ...]) -> Built | None:
+    if not serves:
+        return None
+    listener = Listener(
+        name=INBOUND,
+        address=socket_address(INBOUND_ADDRESS),
+        listener_filters=[tls_inspector(), _original_dst()],
+        filter_chains=[inbound.inbound_chain(it, own, view, destination_port=it.backed.target_port) for it in serves],
+        traffic_direction=TrafficDirection.INBOUND,
+    )
+    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)}
+    return Built(name=INBOUND, message=listener, origins=tuple(sorted(origins)))
+
+
+def _addressed(reach: Iterable[Destination]) -> tuple[Destination, ...]:
+    return tuple(to for to in reach if to.virtual_ips)
+
+
+def _headless(reach: Iterable[Destination]) -> list[tuple[Port, tuple[Destination, ...]]]:
+    """HTTP destinations without an address, by port."""
+    found = sorted((to for to in reach if to.http and not to.virtual_ips), key=_port)
+    return [(port, tuple(there)) for port, there in groupby(found, _port)]
+
+
+def _port(to: Destination) -> Port:
+    return to.port.port
+
+
+def _port_routes(port: Port) -> str:
+    return f"rds-outbound.{port}"
+
+
+def _elsewhere(identity: Identity, view: View) -> VirtualHost:
+    """A host that is no headless service of ours, on the same port: out of the mesh if egress is allowed."""
+    if not view.mesh.egress:
+        return outbound.refusal(identity, permissive=view.mesh.permissive)
+    onward: Route = plain_route(route_match(ANY_REQUEST), PASSTHROUGH)
+    return VirtualHost(name="egress", domains=["*"], routes=[onward])
+
+
+def _original_dst() -> ListenerFilter:
+    return ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=packed(OriginalDst()))
+
+
+def _host(ip: str) -> CidrRange:
+    return CidrRange(address_prefix=ip, prefix_len=UInt32Value(value=ip_address(ip).max_prefixlen))
