@@ -84,6 +84,16 @@ def make_root(key: PrivateKey, *, trust_domain: str, now_s: float, lifetime_s: i
     )
 
 
+def trust_domain_of(root: Certificate) -> str | None:
+    """The trust domain a root made here is for; None for one made elsewhere that does not say."""
+    try:
+        names = root.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    return uris[0].removeprefix("spiffe://") if uris else None
+
+
 def expiry_s(issuer: Certificate, *, now_s: float, lifetime_s: int) -> int:
     """When a certificate made now will end: never after its issuer. Raises IssuerExpired."""
     if not not_before_s(issuer) <= now_s < not_after_s(issuer):
@@ -131,6 +141,13 @@ def sign(
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_ski), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
+
+
+def signable(csr: x509.CertificateSigningRequest) -> PublicKey:
+    """The key that a request was made with; of the kinds that `keys.read_csr` lets through."""
+    key = csr.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
+    return key
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

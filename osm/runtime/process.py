@@ -19,7 +19,7 @@ from osm.bus import BusError
 from osm.bus.connect import connect
 from osm.bus.nats_settings import NatsSettings
 from osm.runtime import logging, metrics, tracing
-from osm.runtime.health import Health, replica_name
+from osm.runtime.health import Health, installed_version, replica_name
 from osm.runtime.http import serve_http
 from osm.runtime.metrics import Metrics
 from osm.runtime.service import Run, ServiceFailed, first_reason, run_service
@@ -46,7 +46,7 @@ class Observed:
 def observed(process: str, common: Common, *, version: str = "") -> Iterator[Observed]:
     """Logs, metrics and traces of the process for as long as it runs. Raises BadSetting."""
     logging.set_up(common.log_level)
-    eyes = Observed(process, common, common.replica or replica_name(), version)
+    eyes = Observed(process, common, common.replica or replica_name(), version or installed_version())
     metrics.install(eyes.metrics)
     tracing.install(eyes.traces)
     try:

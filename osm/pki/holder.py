@@ -1,0 +1,172 @@
+"""Keep one certificate fresh: make a key, ask certmgr over the bus, renew long before the end.
+
+Used by whoever needs a certificate of the mesh (xds: its own and the leaves it hands out; local: its proxies').
+The key stays in this process and in no log line. Files, Envoy and TLS contexts are the caller's matter.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+
+from osm.bus import Bus, BusError
+from osm.contracts.channels import SIGN
+from osm.contracts.codec import Undecodable
+from osm.contracts.trust import Chain, ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
+from osm.pki.keys import PrivateKey, key_pem, make_csr, make_key
+from osm.pki.reading import BadCertificate, load_chain
+from osm.pki.renewal import renew_at, retry_in
+from osm.runtime.metrics import meter
+
+ANSWER_WITHIN_S = 5.0
+
+LEAST_PERIOD_S = 1.0
+"""Between two certificates, however short they live: an issuer about to end must not be asked in a tight loop."""
+
+LONGEST_NAP_S = 60.0
+"""A laptop that slept has missed its renewal by the wall clock only: look at it again this often."""
+
+REFUSED_PAUSE_S = 300.0
+"""A refusal that asking again will not change is asked again after this, in case certmgr's rules have changed."""
+
+Wait = Callable[[asyncio.Event, float], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+class Held:
+    """A private key and the chain for it. Not a struct: its repr shows no key, and it cannot be encoded."""
+
+    __slots__ = ("chain", "key")
+
+    def __init__(self, key: PrivateKey, chain: Chain) -> None:
+        self.key = key
+        self.chain = chain
+
+    def key_pem(self) -> str:
+        """The private key in PEM, for Envoy's secret, a TLS context or a file of mode 0600; never for a log."""
+        return key_pem(self.key).decode()
+
+    def __repr__(self) -> str:
+        return f"Held(issuer={self.chain.issuer}, not_after_s={self.chain.not_after_s})"
+
+
+class Holder:
+    """One certificate and its renewal. `run` in a task group; `obtain` or `changes` wherever it is needed.
+
+    `why` says what stands in the way while there is none. `clock`, `jitter` and `wait` are parameters for tests.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        subject: MeshLeaf | ProxyClient | ControlPlane,
+        *,
+        lifetime_s: int | None = None,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+        wait: Wait | None = None,
+    ) -> None:
+        self.subject = subject
+        self.why = "certmgr has not answered yet"
+        self._bus = bus
+        self._lifetime_s = lifetime_s
+        self._clock = clock
+        self._jitter = jitter
+        self._wait = wait or _wait
+        self._held: Held | None = None
+        self._asked = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self._requests = meter(bus.name).create_counter(
+            f"osm.{bus.name}.certificate_requests", description="requests to certmgr, by outcome"
+        )
+
+    @property
+    def current(self) -> Held | None:
+        """The newest certificate; None before the first and once it has expired."""
+        held = self._held
+        return held if held is not None and self._clock() < held.chain.not_after_s else None
+
+    async def obtain(self) -> Held:
+        """The current certificate, waiting for the first (or for a new one, if it has expired)."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.current is not None)
+        held = self._held
+        assert held is not None
+        return held
+
+    async def changes(self) -> AsyncIterator[Held]:
+        """The current certificate and then each newer one; one that was missed is skipped."""
+        last: Held | None = None
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self.current is not None and self.current is not last)  # noqa: B023  # awaited before `last` changes
+            last = self._held
+            assert last is not None
+            yield last
+
+    def renew(self, lifetime_s: int | None = None) -> None:
+        """Ask for a new one now: the issuer changed, or the lifetime wanted did (kept if None)."""
+        self._lifetime_s = lifetime_s if lifetime_s is not None else self._lifetime_s
+        self._asked.set()
+
+    async def run(self) -> NoReturn:
+        """Endless: obtain, wait until renewal is due or asked for, obtain again."""
+        while True:
+            chain = await self._renewed()
+            now_s = self._clock()
+            due_s = max(renew_at(chain.not_before_s, chain.not_after_s, self._jitter()), now_s + LEAST_PERIOD_S)
+            while (left_s := due_s - self._clock()) > 0 and not self._asked.is_set():
+                await self._wait(self._asked, min(left_s, LONGEST_NAP_S))
+
+    async def _renewed(self) -> Chain:
+        """Ask until there is a chain; the old one stays in use meanwhile."""
+        failures = 0
+        while True:
+            self._asked.clear()
+            held = await self._once()
+            if isinstance(held, Held):
+                self._held, self.why = held, ""
+                async with self._changed:
+                    self._changed.notify_all()
+                return held.chain
+            failures += 1
+            if held.why != self.why:
+                log.warning("no certificate yet", subject=str(self.subject.identity), why=held.why, retry=held.retry)
+            self.why = held.why
+            pause_s = retry_in(failures, self._jitter(), self._left_s()) if held.retry else REFUSED_PAUSE_S
+            await self._wait(self._asked, pause_s)
+
+    async def _once(self) -> Held | Refused:
+        """One key, one question. A bus that is away and an answer that makes no sense are refusals to retry."""
+        key = make_key()
+        request = SignRequest(csr_pem=make_csr(key), subject=self.subject, lifetime_s=self._lifetime_s)
+        try:
+            outcome = (await self._bus.ask(SIGN, request, timeout_s=ANSWER_WITHIN_S)).outcome
+        except (BusError, Undecodable) as error:
+            outcome = Refused(why=str(error), retry=True)
+        self._requests.add(1, {"outcome": type(outcome).__name__.lower()})
+        if isinstance(outcome, Refused):
+            return outcome
+        return Held(key, outcome) if _is_for(key, outcome) else Refused(why="the chain is for another key", retry=True)
+
+    def _left_s(self) -> float | None:
+        held = self.current
+        return None if held is None else held.chain.not_after_s - self._clock()
+
+
+def _is_for(key: PrivateKey, chain: Chain) -> bool:
+    try:
+        return load_chain(chain.chain_pem)[0].public_key() == key.public_key()
+    except BadCertificate:
+        return False
+
+
+async def _wait(event: asyncio.Event, most_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(most_s):
+            await event.wait()

@@ -1,0 +1,145 @@
+"""Whether a request is signed, and what the certificate will say: the rules of identity, and nothing else.
+
+The request names a subject; what is written into the certificate follows from that and from the trust domain,
+never from the CSR, which only proves who holds the key. Pure: what is in the mesh is a parameter.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from cryptography import x509
+from msgspec import Struct
+
+from osm.contracts.names import ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
+from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
+from osm.pki.issuing import Profile, profile_of
+from osm.pki.keys import BadRequest, read_csr
+
+Subject = MeshLeaf | ProxyClient | ControlPlane
+Kind = Literal["leaf", "proxy", "control"]
+Reason = Literal["caller", "reserved", "unknown-identity", "name", "lifetime", "csr", "issuer", "untrusted-root"]
+
+MAY_ASK: Mapping[str, frozenset[Kind]] = {
+    "xds": frozenset({"leaf", "control"}),
+    "injector": frozenset({"proxy"}),
+    "local": frozenset({"proxy"}),
+}
+"""Who may ask for what: xds holds the keys between workloads, the platform's agent makes those of proxies."""
+
+OWN_IDENTITY: Mapping[str, Identity] = {"xds": XDS_IDENTITY}
+"""A service may ask to be itself, and nobody else of the control plane."""
+
+RESERVED_ACCOUNTS = "osm-"
+"""In the control plane's namespace, accounts with this prefix are ours: no workload may be one."""
+
+_CONTROL_DNS = re.compile(
+    rf"localhost|([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?\.{ROOT_NAMESPACE}"
+    r"(\.svc(\.cluster\.local)?)?"
+)
+"""localhost, or a service (or a pod of one) in our namespace: no name that a workload's principal could have."""
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """What certmgr was told: lifetimes in seconds; `floor_s` is the least that is ever granted."""
+
+    trust_domain: str
+    lifetimes_s: Mapping[Kind, int]
+    floor_s: int
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """A certificate that may be signed, as it will be."""
+
+    kind: Kind
+    csr: x509.CertificateSigningRequest
+    profile: Profile
+    lifetime_s: int
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Why not: `reason` for counting, `why` for whoever asked."""
+
+    reason: Reason
+    why: str
+    retry: bool = False
+
+    def reply(self) -> Refused:
+        return Refused(why=self.why, retry=self.retry)
+
+
+def decide(caller: str, request: SignRequest, *, identities: Collection[Identity], rules: Rules) -> Order | Refusal:
+    """The whole rule: may this caller have this certificate now? The first objection is the answer."""
+    kind = kind_of(request.subject)
+    profile = profile_of(request.subject, rules.trust_domain)
+    refusal = (
+        _caller(caller, kind, request.subject)
+        or _presence(request.subject, identities)
+        or _names(request.subject, profile, rules.trust_domain)
+    )
+    if refusal is not None:
+        return refusal
+    if request.lifetime_s is not None and request.lifetime_s <= 0:
+        return Refusal(reason="lifetime", why=f"lifetime_s: found {request.lifetime_s}, allowed are positive seconds")
+    try:
+        csr = read_csr(request.csr_pem)
+    except BadRequest as error:
+        return Refusal(reason="csr", why=str(error))
+    return Order(kind=kind, csr=csr, profile=profile, lifetime_s=_lifetime_s(request.lifetime_s, kind, rules))
+
+
+def kind_of(subject: Subject) -> Kind:
+    match subject:
+        case MeshLeaf():
+            return "leaf"
+        case ProxyClient():
+            return "proxy"
+        case ControlPlane():
+            return "control"
+
+
+def is_reserved(identity: Identity) -> bool:
+    """Whether it is the control plane's own."""
+    return identity.namespace == ROOT_NAMESPACE and identity.account.startswith(RESERVED_ACCOUNTS)
+
+
+def _caller(caller: str, kind: Kind, subject: Subject) -> Refusal | None:
+    allowed = MAY_ASK.get(caller, frozenset())
+    if kind not in allowed:
+        kinds = " and ".join(sorted(allowed)) or "nothing"
+        return Refusal(reason="caller", why=f"{caller} asked for a {kind} certificate, allowed for it is {kinds}")
+    if kind == "control" and subject.identity != OWN_IDENTITY.get(caller):
+        why = f"{caller} asked to be {subject.identity}, allowed for it is {OWN_IDENTITY.get(caller, 'nobody')}"
+        return Refusal(reason="reserved", why=why)
+    if kind != "control" and is_reserved(subject.identity):
+        why = f"{subject.identity} is an identity of the control plane, which no workload may have"
+        return Refusal(reason="reserved", why=why)
+    return None
+
+
+def _presence(subject: Subject, identities: Collection[Identity]) -> Refusal | None:
+    """A control-plane service is not a workload of the mesh, so only itself vouches for it."""
+    if isinstance(subject, ControlPlane) or subject.identity in identities:
+        return None
+    why = f"{subject.identity} is not in the mesh: no workload under this account is in a meshed namespace yet"
+    return Refusal(reason="unknown-identity", why=why, retry=True)
+
+
+def _names(subject: Subject, profile: Profile, trust_domain: str) -> Refusal | None:
+    """What will be written must read back as exactly what was meant, or somebody could be taken for another."""
+    proxy_id = subject.proxy_id if isinstance(subject, ProxyClient) else None
+    meant = SpiffeId(trust_domain=trust_domain, identity=subject.identity, proxy_id=proxy_id)
+    if SpiffeId.parse(profile.uri) != meant:
+        why = f"subject: found {profile.uri!r}, allowed are DNS labels for the namespace, and DNS names for the rest"
+        return Refusal(reason="name", why=why)
+    if isinstance(subject, ControlPlane):
+        strange = [name for name in subject.dns_names if not _CONTROL_DNS.fullmatch(name)]
+        if strange:
+            allowed = f"localhost and services in {ROOT_NAMESPACE}"
+            return Refusal(reason="name", why=f"dns_names: found {strange[0]!r}, allowed are {allowed}")
+    return None
+
+
+def _lifetime_s(wanted: int | None, kind: Kind, rules: Rules) -> int:
+    most = rules.lifetimes_s[kind]
+    return most if wanted is None else min(max(wanted, rules.floor_s), most)
