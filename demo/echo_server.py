@@ -114,7 +114,10 @@ async def _serve_http(*addresses: Address) -> None:
     config.include_server_header = False
     config.graceful_timeout = 0
     # Given a trigger, hypercorn leaves the signals to us; this one never comes, since we cancel instead.
-    await serve(http_echo, config, shutdown_trigger=asyncio.Event().wait)
+    try:
+        await serve(http_echo, config, shutdown_trigger=asyncio.Event().wait)
+    except OSError as error:
+        raise OSError(f"cannot listen on {' and '.join(config.bind)}: {error.strerror}") from error
 
 
 async def _serve_tcp(address: Address) -> None:

@@ -110,7 +110,7 @@ class HttpClient:
                 continue
             try:
                 return await self._use(kept, idle, head, body)
-            except (ConnectionError, h11.RemoteProtocolError):
+            except ConnectionError:
                 if head.method != b"GET":
                     raise
                 break
@@ -159,7 +159,10 @@ class _Connection:
         while True:
             event = self._state.next_event()
             if event is h11.NEED_DATA:
-                self._state.receive_data(await self._reader.read(_READ_BYTES))
+                chunk = await self._reader.read(_READ_BYTES)
+                if not (chunk or status):
+                    raise ConnectionResetError
+                self._state.receive_data(chunk)
             elif isinstance(event, h11.Response):
                 status = event.status_code
                 headers = {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers}
@@ -167,8 +170,6 @@ class _Connection:
                 received += event.data
             elif isinstance(event, h11.EndOfMessage):
                 return Answer(status=status, headers=headers, body=bytes(received))
-            elif isinstance(event, h11.ConnectionClosed):
-                raise ConnectionResetError
 
 
 async def _connect(peer: Peer) -> _Connection:

@@ -165,7 +165,8 @@ async def _websocket(target: str) -> AsyncIterator[Say]:
 
     async with aiohttp.ClientSession(trust_env=False) as session:
         try:
-            socket = await session.ws_connect(f"http://{target}{ECHO_PATH}")
+            async with asyncio.timeout(_STEP_TIMEOUT_S):
+                socket = await session.ws_connect(f"http://{target}{ECHO_PATH}")
         except aiohttp.ClientError as error:
             raise ProbeError(str(error)) from error
 
