@@ -23,7 +23,7 @@ _RESPONSE_RESOURCES = discovery_pb2.DeltaDiscoveryResponse.RESOURCES_FIELD_NUMBE
 _RESOURCE_BODY = discovery_pb2.Resource.RESOURCE_FIELD_NUMBER
 
 
-class Resource(msgspec.Struct, frozen=True, kw_only=True):
+class Resource(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     """A resource as it goes to proxies.
 
     `companions` are (type URL, name) pairs that must be sent again whenever this one is: Envoy warms a changed

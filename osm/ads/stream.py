@@ -127,16 +127,18 @@ class Stream:
         return push
 
     def _next_news(self, view: GroupView, now: float) -> Push | None:
+        somebody_waits = False
         for type_url, subscription in self._subscriptions.items():
             if subscription.in_flight is not None or not subscription.has_news:
                 continue
             if type_url in AFTER_CLUSTERS and self._must_wait(now):
+                somebody_waits = True
                 continue
             push = subscription.draft(view.get(type_url, {}), self._nonce(), may_remove=False)
-            if type_url in AFTER_CLUSTERS:
-                self._waiting_since = None
             if push is not None:
                 return push
+        if not somebody_waits:
+            self._waiting_since = None
         return None
 
     def _must_wait(self, now: float) -> bool:

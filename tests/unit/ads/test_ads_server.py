@@ -1,11 +1,9 @@
-import asyncio
 
+import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 
-import pytest
-
-from osm.ads.types import CLUSTER, ENDPOINT
+from osm.ads.types import ENDPOINT
 from osm.testing.ads_client import ads_client
 from osm.testing.xds_server import xds_server
 
