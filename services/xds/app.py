@@ -1,0 +1,126 @@
+"""The shell of xds: reads the catalog and the bundle, keeps certificates, serves proxies, reports.
+
+It neither listens nor answers before all inputs have been read in full and its own certificate is there:
+a proxy must never be told that the mesh is empty.
+"""
+
+import asyncio
+import time
+
+import structlog
+
+from osm.ads.credentials import ServerIdentity
+from osm.ads.engine import Engine
+from osm.ads.server import AdsServer, ServerSettings
+from osm.bus import Bus, Update
+from osm.bus.trace import continued
+from osm.contracts.names import XDS_IDENTITY
+from osm.contracts.trust import ControlPlane
+from osm.pki.holder import Holder
+from osm.runtime.health import Health
+from osm.runtime.metrics import meter
+from osm.runtime.tracing import tracer
+from services.xds.documents import READS, Documents
+from services.xds.fleet import Fleet
+from services.xds.leaves import Leaves, bundle_resource, forget_unused
+from services.xds.report import Reporter
+from services.xds.settings import Settings
+
+log = structlog.get_logger()
+
+
+async def run(bus: Bus, settings: Settings, health: Health) -> None:
+    """Serve until cancelled. Raises OSError if the address is taken, BusError if the bus refuses."""
+    async with asyncio.TaskGroup() as tasks:
+        xds = _Xds(bus, settings, health, tasks)
+        tasks.create_task(xds.own.run(), name="xds: own certificate")
+        tasks.create_task(forget_unused(xds.leaves, xds.fleet.identities), name="xds: unused leaves")
+        tasks.create_task(xds.reporter.run(xds.fleet), name="xds: status lines")
+        tasks.create_task(xds.follow(), name="xds: documents")
+        health.starting("the full pictures of buckets catalog and certmgr")
+        await xds.complete.wait()
+        health.starting("its own certificate")
+        await xds.own.obtain()
+        await xds.serve()
+
+
+class _Xds:
+    """The parts of one xds process."""
+
+    def __init__(self, bus: Bus, settings: Settings, health: Health, tasks: asyncio.TaskGroup) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._health = health
+        self.complete = asyncio.Event()
+        self.own = Holder(bus, ControlPlane(identity=XDS_IDENTITY))
+        self.engine, self.documents = Engine(), Documents()
+        self.reporter = Reporter(bus.status(), health.service, health.replica)
+        self.leaves = Leaves(bus, tasks)
+        self.fleet = Fleet(
+            trust_domain=settings.trust_domain,
+            replica=health.replica,
+            documents=self.documents,
+            engine=self.engine,
+            wanted=self.leaves.want,
+            changed=self.reporter.touch,
+        )
+        self.leaves.hand_to(self.fleet.put_secret)
+        self._shown: ServerIdentity | None = None
+
+    async def follow(self) -> None:
+        """Take every update in; proxies are told nothing before the first full picture of everything."""
+        took = meter("xds").create_histogram("osm.xds.batch", "s", "from an update read to the engine told")
+        spans = tracer("xds")
+        async for update in self._bus.watch("catalog", "certmgr", states=READS):
+            began_s = time.perf_counter()
+            newest = max(update.documents, key=lambda document: document.revision, default=None)
+            with continued(newest.trace if newest else ""), spans.start_as_current_span("xds batch"):
+                self._take(update)
+            took.record(time.perf_counter() - began_s)
+
+    def _take(self, update: Update) -> None:
+        changes = self.documents.apply(update)
+        bundle = self.documents.bundle
+        if not self.documents.complete or bundle is None:
+            return
+        self.leaves.lifetime(self.documents.mesh.leaf_lifetime_s)
+        if changes.bundle or not self.complete.is_set():
+            self.fleet.put_secret(bundle_resource(bundle))
+        self.fleet.take(changes, self.documents.revisions["catalog"])
+        self.reporter.touch()
+        self.complete.set()
+
+    async def serve(self) -> None:
+        settings = self._settings
+        server = AdsServer(
+            self.engine,
+            authorize=self.fleet.authorize,
+            observer=self.fleet,
+            identity=self._identity,
+            settings=ServerSettings(
+                address=settings.listen,
+                admissions_per_s=settings.admissions_per_s,
+                max_connection_age_s=settings.max_connection_age_s or None,
+                max_request_bytes=settings.max_request_bytes,
+                write_deadline_s=settings.write_deadline_s,
+                stop_deadline_s=settings.stop_deadline_s,
+                reuse_port=settings.reuse_port,
+            ),
+        )
+        await server.run(self._started)
+
+    def _started(self, port: int) -> None:
+        log.info("proxies may connect", listen=self._settings.listen, port=port)
+        self._health.active()
+
+    def _identity(self) -> ServerIdentity:
+        """What to show on a new connection; the last one for as long as there is no newer, though it be expired."""
+        held, bundle = self.own.current, self.documents.bundle
+        if held is not None and bundle is not None:
+            self._shown = ServerIdentity(
+                chain_pem=held.chain.chain_pem.encode(),
+                key_pem=held.key_pem().encode(),
+                client_roots_pem="".join(bundle.roots_pem).encode(),
+            )
+        assert self._shown is not None, "served only after the first certificate and bundle are there"
+        return self._shown

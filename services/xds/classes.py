@@ -1,0 +1,134 @@
+"""Classes of proxies: what a proxy's configuration depends on, and which change touches which class.
+
+Pure. Configuration is built per class, never per proxy; a class is built when its first proxy connects
+and forgotten with its last. Resources with equal content are one object, whichever class they are in.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from weakref import WeakValueDictionary
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from msgspec import Struct
+
+from osm.ads.resource import Resource
+from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from osm.contracts.endpoints import Backed, Explicit, Transparent, Workload
+from osm.contracts.names import Identity
+from services.xds.documents import Changes, Documents
+from services.xds.translate import AssignmentKey, Built, View, load_assignment, translate
+
+
+class ProxyClass(Struct, frozen=True):
+    """Proxies with equal values here get equal configuration."""
+
+    identity: Identity
+    backs: tuple[Backed, ...]
+    interception: Explicit | Transparent
+
+    @classmethod
+    def of(cls, workload: Workload) -> "ProxyClass":
+        return cls(workload.identity, workload.backs, workload.interception)
+
+    def member(self) -> Workload:
+        """A workload of this class; its proxy id does not matter to translation."""
+        return Workload(proxy_id="any", identity=self.identity, backs=self.backs, interception=self.interception)
+
+
+class Configuration(Struct, frozen=True):
+    """A class's resources by type and name, and the names of the secrets they refer to."""
+
+    resources: Mapping[str, Mapping[str, Resource]]
+    assignments: tuple[AssignmentKey, ...]
+    secrets: tuple[str, ...]
+
+
+class Classes:
+    """The classes in use, their configuration, and what to rebuild after a change."""
+
+    def __init__(self, trust_domain: str, documents: Documents) -> None:
+        self._trust_domain = trust_domain
+        self._documents = documents
+        self._built: dict[ProxyClass, Configuration] = {}
+        self._interned: WeakValueDictionary[tuple[str, str, str], Resource] = WeakValueDictionary()
+
+    def __iter__(self) -> Iterator[ProxyClass]:
+        return iter(self._built)
+
+    def configuration(self, proxy_class: ProxyClass) -> Configuration:
+        """Built on first use."""
+        if proxy_class not in self._built:
+            self._built[proxy_class] = self._build(proxy_class)
+        return self._built[proxy_class]
+
+    def forget(self, proxy_class: ProxyClass) -> None:
+        """The last proxy of the class has left."""
+        self._built.pop(proxy_class, None)
+
+    def rebuild(self, changes: Changes) -> dict[ProxyClass, Configuration]:
+        """Every class whose clusters, listeners or routes may have changed, built anew."""
+        touched = [proxy_class for proxy_class in self._built if self._touches(changes, proxy_class)]
+        for proxy_class in touched:
+            self._built[proxy_class] = self._build(proxy_class)
+        return {proxy_class: self._built[proxy_class] for proxy_class in touched}
+
+    def moved(self, changes: Changes) -> dict[ProxyClass, tuple[Resource, ...]]:
+        """Load assignments of services of which nothing but endpoints changed, for each class that has them."""
+        fresh: dict[AssignmentKey, Resource] = {}
+        out: dict[ProxyClass, tuple[Resource, ...]] = {}
+        for proxy_class, configuration in self._built.items():
+            keys = [key for key in configuration.assignments if key.service in changes.endpoints]
+            for key in keys:
+                if key not in fresh:
+                    fresh[key] = self._assignment(key)
+            if keys:
+                out[proxy_class] = tuple(fresh[key] for key in keys)
+        return out
+
+    def _touches(self, changes: Changes, proxy_class: ProxyClass) -> bool:
+        if changes.mesh or proxy_class.identity in changes.policies:
+            return True
+        if self._documents.mesh.permissive:
+            return bool(changes.shapes)
+        policy = self._documents.policies.get(proxy_class.identity)
+        return policy is not None and any(upstream.service in changes.shapes for upstream in policy.upstreams)
+
+    def _build(self, proxy_class: ProxyClass) -> Configuration:
+        documents = self._documents
+        translation = translate(
+            proxy_class.member(),
+            View(
+                trust_domain=self._trust_domain,
+                mesh=documents.mesh,
+                policy=documents.policies.get(proxy_class.identity),
+                services=documents.services,
+            ),
+        )
+        names = {key: key.name for key in translation.assignments}
+        return Configuration(
+            resources={
+                CLUSTER: self._encode(translation.clusters),
+                LISTENER: self._encode(translation.listeners),
+                ROUTE: self._encode(translation.routes),
+                ENDPOINT: {name: self._assignment(key) for key, name in names.items()},
+            },
+            assignments=translation.assignments,
+            secrets=translation.secrets,
+        )
+
+    def _encode(self, built: Iterable[Built]) -> dict[str, Resource]:
+        return {one.name: self._intern(_resource(one)) for one in built}
+
+    def _assignment(self, key: AssignmentKey) -> Resource:
+        return self._intern(Resource.of(key.name, load_assignment(key, self._documents.services[key.service])))
+
+    def _intern(self, resource: Resource) -> Resource:
+        return self._interned.setdefault((resource.type_url, resource.name, resource.version), resource)
+
+
+def _resource(built: Built) -> Resource:
+    """An EDS cluster takes its load assignment along whenever it is sent: Envoy warms it only then."""
+    cluster: Any = built.message
+    assigned = isinstance(cluster, Cluster) and cluster.type == Cluster.EDS
+    companions = ((ENDPOINT, cluster.eds_cluster_config.service_name),) if assigned else ()
+    return Resource.of(built.name, built.message, companions=companions, origins=built.origins)
