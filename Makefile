@@ -1,0 +1,67 @@
+# `make` lists the targets. Everything they need they install themselves, into .venv and the cache.
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo check test test-unit test-contract test-envoy test-e2e lint bench bench-quick \
+	nats-server lock docs clean
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/osm
+PYTEST := .venv/bin/python -m pytest -q
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## install what running needs into .venv
+	@scripts/install run
+
+dev: ## install what developing needs too
+	@scripts/install dev
+
+demo: install ## the bookstore mesh, live, with real Envoys
+	@.venv/bin/osm demo
+
+check: install ## the same mesh without a person: every claim proven, step by step
+	@.venv/bin/osm demo --check
+
+test: lint test-unit test-contract test-envoy test-e2e ## everything that must hold, with real parts
+	@echo "all tests passed"
+
+test-unit: dev ## pure code and small services
+	$(PYTEST) -n 2 tests/unit
+
+test-contract: dev nats-server ## the bus, in memory and over a real nats-server
+	$(PYTEST) tests/contract
+
+test-envoy: dev ## translation and protocol against a real Envoy
+	$(PYTEST) tests/envoy
+
+test-e2e: dev nats-server ## the product as a user meets it
+	$(PYTEST) tests/e2e
+
+lint: dev ## ruff, mypy, import contracts, stale generated files
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python scripts/generated.py --check
+
+bench: dev ## from a change to the last acknowledgement, as tables and JSON in bench/results
+	.venv/bin/python -m bench
+
+bench-quick: dev ## the same within two minutes
+	.venv/bin/python -m bench --quick
+
+nats-server: ## build nats-server into the cache (needs Go), unless it is there
+	@scripts/nats-server
+
+docs: dev ## write the generated pages anew
+	.venv/bin/python scripts/generated.py
+
+lock: dev ## pin every dependency by hash
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --group build pyproject.toml -o requirements.lock
+	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --group build --group dev pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what these targets made in this folder
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist bench/results
+	find . -name __pycache__ -prune -exec rm -rf {} +

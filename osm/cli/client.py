@@ -1,0 +1,66 @@
+"""What commands read from a running mesh: whole pictures of buckets, and answers to questions.
+
+The same over an embedded mesh's socket and over NATS: both are a bus.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, TypeVar
+
+import typer
+from msgspec import Struct
+
+from osm.bus import Bus, BusError, Document
+from osm.bus.connect import connect
+from osm.cli.output import CommandError
+from osm.cli.place import find, program
+from osm.contracts.channels import State
+
+T = TypeVar("T", bound=Struct)
+
+BusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bus", envvar="OSM_BUS", help="The mesh: unix:/path or nats://host:port; by default the one that runs here."
+    ),
+]
+
+ANSWER_TIMEOUT_S = 5.0
+"""How long a command waits for a first picture; a mesh that is up answers at once."""
+
+
+@asynccontextmanager
+async def mesh(bus: str | None) -> AsyncIterator[Bus]:
+    """The bus of the mesh that the user means. Raises CommandError if there is none or it cannot be reached."""
+    url = find(bus)
+    try:
+        async with connect(url, "cli") as connected:
+            yield connected
+    except (BusError, OSError) as error:
+        raise CommandError(
+            f"{url}: {error}", remedy=f"{program()} demo starts a mesh; --bus names another one"
+        ) from error
+
+
+async def picture(bus: Bus, bucket: str) -> tuple[Document, ...]:
+    """Every document of a bucket now. Raises CommandError if its writer has not filled it in time."""
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            async for update in bus.watch(bucket):
+                return tuple(document for document in update.documents if not document.deleted)
+    except TimeoutError:
+        pass
+    raise CommandError(
+        f"bucket {bucket}: no full picture within {ANSWER_TIMEOUT_S:g} s; its writer is not up",
+        remedy=f"{program()} status shows which services run",
+    )
+
+
+def of_kind(documents: tuple[Document, ...], state: State[T]) -> list[T]:
+    """The values of one kind, in the order of their keys."""
+    return [
+        document.value
+        for document in sorted(documents, key=lambda document: document.key)
+        if isinstance(document.value, state.payload) and state.parse(document.key) is not None
+    ]

@@ -1,0 +1,88 @@
+"""How commands speak: tables for people, JSON or YAML for scripts, errors with the next step.
+
+Colours are rich's business: it leaves them out when the output is no terminal (or NO_COLOR is set).
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from osm.contracts.problem import Problem
+
+
+class Format(StrEnum):
+    """`table` is for people and may change; `json` and `yaml` are for scripts and only grow."""
+
+    table = "table"
+    json = "json"
+    yaml = "yaml"
+
+
+OutputOption = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")]
+
+stdout = Console(soft_wrap=False, highlight=False)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked. `remedy` is the next step: a command that runs as printed, or a sentence."""
+
+    def __init__(self, what: str, *, remedy: str = "", status: int = 1) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+        self.status = status
+
+
+def fail(error: CommandError) -> NoReturn:
+    """Print the error to standard error and end with its exit status."""
+    stderr.print(f"[bold red]error:[/] {_plain(error.what)}")
+    if error.remedy:
+        stderr.print(f"  [dim]try:[/] {_plain(error.remedy)}")
+    raise SystemExit(error.status)
+
+
+def structured(value: Any, output: Format) -> None:
+    """Print plain data (or structs) as JSON or YAML."""
+    data = msgspec.to_builtins(value, order="deterministic")
+    if output is Format.yaml:
+        sys.stdout.write(yaml.safe_dump(data, sort_keys=False))
+    else:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "") -> None:
+    """Print a table, or the sentence `empty` if there is no row."""
+    filled = [[_cell(value) for value in row] for row in rows]
+    if not filled:
+        if empty:
+            stdout.print(f"[dim]{_plain(empty)}[/]")
+        return
+    grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column.upper(), overflow="fold")
+    for row in filled:
+        grid.add_row(*row)
+    stdout.print(grid)
+
+
+def problems(found: Iterable[Problem]) -> None:
+    """Print users' mistakes, a line each: where, which object, which field, what."""
+    for problem in found:
+        colour = "red" if problem.severity == "error" else "yellow"
+        stdout.print(f"[{colour}]{problem.severity}:[/] {_plain(str(problem))}", soft_wrap=True)
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else "-" if value is None else str(value)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")

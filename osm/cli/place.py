@@ -1,0 +1,73 @@
+"""Where meshes of this user run on this machine: run folders, their sockets, and how the CLI finds one.
+
+A mesh's run folder is `<temporary folder>/osm-<uid>/<name>`, mode 0700: short enough for Unix sockets
+(108 bytes), private, and gone after a reboot.
+"""
+
+import os
+import shutil
+import socket
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from osm.cli.output import CommandError
+
+SOCKET = "mesh.sock"
+
+
+def home() -> Path:
+    """The folder that holds all run folders; made if absent. Raises CommandError if someone else owns it."""
+    path = Path(tempfile.gettempdir()) / f"osm-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise CommandError(
+            f"{path} must be a folder of yours that nobody else can open",
+            remedy="remove it, or set TMPDIR to a folder of yours",
+        )
+    return path
+
+
+def socket_url(path: Path) -> str:
+    return f"unix:{path}"
+
+
+def is_live(path: Path) -> bool:
+    """Whether a mesh answers at this socket; a leftover of a killed one does not."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def find(bus: str | None) -> str:
+    """The bus to use: the one named, else the only mesh that runs here. Raises CommandError."""
+    if bus:
+        return bus
+    live = [path for path in sorted(home().glob(f"*/{SOCKET}")) if is_live(path)]
+    if len(live) == 1:
+        return socket_url(live[0])
+    if not live:
+        raise CommandError("no mesh runs here", remedy=f"{program()} demo, or {program()} up -f FOLDER")
+    raise CommandError(
+        f"{len(live)} meshes run here; say which: " + ", ".join(path.parent.name for path in live),
+        remedy=f"{program()} status --bus {socket_url(live[0])}",
+    )
+
+
+def program() -> str:
+    """How the user would call us again from where they stand: `osm` if that is us, else our path."""
+    here = Path(sys.argv[0])
+    if here.name != "osm":
+        return "osm"
+    on_path = shutil.which("osm")
+    if on_path is not None and Path(on_path).resolve() == here.resolve():
+        return "osm"
+    try:
+        return str(here.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(here.absolute())

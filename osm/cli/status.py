@@ -1,0 +1,104 @@
+"""`osm status`: services, proxies, users' objects: what runs, what is in sync, what is invalid and why."""
+
+import asyncio
+import time
+
+import typer
+
+from osm.bus import Document
+from osm.cli.client import BusOption, mesh, of_kind, picture
+from osm.cli.output import Format, OutputOption, problems, stdout, structured, table
+from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS, PROXY_STATUS, SERVICE_STATUS
+from osm.contracts.problem import Problem
+from osm.contracts.status import FileStatus, ObjectStatus, ProcessStatus, ProxyStatus, ServiceStatus
+
+NOT_IN_ORDER = 1
+"""Exit status when something is not as it should be."""
+
+
+def status(bus: BusOption = None, output: OutputOption = Format.table) -> None:
+    """Show services, proxies and policies: what runs, what is in sync, what is invalid and why.
+
+    Exit status 1 if a service is not ready, a proxy has rejected something or lags, or an object has an error.
+    """
+    documents = asyncio.run(_read(bus))
+    services, proxies = of_kind(documents, SERVICE_STATUS), of_kind(documents, PROXY_STATUS)
+    processes = of_kind(documents, PROCESS_STATUS)
+    found = object_problems(of_kind(documents, OBJECT_STATUS), of_kind(documents, FILE_STATUS))
+    if output is Format.table:
+        _print(services, proxies, processes, found)
+    else:
+        structured({"services": services, "proxies": proxies, "processes": processes, "problems": found}, output)
+    if not in_order(services, proxies, found):
+        raise typer.Exit(NOT_IN_ORDER)
+
+
+async def _read(bus: str | None) -> tuple[Document, ...]:
+    async with mesh(bus) as connected:
+        return await picture(connected, "status")
+
+
+def object_problems(objects: list[ObjectStatus], files: list[FileStatus]) -> list[Problem]:
+    """All problems, errors first, each once."""
+    found = {problem for line in objects for problem in line.problems}
+    found |= {problem for line in files for problem in line.problems}
+    return sorted(found, key=lambda problem: (problem.severity, str(problem)))
+
+
+def in_order(services: list[ServiceStatus], proxies: list[ProxyStatus], found: list[Problem]) -> bool:
+    return (
+        all(service.state != "starting" for service in services)
+        and all(proxy.state == "synced" for proxy in proxies)
+        and all(problem.severity != "error" for problem in found)
+    )
+
+
+def _print(
+    services: list[ServiceStatus],
+    proxies: list[ProxyStatus],
+    processes: list[ProcessStatus],
+    found: list[Problem],
+) -> None:
+    now_s = time.time()
+    table(
+        "",
+        ("service", "replica", "state", "up", "waits for"),
+        ((s.service, s.replica, s.state, age(now_s - s.started_at_s), ", ".join(s.waiting_for)) for s in services),
+        empty="no service reports",
+    )
+    stdout.print()
+    by_workload = {process.workload: process for process in processes}
+    table("", PROXY_COLUMNS, (proxy_row(proxy, by_workload, now_s) for proxy in proxies), empty="no proxy is connected")
+    for proxy in proxies:
+        for rejection in proxy.rejections:
+            origins = ", ".join(map(str, rejection.origins)) or "no user's object"
+            stdout.print(f"[red]rejected[/] by {proxy.proxy_id}: {', '.join(rejection.resources)} (from {origins})")
+            stdout.print(f"  Envoy says: {rejection.reason}", markup=False)
+    if found:
+        stdout.print()
+        problems(found)
+
+
+PROXY_COLUMNS = ("proxy", "identity", "state", "process", "connected", "http proxy")
+
+
+def proxy_row(proxy: ProxyStatus, processes: dict[str, ProcessStatus], now_s: float) -> tuple[str, ...]:
+    process = processes.get(proxy.proxy_id)
+    return (
+        proxy.proxy_id,
+        str(proxy.identity),
+        proxy.state + (f" ({proxy.why})" if proxy.why else ""),
+        process.state if process else "-",
+        age(now_s - proxy.connected_at_s),
+        process.http_proxy if process else "-",
+    )
+
+
+def age(seconds: float) -> str:
+    """A duration as kubectl writes it: the one or two units that matter."""
+    whole = max(int(seconds), 0)
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size}{unit}{f'{rest}{small_unit}' if rest else ''}"
+    return f"{whole}s"
