@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+QUIET_S = 1.0  # two versions that answer differently would otherwise fill the log
+
 _SHOWN_FAILURES = 5  # enough to see a pattern, short enough to read
 
 
@@ -26,6 +28,26 @@ class Outcome:
     def succeeded(self) -> bool:
         """True for an answer of class 2xx."""
         return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def words(self) -> str:
+        """The status or the error, for people."""
+        return self.error or f"status {self.status}"
+
+
+class News:
+    """Tells which outcomes are worth a line in the log: changes, but not each one of a store that wavers."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[str, float]] = {}
+
+    def is_news(self, path: str, words: str, now: float) -> bool:
+        """Return whether `words` differ from the last news of `path`, at least `QUIET_S` ago; note it if so."""
+        last, when = self._last.get(path, ("", now - QUIET_S))
+        if words == last or now - when < QUIET_S:
+            return False
+        self._last[path] = (words, now)
+        return True
 
 
 @dataclass

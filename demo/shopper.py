@@ -14,7 +14,7 @@ from demo import burst, page
 from demo.burst import Refusal
 from demo.http_client import HttpClient, NoAnswerError
 from demo.http_server import Request, Response, Routes, as_json, html, listen, text
-from demo.outcomes import Outcome, Tally, summarise
+from demo.outcomes import News, Outcome, Tally, summarise
 from demo.pace import RATE_LIMIT_PER_S, Pace, parse_rate
 from demo.process import listen_address, run
 
@@ -39,6 +39,7 @@ class Shopper:
         # The user agent that OSM's own demo sends: policies copied from its guides match on it.
         self._headers = {"client-app": name, "user-agent": "Go-http-client/1.1", "accept": "*/*"}
         self._last_result = ""
+        self._news = News()
         self._tally = Tally()
         self._books = 0
 
@@ -62,10 +63,7 @@ class Shopper:
     def _count(self, path: str, outcome: Outcome) -> None:
         self._tally.add(outcome)
         self._books += path == BUY_PATH and outcome.succeeded
-        result = outcome.error or f"status {outcome.status}"
-        if result != self._last_result:
-            log.info("%s now gives: %s", self._bookstore_url + path, result)
-            self._last_result = result
+        self._last_result = outcome.words
 
     async def shop(self) -> None:
         """Look at the store's count and buy a book, at the current pace, for ever."""
@@ -75,8 +73,10 @@ class Shopper:
             await asyncio.sleep(self.pace.pause_s())
 
     async def _purchase(self) -> None:
-        await self.send(COUNT_PATH)
-        await self.send(BUY_PATH)
+        for path in (COUNT_PATH, BUY_PATH):
+            outcome = await self.send(path)
+            if self._news.is_news(path, outcome.words, time.monotonic()):
+                log.info("%s%s now gives: %s", self._bookstore_url, path, outcome.words)
 
     def routes(self) -> Routes:
         return {

@@ -59,6 +59,6 @@ def _wait_until_open(process: subprocess.Popen[str], port: int) -> None:
     while process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
-        assert time.monotonic() < deadline, f"{process.args} does not listen on {port}"
+        assert time.monotonic() < deadline, f"{process.args!r} does not listen on {port}"
         time.sleep(0.02)
-    pytest.fail(f"{process.args} ended: {process.communicate()[0]}")
+    pytest.fail(f"{process.args!r} ended: {process.communicate()[0]}")

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -55,7 +55,9 @@ async def test_deliveries_go_on_beside_the_sales(client: HttpClient) -> None:
     assert house.books_restocked == 100
 
 
-async def test_a_sale_succeeds_without_a_warehouse_and_its_book_stays_wanted(client: HttpClient, free_port) -> None:
+async def test_a_sale_succeeds_without_a_warehouse_and_its_book_stays_wanted(
+    client: HttpClient, free_port: Callable[[], int]
+) -> None:
     restocker = Restocker(f"http://127.0.0.1:{free_port()}/restock-books", client)
     async with listen(Bookstore("bookstore-v1", restocker).routes(), "127.0.0.1", 0) as port:
         assert (await ask(client, port, "GET", "/buy-a-book/new")).status == 200

@@ -1,4 +1,5 @@
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -31,7 +32,10 @@ def where(ports: dict[int, int]) -> dict[str, str]:
 
 
 async def test_every_protocol_brings_back_what_was_sent(
-    start_app, free_port: Callable[[], int], client: HttpClient, monkeypatch: pytest.MonkeyPatch
+    start_app: Callable[..., subprocess.Popen[str]],
+    free_port: Callable[[], int],
+    client: HttpClient,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # What does not speak to a proxy must not be led astray by one.
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
@@ -72,10 +76,10 @@ async def test_a_wrong_echo_is_a_failure(client: HttpClient) -> None:
 )
 async def test_a_probe_that_cannot_be_is_answered_400(client: HttpClient, query: dict[str, str], sentence: str) -> None:
     route = EchoClient(targets({}), client).routes()["POST", "/probe"]
-    response = route(Request(method="POST", path="/probe", query=query))
-    assert not isinstance(response, Response)
-    assert (await response).status == 400
-    assert (await route(Request(method="POST", path="/probe", query=query))).body.decode().strip() == sentence
+    answering = route(Request(method="POST", path="/probe", query=query))
+    assert not isinstance(answering, Response)
+    response = await answering
+    assert (response.status, response.body.decode().strip()) == (400, sentence)
 
 
 def test_on_a_cluster_every_protocol_goes_to_the_services_name() -> None:

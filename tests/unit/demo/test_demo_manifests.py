@@ -17,7 +17,7 @@ SETS = {
 Document = dict[str, Any]
 
 
-@pytest.fixture(params=SETS.values(), ids=SETS.keys())
+@pytest.fixture(params=list(SETS.values()), ids=list(SETS))
 def documents(request: pytest.FixtureRequest) -> list[Document]:
     return [document for path in request.param for document in yaml.safe_load_all(path.read_text())]
 

@@ -1,6 +1,7 @@
 import json
 import signal
 import socket
+import subprocess
 import urllib.request
 from collections.abc import Callable
 
@@ -32,7 +33,9 @@ def test_a_variable_that_was_not_expanded_counts_as_absent(value: str | None) ->
     assert given("127.0.0.1:9", "echo-server:9000") == "127.0.0.1:9"
 
 
-def test_buyer_store_and_warehouse_find_each_other_by_their_variables(start_app, free_port: Callable[[], int]) -> None:
+def test_buyer_store_and_warehouse_find_each_other_by_their_variables(
+    start_app: Callable[..., subprocess.Popen[str]], free_port: Callable[[], int]
+) -> None:
     warehouse, store, buyer = free_port(), free_port(), free_port()
     start_app("demo.bookwarehouse", {14001: warehouse})
     start_app(
@@ -51,7 +54,7 @@ def test_buyer_store_and_warehouse_find_each_other_by_their_variables(start_app,
 
 @pytest.mark.parametrize("module", ["demo.bookthief", "demo.bookstore", "demo.bookwarehouse", "demo.echo_client"])
 def test_sigterm_ends_an_app_at_once_though_a_connection_is_open(
-    start_app, free_port: Callable[[], int], module: str
+    start_app: Callable[..., subprocess.Popen[str]], free_port: Callable[[], int], module: str
 ) -> None:
     port = free_port()
     process = start_app(module, {14001: port}, BOOKSTORE_URL="http://127.0.0.1:1")
@@ -68,7 +71,9 @@ def test_sigterm_ends_an_app_at_once_though_a_connection_is_open(
 @pytest.mark.parametrize(
     ("module", "container_port"), [("demo.bookstore", 14001), ("demo.echo_server", 9090), ("demo.echo_server", 8080)]
 )
-def test_a_taken_address_is_one_line_and_exit_code_1(start_app, free_port, module, container_port) -> None:
+def test_a_taken_address_is_one_line_and_exit_code_1(
+    start_app: Callable[..., subprocess.Popen[str]], free_port: Callable[[], int], module: str, container_port: int
+) -> None:
     ports = {port: free_port() for port in (8080, 8081, 9000, 9090, 14001)}
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", ports[container_port]))
@@ -81,7 +86,7 @@ def test_a_taken_address_is_one_line_and_exit_code_1(start_app, free_port, modul
     assert "Traceback" not in output
 
 
-def test_a_rate_out_of_bounds_is_said_at_the_start(start_app) -> None:
+def test_a_rate_out_of_bounds_is_said_at_the_start(start_app: Callable[..., subprocess.Popen[str]]) -> None:
     process = start_app("demo.bookbuyer", {}, RATE="fast")
     output, _ = process.communicate(timeout=20)
     assert output == "bookbuyer: RATE is 'fast'; it must be a number from 0 to 500\n"

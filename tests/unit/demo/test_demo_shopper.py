@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from demo.burst import Burst, parse
 from demo.http_client import HttpClient
 from demo.http_server import Request, Response, Routes, listen
-from demo.outcomes import Outcome, summarise
+from demo.outcomes import News, Outcome, summarise
 from demo.pace import BACKLOG_LIMIT, Pace
 from demo.shopper import Shopper
 
@@ -91,7 +91,7 @@ async def test_a_burst_shows_the_first_refusals_with_their_words(ui: Ui) -> None
     assert len(failures) == 5
 
 
-async def test_a_burst_to_nobody_counts_errors_in_words(ui: Ui, free_port) -> None:
+async def test_a_burst_to_nobody_counts_errors_in_words(ui: Ui, free_port: Callable[[], int]) -> None:
     await ui.open_at(f"http://127.0.0.1:{free_port()}")
     burst = await ui.post("/burst?n=3&concurrency=2")
     assert burst["errors"] == {"connection refused": 3}
@@ -197,3 +197,12 @@ def test_latencies_are_nearest_rank_percentiles_of_answered_requests() -> None:
 
 def test_a_burst_has_defaults() -> None:
     assert parse({}) == Burst(requests=1000, concurrency=16, path="/buy-a-book/new")
+
+
+def test_results_that_alternate_do_not_fill_the_log() -> None:
+    news = News()
+    assert news.is_news("/", "status 200", now=0)
+    assert not news.is_news("/", "status 503", now=0.5)
+    assert news.is_news("/books-bought", "status 503", now=0.5)
+    assert not news.is_news("/", "status 200", now=7)
+    assert news.is_news("/", "status 503", now=8)
