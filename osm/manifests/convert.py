@@ -6,7 +6,7 @@ which field, what was found, what is allowed. One mistake is told at a time, as 
 
 import difflib
 import re
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import inspect
@@ -79,33 +79,49 @@ def _problem(raw: RawDocument, field: str, what: str, found: object, allowed: in
 
 
 def _sentence(what: str, named: list[str], found: object, allowed: inspect.Type | None) -> str:
-    literals = [value for part in _parts(allowed) if isinstance(part, inspect.LiteralType) for value in part.values]
+    parts = _parts(allowed)
+    literals = [str(value) for part in parts if isinstance(part, inspect.LiteralType) for value in part.values]
     if literals:
-        return f"expected one of {', '.join(str(value) for value in literals)}, found {shown(found)}"
-    if "regex" in what or "length <=" in what:
-        return f"expected {_pattern(allowed, what)}, found {shown(found)}"
-    if what.startswith("Expected") and len(named) == 2 and ", got" in what:
-        wanted = " or ".join(_TYPES.get(part.strip(), part.strip()) for part in named[0].split("|"))
-        hint = "; remove the quotes" if isinstance(found, str) and named[0] in ("int", "float", "bool") else ""
-        hint = "; put it in quotes" if named[0] == "str" and isinstance(found, bool | int | float) else hint
-        return f"expected {wanted}, found {shown(found)}{hint}"
-    if what.startswith("Expected"):
-        limit = what.removeprefix("Expected ")
-        for name in named:
-            limit = limit.replace(f"`{name}`", _TYPES.get(name, name))
-        return f"expected {limit}, found {shown(found)}"
-    return f"{what[:1].lower()}{what[1:]}, found {shown(found)}"
+        one_of = "one of " if len(literals) > 1 else ""
+        return f"expected {one_of}{', '.join(literals)}, found {shown(found)}"
+    if not what.startswith("Expected"):
+        return f"{what[:1].lower()}{what[1:]}, found {shown(found)}"
+    if ", got" in what:
+        wanted = [name.strip() for name in named[0].split("|") if name.strip() != "null"]
+        says = " or ".join(_TYPES.get(name, name) for name in wanted)
+        return f"expected {says}, found {shown(found)}{_hint(wanted, found)}"
+    described = _described(allowed)
+    if described:
+        return f"expected {described}, found {shown(found)}"
+    limit = what.removeprefix("Expected ")
+    for name in named:
+        limit = limit.replace(f"`{name}`", _TYPES.get(name, name))
+    return f"expected {limit}, found {shown(found)}"
 
 
-def _pattern(allowed: inspect.Type | None, what: str) -> str:
+def _hint(wanted: list[str], found: object) -> str:
+    if wanted == ["str"] and isinstance(found, bool | int | float):
+        return "; put it in quotes"
+    text = found.lower() if isinstance(found, str) else ""
+    is_number = {"int", "float"} & set(wanted) and text.removeprefix("-").isdecimal()
+    is_bool = "bool" in wanted and text in ("true", "false", "yes", "no", "on", "off")
+    return "; remove the quotes" if is_number or is_bool else ""
+
+
+_DESCRIBED = {
+    str(get_args(DnsLabel)[1].pattern): "a name of at most 63 lower-case letters, digits and `-`",
+    str(get_args(DnsName)[1].pattern): "a name of at most 253 lower-case letters, digits, `-` and `.`",
+}
+"""What to say for a pattern; other constrained types say it in their own `Meta(description=…)`."""
+
+
+def _described(allowed: inspect.Type | None) -> str | None:
+    kinds = list(allowed.types) if isinstance(allowed, inspect.UnionType) else [allowed]
+    for kind in kinds:
+        if isinstance(kind, inspect.Metadata) and kind.extra_json_schema:
+            return str(kind.extra_json_schema.get("description", "")) or None
     patterns = [part.pattern for part in _parts(allowed) if isinstance(part, inspect.StrType)]
-    for named, says in (
-        (DnsLabel, "a name of at most 63 lower-case letters, digits and `-`"),
-        (DnsName, "a name of at most 253 lower-case letters, digits, `-` and `.`"),
-    ):
-        if inspect.type_info(named).pattern in patterns:  # type: ignore[attr-defined]  # both are constrained str
-            return says
-    return what.removeprefix("Expected ").replace("`str`", "text")
+    return next((_DESCRIBED[pattern] for pattern in patterns if pattern in _DESCRIBED), None)
 
 
 def _parts(kind: inspect.Type | None) -> list[inspect.Type]:
@@ -128,11 +144,21 @@ def _follow(body: object, kind: inspect.Type, path: str) -> tuple[str, Any, insp
         elif index is not None:
             field = f"{field}[{index}]"
             found = found[int(index)] if isinstance(found, list) and int(index) < len(found) else None
-        else:
-            break  # some value of a mapping: msgspec does not say which
+        else:  # some value of a mapping: msgspec does not say which
+            odd = _first_odd(found, allowed)
+            if odd is None:
+                break
+            field, found = f"{field}.{odd[0]}", odd[1]
     if not allowed:
         return field, found, None
     return field, found, allowed[0] if len(allowed) == 1 else inspect.UnionType(tuple(allowed))
+
+
+def _first_odd(found: object, allowed: list[inspect.Type]) -> tuple[str, Any] | None:
+    """The key and value of the first value that is not text, where text is what is allowed."""
+    if not isinstance(found, dict) or not all(isinstance(each, inspect.StrType) for each in allowed):
+        return None
+    return next(((key, value) for key, value in found.items() if not isinstance(value, str)), None)
 
 
 def _inner(kind: inspect.Type, name: str | None, index: str | None) -> list[inspect.Type]:

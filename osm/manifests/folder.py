@@ -25,7 +25,7 @@ from osm.manifests.yaml import MAX_FILE_BYTES, Reading, read
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
-STEP_MS = 5
+STEP_MS = 2
 """How often watchfiles looks whether the kernel has told something; an edit is seen after two of these."""
 
 SETTLE_S = 0.05

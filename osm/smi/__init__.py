@@ -1,0 +1,19 @@
+"""SMI and OSM policy objects → contracts, with everything that is wrong with them. Pure.
+
+Parsed here is what one document says by itself. Whether the services, accounts and route groups it names exist
+is the catalog's question.
+
+    groups      which API groups, versions and kinds there are
+    shape       what every such object has, and how its structs read
+    access      TrafficTarget
+    specs       HTTPRouteGroup, TCPRoute
+    regex       which regular expressions Envoy takes
+    split       TrafficSplit
+    meshconfig  MeshConfig, its fields; meshsettings: what they mean
+    check       all problems of a folder at once
+"""
+
+from osm.smi.groups import POLICY_KINDS, is_policy
+from osm.smi.parsing import Policy, parse
+
+__all__ = ["POLICY_KINDS", "Policy", "is_policy", "parse"]

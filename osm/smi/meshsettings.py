@@ -1,0 +1,147 @@
+"""What a MeshConfig's fields mean here: mesh-wide settings, and a warning for each field without effect yet.
+
+An absent field means what an absent MeshConfig means: OSM 1.2's defaults (see `osm.contracts.policy.Mesh`).
+A field that is set to what OSM's own installation sets is not warned about: nothing was asked for.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from osm.contracts.policy import Mesh, Tracing
+from osm.contracts.problem import Problem
+from osm.manifests import RawDocument
+from osm.manifests.convert import shown
+from osm.smi.meshconfig import Spec, TracingFields
+
+LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
+
+MIN_LEAF_S = 600
+"""OSM's floor: a leaf that lives shorter than 10 minutes is renewed more often than is good for anything but tests."""
+
+_TRACING_ADDRESS = "jaeger.osm-system.svc.cluster.local"
+_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_AMOUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(rf"(?:{_AMOUNT.pattern})+")
+_DURATION_MAX_S = 100 * 365 * 24 * 3600
+
+_WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
+    "sidecar.enablePrivilegedInitContainer": (False,),
+    "sidecar.envoyImage": ("",),
+    "sidecar.envoyWindowsImage": ("",),
+    "sidecar.initContainerImage": ("",),
+    "sidecar.configResyncInterval": ("", "0s"),
+    "sidecar.resources": ({},),
+    "sidecar.localProxyMode": ("Localhost",),
+    "traffic.outboundIPRangeExclusionList": ([],),
+    "traffic.outboundIPRangeInclusionList": ([],),
+    "traffic.outboundPortExclusionList": ([],),
+    "traffic.inboundPortExclusionList": ([],),
+    "traffic.networkInterfaceExclusionList": ([],),
+    "traffic.inboundExternalAuthorization.enable": (False,),
+    "observability.osmLogLevel": ("info", ""),
+    "observability.enableDebugServer": (False,),
+    "certificate.certKeyBitSize": (2048,),
+    "certificate.ingressGateway": (),
+    "featureFlags.enableWASMStats": (True, False),
+    "featureFlags.enableEgressPolicy": (True, False),
+    "featureFlags.enableMulticlusterMode": (False,),
+    "featureFlags.enableSnapshotCacheMode": (True, False),
+    "featureFlags.enableAsyncProxyServiceMapping": (True, False),
+    "featureFlags.enableIngressBackendPolicy": (True, False),
+    "featureFlags.enableEnvoyActiveHealthChecks": (False,),
+    "featureFlags.enableRetryPolicy": (False,),
+    "featureFlags.enableMeshRootCertificate": (False,),
+    "featureFlags.enableSPIFFE": (False,),
+}
+"""Fields that change nothing here, and the values that ask for nothing."""
+
+
+def duration_s(text: str) -> float | None:
+    """A Go duration such as `24h` or `1h30m`, in seconds; None if the text is none, or longer than a century."""
+    if text == "0":
+        return 0.0
+    if not _DURATION.fullmatch(text):
+        return None
+    seconds = sum(float(amount) * _UNITS_S[unit] for amount, unit in _AMOUNT.findall(text))
+    return seconds if seconds <= _DURATION_MAX_S else None
+
+
+def mesh(raw: RawDocument, spec: Spec) -> tuple[Mesh, tuple[Problem, ...]]:
+    """The contract; to be used only if no error is among the problems."""
+    default = Mesh()
+    sidecar, traffic = spec.sidecar, spec.traffic
+    validity = duration_s(spec.certificate.service_cert_validity_duration or "24h")
+    settings = Mesh(
+        permissive=_or(traffic.enable_permissive_traffic_policy_mode, default.permissive),
+        egress=_or(traffic.enable_egress, default.egress),
+        tls_min=_or(sidecar.tls_min_protocol_version, default.tls_min),
+        tls_max=_or(sidecar.tls_max_protocol_version, default.tls_max),
+        cipher_suites=_or(sidecar.cipher_suites, default.cipher_suites),
+        ecdh_curves=_or(sidecar.ecdh_curves, default.ecdh_curves),
+        leaf_lifetime_s=max(int(validity or 0), 1),
+        tracing=_tracing(spec.observability.tracing),
+        sidecar_log_level=_log_level(sidecar.log_level) or default.sidecar_log_level,
+        max_proxies=_or(sidecar.max_data_plane_connections, default.max_proxies),
+    )
+    return settings, (*_wrong(raw, spec, settings), *_without_effect(raw))
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _log_level(found: str | bool | None) -> str | None:  # noqa: FBT001  # YAML's word for `off`
+    """Envoy's name of the level; None for the default, or for what is no level."""
+    if found is False:
+        return "off"
+    if not isinstance(found, str) or found not in LOG_LEVELS:
+        return None
+    return "warning" if found == "warn" else found
+
+
+def _tracing(fields: TracingFields | None) -> Tracing | None:
+    if fields is None or not fields.enable:
+        return None
+    default = Tracing(address=_TRACING_ADDRESS)
+    return Tracing(
+        address=fields.address or default.address,
+        port=fields.port or default.port,
+        endpoint=fields.endpoint or default.endpoint,
+    )
+
+
+def _wrong(raw: RawDocument, spec: Spec, settings: Mesh) -> Iterator[Problem]:
+    found = spec.sidecar.log_level
+    if found not in (None, "") and _log_level(found) is None:
+        what = f"expected one of {', '.join(LOG_LEVELS)}, found {shown(found)}"
+        yield raw.problem("spec.sidecar.logLevel", what)
+    auto = "TLS_AUTO"
+    if auto not in (settings.tls_min, settings.tls_max) and settings.tls_min > settings.tls_max:
+        what = f"expected at most tlsMaxProtocolVersion, {settings.tls_max}, found {settings.tls_min}"
+        yield raw.problem("spec.sidecar.tlsMinProtocolVersion", what)
+    validity = spec.certificate.service_cert_validity_duration
+    for field, text in (
+        ("spec.certificate.serviceCertValidityDuration", validity),
+        ("spec.sidecar.configResyncInterval", spec.sidecar.config_resync_interval),
+    ):
+        if text and duration_s(text) is None:
+            yield raw.problem(field, f'expected a duration such as 24h or 1h30m, found "{text}"')
+    lifetime_s = duration_s(validity) if validity else None
+    if lifetime_s is not None and lifetime_s < 1:
+        yield raw.problem(
+            "spec.certificate.serviceCertValidityDuration", f'expected a duration of at least 1s, found "{validity}"'
+        )
+    elif lifetime_s is not None and lifetime_s < MIN_LEAF_S:
+        what = f'"{validity}" is shorter than 10m; certificates that short are for tests'
+        yield raw.problem("spec.certificate.serviceCertValidityDuration", what, "warning")
+
+
+def _without_effect(raw: RawDocument) -> Iterator[Problem]:
+    spec = cast("Mapping[str, Any]", raw.body.get("spec") or {})
+    for path, idle in _WITHOUT_EFFECT.items():
+        found: Any = spec
+        for name in path.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        if found is not None and found not in idle:
+            yield raw.problem(f"spec.{path}", "this field is accepted and has no effect yet", "warning")

@@ -1,0 +1,52 @@
+"""One document → one contract, whatever its kind: the single door into this package.
+
+Apart from the kinds, so that a reader needs no table of its own; adding a kind is a line here and one in `groups`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from osm.contracts.policy import HttpRouteGroup, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.problem import Problem
+from osm.manifests import Parsed, RawDocument
+from osm.manifests.convert import convert
+from osm.smi import access, groups, meshconfig, meshsettings, specs, split
+from osm.smi.shape import Object, names
+
+Policy = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | Mesh
+
+
+class _Reading(Struct, frozen=True):
+    """How a kind is read: the shape of its text, and what its spec becomes."""
+
+    document: type[Object]
+    contract: Callable[[RawDocument, Any], tuple[Policy, tuple[Problem, ...]]]
+
+
+_READINGS: Mapping[str, _Reading] = {
+    "TrafficTarget": _Reading(access.Document, access.traffic_target),
+    "HTTPRouteGroup": _Reading(specs.HttpDocument, specs.http_route_group),
+    "TCPRoute": _Reading(specs.TcpDocument, specs.tcp_route),
+    "TrafficSplit": _Reading(split.Document, split.traffic_split),
+    "MeshConfig": _Reading(meshconfig.Document, meshsettings.mesh),
+}
+
+
+def parse(raw: RawDocument) -> Parsed[Policy]:
+    """What a policy document says and everything that is wrong with it; the object is None if it cannot be in force.
+
+    Kinds that the mesh does not enforce yet give no object and a warning. Ask `is_policy` first.
+    """
+    problems = groups.known(raw)
+    reading = _READINGS.get(raw.kind)
+    if problems or reading is None:
+        return Parsed(object=None, problems=problems)
+    document = convert(raw, reading.document)
+    if isinstance(document, tuple):
+        return Parsed(object=None, problems=document)
+    contract, found = reading.contract(raw, document.spec)  # type: ignore[attr-defined]  # every kind's shape has one
+    problems = (*names(raw), *found)
+    wrong = any(problem.severity == "error" for problem in problems)
+    return Parsed(object=None if wrong else contract, problems=problems)

@@ -1,0 +1,611 @@
+"""Each kind, good and bad: what it becomes, or the exact sentence and line that its author reads."""
+
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from osm.contracts.names import Identity
+from osm.contracts.policy import (
+    HeaderMatch,
+    HttpMatch,
+    HttpRouteGroup,
+    HttpRule,
+    Mesh,
+    SplitBackend,
+    TcpRoute,
+    TcpRule,
+    Tracing,
+    TrafficSplit,
+    TrafficTarget,
+)
+from osm.manifests import Parsed, RawDocument
+from osm.manifests.yaml import read
+from osm.smi import POLICY_KINDS, Policy, is_policy, parse
+
+APIS = {
+    "TrafficTarget": "access.smi-spec.io/v1alpha3",
+    "HTTPRouteGroup": "specs.smi-spec.io/v1alpha4",
+    "TCPRoute": "specs.smi-spec.io/v1alpha4",
+    "TrafficSplit": "split.smi-spec.io/v1alpha4",
+    "MeshConfig": "config.openservicemesh.io/v1alpha2",
+}
+SPEC_LINE = 4
+"""Where `spec:` stands in `document`: its first field is a line below."""
+
+
+def document(kind: str, spec: str, *, api: str = "") -> RawDocument:
+    head = f"apiVersion: {api or APIS[kind]}\nkind: {kind}\nmetadata: {{name: it, namespace: shop}}\n"
+    text = head + "spec:\n" + "".join(f"  {line}\n" for line in dedent(spec).strip("\n").splitlines())
+    reading = read(text, "f.yaml")
+    assert reading.problems == ()
+    return reading.documents[0]
+
+
+def parsed(kind: str, spec: str, *, api: str = "") -> Parsed[Policy]:
+    raw = document(kind, spec, api=api)
+    assert is_policy(raw)
+    return parse(raw)
+
+
+def sentences(found: Parsed[Policy]) -> list[str]:
+    return [f"{(each.line or 0) - SPEC_LINE} {each.severity} {each.field}: {each.what}" for each in found.problems]
+
+
+TARGET = """
+destination: {kind: ServiceAccount, name: store, namespace: shop}
+sources:
+- {kind: ServiceAccount, name: buyer, namespace: buyers}
+- {kind: ServiceAccount, name: admin, namespace: admins}
+rules:
+- {kind: HTTPRouteGroup, name: routes, matches: [buy, look]}
+- {kind: HTTPRouteGroup, name: others}
+- {kind: TCPRoute, name: sql}
+"""
+
+
+def test_a_traffic_target_becomes_identities_and_rules() -> None:
+    assert parsed("TrafficTarget", TARGET) == Parsed(
+        object=TrafficTarget(
+            namespace="shop",
+            name="it",
+            destination=Identity("shop", "store"),
+            sources=(Identity("admins", "admin"), Identity("buyers", "buyer")),
+            rules=(
+                HttpRule(route_group="routes", matches=("buy", "look")),
+                HttpRule(route_group="others"),
+                TcpRule(route="sql"),
+            ),
+        )
+    )
+
+
+def test_a_traffic_target_of_v1alpha2_is_read_alike() -> None:
+    old = parsed("TrafficTarget", TARGET, api="access.smi-spec.io/v1alpha2")
+    assert old == parsed("TrafficTarget", TARGET)
+
+
+GROUP = """
+matches:
+- name: buy
+  pathRegex: /buy/.*
+  methods: [post, GET]
+  headers:
+  - User-Agent: .*curl.*
+  - {client-app: shopper}
+- name: anything
+- name: any-method
+  methods: [GET, "*"]
+  pathRegex: ""
+- name: as-the-text-shows
+  headers: {host: 'shop\\..*', Cookie: "^(.*?;)?(type=insider)(;.*)?$"}
+"""
+
+
+def test_a_route_group_reads_headers_as_a_list_and_as_a_mapping() -> None:
+    assert parsed("HTTPRouteGroup", GROUP) == Parsed(
+        object=HttpRouteGroup(
+            namespace="shop",
+            name="it",
+            matches=(
+                HttpMatch(
+                    name="buy",
+                    path_regex="/buy/.*",
+                    methods=("GET", "POST"),
+                    headers=(
+                        HeaderMatch(name="user-agent", regex=".*curl.*"),
+                        HeaderMatch(name="client-app", regex="shopper"),
+                    ),
+                ),
+                HttpMatch(name="anything"),
+                HttpMatch(name="any-method"),
+                HttpMatch(
+                    name="as-the-text-shows",
+                    headers=(
+                        HeaderMatch(name=":authority", regex=r"shop\..*"),
+                        HeaderMatch(name="cookie", regex="^(.*?;)?(type=insider)(;.*)?$"),
+                    ),
+                ),
+            ),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "ports"),
+    [
+        ("matches: {ports: [6446, 3306, 3306]}", (3306, 6446)),
+        ("matches: {ports: []}", ()),
+        ("matches: {name: sql, ports: [1]}", (1,)),
+        ("{}", ()),
+        ("", ()),
+    ],
+)
+def test_a_tcp_route_names_ports_or_any(spec: str, ports: tuple[int, ...]) -> None:
+    assert parsed("TCPRoute", spec) == Parsed(object=TcpRoute(namespace="shop", name="it", ports=ports))
+
+
+@pytest.mark.parametrize("service", ["web", "web.shop", "web.shop.svc", "web.shop.svc.cluster.local"])
+@pytest.mark.parametrize("version", ["v1alpha2", "v1alpha3", "v1alpha4"])
+def test_a_split_takes_every_spelling_of_its_service(service: str, version: str) -> None:
+    spec = f"service: {service}\nbackends: [{{service: web-v1, weight: 90}}, {{service: web-v2.shop, weight: 0}}]"
+    assert parsed("TrafficSplit", spec, api=f"split.smi-spec.io/{version}") == Parsed(
+        object=TrafficSplit(
+            namespace="shop",
+            name="it",
+            service="web",
+            backends=(SplitBackend(service="web-v1", weight=90), SplitBackend(service="web-v2", weight=0)),
+        )
+    )
+
+
+def test_a_split_may_be_for_matching_requests_only() -> None:
+    spec = """
+    service: web
+    matches: [{kind: HTTPRouteGroup, name: insiders}, {apiGroup: specs.smi-spec.io, kind: HTTPRouteGroup, name: b}]
+    backends: [{service: web-v2, weight: 1}]
+    """
+    found = parsed("TrafficSplit", spec)
+    assert isinstance(found.object, TrafficSplit)
+    assert (found.object.matches, found.problems) == (("insiders", "b"), ())
+
+
+STOCK_MESH_CONFIG = """
+sidecar:
+  enablePrivilegedInitContainer: false
+  logLevel: error
+  maxDataPlaneConnections: 0
+  envoyImage: ""
+  envoyWindowsImage: ""
+  initContainerImage: ""
+  configResyncInterval: "0s"
+  resources: {}
+  tlsMinProtocolVersion: TLSv1_2
+  tlsMaxProtocolVersion: TLSv1_3
+  localProxyMode: Localhost
+traffic:
+  enableEgress: true
+  enablePermissiveTrafficPolicyMode: true
+  outboundPortExclusionList: []
+  inboundPortExclusionList: []
+  outboundIPRangeExclusionList: []
+  outboundIPRangeInclusionList: []
+  networkInterfaceExclusionList: []
+observability:
+  enableDebugServer: false
+  osmLogLevel: info
+  tracing: {enable: false}
+certificate: {serviceCertValidityDuration: 24h, certKeyBitSize: 2048}
+featureFlags:
+  enableWASMStats: true
+  enableEgressPolicy: true
+  enableAsyncProxyServiceMapping: false
+  enableIngressBackendPolicy: true
+  enableEnvoyActiveHealthChecks: false
+  enableSnapshotCacheMode: false
+  enableRetryPolicy: false
+  enableMeshRootCertificate: false
+"""
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1alpha2"])
+def test_the_mesh_config_that_osm_installs_is_the_default_and_free_of_warnings(version: str) -> None:
+    found = parsed("MeshConfig", STOCK_MESH_CONFIG, api=f"config.openservicemesh.io/{version}")
+    assert found == Parsed(object=Mesh())
+
+
+def test_an_empty_mesh_config_is_the_default() -> None:
+    assert parsed("MeshConfig", "{}") == Parsed(object=Mesh())
+
+
+def test_a_mesh_config_with_everything_that_has_an_effect() -> None:
+    spec = """
+    sidecar: {logLevel: warn, maxDataPlaneConnections: 7, tlsMinProtocolVersion: TLS_AUTO,
+              tlsMaxProtocolVersion: TLSv1_2, cipherSuites: [a, b], ecdhCurves: [P-256]}
+    traffic: {enableEgress: false, enablePermissiveTrafficPolicyMode: false}
+    observability: {tracing: {enable: true, address: zipkin, port: 1, endpoint: /x}}
+    certificate: {serviceCertValidityDuration: 1h30m}
+    """
+    assert parsed("MeshConfig", spec) == Parsed(
+        object=Mesh(
+            permissive=False,
+            egress=False,
+            tls_min="TLS_AUTO",
+            tls_max="TLSv1_2",
+            cipher_suites=("a", "b"),
+            ecdh_curves=("P-256",),
+            leaf_lifetime_s=5400,
+            tracing=Tracing(address="zipkin", port=1, endpoint="/x"),
+            sidecar_log_level="warning",
+            max_proxies=7,
+        )
+    )
+
+
+def test_unquoted_off_is_the_log_level_off() -> None:
+    assert parsed("MeshConfig", "sidecar: {logLevel: off}") == Parsed(object=Mesh(sidecar_log_level="off"))
+
+
+def test_tracing_without_an_address_goes_where_osm_installs_jaeger() -> None:
+    found = parsed("MeshConfig", "observability: {tracing: {enable: true}}")
+    assert found.object == Mesh(tracing=Tracing(address="jaeger.osm-system.svc.cluster.local"))
+
+
+DESTINATION = "destination: {kind: ServiceAccount, name: store, namespace: shop}\n"
+SOURCES = "sources: [{kind: ServiceAccount, name: buyer, namespace: buyers}]\n"
+RULES = "rules: [{kind: TCPRoute, name: sql}]\n"
+ACCOUNT = "{kind: ServiceAccount, name: store, namespace: shop}"
+
+BAD: list[tuple[str, str, str]] = [
+    (
+        "TrafficTarget",
+        DESTINATION.replace("shop", "other") + SOURCES + RULES,
+        '1 error spec.destination.namespace: expected "shop", the TrafficTarget\'s own namespace, found "other"',
+    ),
+    (
+        "TrafficTarget",
+        "destination: {kind: ServiceAccount, name: store}\n" + SOURCES + RULES,
+        '1 error spec.destination.namespace: expected "shop", the TrafficTarget\'s own namespace, found nothing',
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION.replace("}", ", port: 80}") + SOURCES + RULES,
+        "1 error spec.destination.port: a destination has no port since v1alpha3; "
+        "name the port in a TCPRoute and refer to it in rules",
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION + RULES,
+        "0 error spec.sources: expected at least one source, found none: nobody would be allowed anything",
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION + SOURCES + "rules: []",
+        "3 error spec.rules: expected at least one rule, found none: refer to an HTTPRouteGroup or a TCPRoute",
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION + RULES + "sources:\n- kind: ServiceAccount\n  name: buyer",
+        "4 error spec.sources[0].namespace: this field is required and not there",
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION + RULES + "sources:\n- kind: User\n  name: buyer",
+        '4 error spec.sources[0].kind: expected ServiceAccount, found "User"',
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION + SOURCES + "rules:\n- kind: TCPRoute\n  name: a\n- name: b\n  kind: UDPRoute",
+        '7 error spec.rules[1].kind: expected one of HTTPRouteGroup, TCPRoute, found "UDPRoute"',
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION + SOURCES + "rules:\n- kind: HTTPRouteGroup\n  nmae: a",
+        "5 error spec.rules[0].nmae: unknown field; allowed are kind, matches, name (did you mean `name`?)",
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION + SOURCES + "rules:\n- kind: HTTPRouteGroup\n",
+        "4 error spec.rules[0].name: this field is required and not there",
+    ),
+    (
+        "TrafficTarget",
+        "destination: {kind: ServiceAccount, name: Store_1, namespace: shop}\n" + SOURCES + RULES,
+        "1 error spec.destination.name: expected a name of at most 253 lower-case letters, digits, `-` and `.`, "
+        'found "Store_1"',
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION + SOURCES + "rules: [{kind: HTTPRouteGroup, name: g, matches: []}]",
+        "3 warning spec.rules[0].matches: an empty list allows every match of g, as if the field were not there",
+    ),
+    (
+        "TrafficTarget",
+        DESTINATION + SOURCES + "rules: [{kind: TCPRoute, name: g, matches: [a]}]",
+        "3 warning spec.rules[0].matches: a TCPRoute has no named matches: this is ignored",
+    ),
+    ("HTTPRouteGroup", "matches: []", "1 error spec.matches: expected at least one match, found none"),
+    (
+        "HTTPRouteGroup",
+        "matches:\n- name: a\n- name: b\n- name: a",
+        '4 error spec.matches[2].name: "a" is there twice, first as spec.matches[0].name at line 6',
+    ),
+    (
+        "HTTPRouteGroup",
+        "matches:\n- name: a\n  pathRegex: /(?!admin)",
+        '3 error spec.matches[0].pathRegex: "/(?!admin)" is no regular expression for Envoy: '
+        "lookahead `(?!` at character 2; RE2 has none",
+    ),
+    (
+        "HTTPRouteGroup",
+        "matches:\n- name: a\n  pathRegex: '['",
+        '3 error spec.matches[0].pathRegex: "[" is no regular expression for Envoy: `[` without `]` at character 1',
+    ),
+    (
+        "HTTPRouteGroup",
+        "matches:\n- name: a\n  methods:\n  - GET\n  - FETCH",
+        '5 error spec.matches[0].methods[1]: "FETCH" is no method; '
+        "allowed are *, CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, TRACE",
+    ),
+    (
+        "HTTPRouteGroup",
+        "matches:\n- name: a\n  headers:\n  - x: .*\n  - y: '(a'",
+        '5 error spec.matches[0].headers[1].y: "(a" is no regular expression for Envoy: '
+        "missing ), unterminated subpattern at character 1",
+    ),
+    (
+        "HTTPRouteGroup",
+        "matches:\n- name: a\n  headers: {':path': x}",
+        '3 error spec.matches[0].headers.:path: ":path" is no header name; paths and methods have own fields',
+    ),
+    (
+        "HTTPRouteGroup",
+        "matches:\n- name: a\n  headers:\n  - x-n: 5",
+        "4 error spec.matches[0].headers[0].x-n: expected text, found 5; put it in quotes",
+    ),
+    (
+        "HTTPRouteGroup",
+        "matches:\n- name: a\n  pathRegexp: /",
+        "3 error spec.matches[0].pathRegexp: unknown field; "
+        "allowed are headers, methods, name, pathRegex (did you mean `pathRegex`?)",
+    ),
+    (
+        "HTTPRouteGroup",
+        "matches:\n- name: a\n  methods: GET",
+        '3 error spec.matches[0].methods: expected a list, found "GET"',
+    ),
+    ("TCPRoute", "matches: {ports: [80, 0]}", "1 error spec.matches.ports[1]: expected a whole number >= 1, found 0"),
+    (
+        "TCPRoute",
+        'matches:\n  ports:\n  - "80"',
+        '3 error spec.matches.ports[0]: expected a whole number, found "80"; remove the quotes',
+    ),
+    (
+        "TrafficSplit",
+        "service: web.other\nbackends: [{service: v1, weight: 1}]",
+        '1 error spec.service: "web.other" is in namespace "other"; a split is for services of its own, "shop"',
+    ),
+    (
+        "TrafficSplit",
+        "service: web\nbackends:\n- {service: v1.shop.example.com, weight: 1}",
+        '3 error spec.backends[0].service: "v1.shop.example.com" is no service name; '
+        "write the bare name or v1.shop.svc.cluster.local",
+    ),
+    (
+        "TrafficSplit",
+        "service: web.\nbackends: [{service: v1, weight: 1}]",
+        '1 error spec.service: "web." is no service name; write the bare name or web.shop.svc.cluster.local',
+    ),
+    (
+        "TrafficSplit",
+        "service: web\nbackends:\n- {service: v1, weight: 1}\n- {service: v1.shop, weight: 2}",
+        '4 error spec.backends[1].service: "v1" is there twice, first as spec.backends[0].service at line 7',
+    ),
+    ("TrafficSplit", "service: web", "0 error spec.backends: expected at least one backend, found none"),
+    (
+        "TrafficSplit",
+        "service: web\nbackends: [{service: v1, weight: 0}]",
+        "2 error spec.backends: expected a weight above 0, found none: no backend would get traffic",
+    ),
+    (
+        "TrafficSplit",
+        "service: web\nbackends:\n- service: v1\n  weight: -1",
+        "4 error spec.backends[0].weight: expected a whole number >= 0, found -1",
+    ),
+    (
+        "TrafficSplit",
+        "service: web\nbackends:\n- service: v1\n  weight: 100m",
+        '4 error spec.backends[0].weight: expected a whole number, found "100m"',
+    ),
+    (
+        "TrafficSplit",
+        "service: web\nbackends: [{service: web, weight: 1}]",
+        '2 warning spec.backends[0].service: "web" is the split\'s own service: '
+        "its share goes to what that service selects",
+    ),
+    (
+        "TrafficSplit",
+        "service: web\nmatches: [{kind: HTTPRouteGroup, name: g, apiGroup: x}]\nbackends: [{service: a, weight: 1}]",
+        '2 error spec.matches[0].apiGroup: expected specs.smi-spec.io, found "x"',
+    ),
+    (
+        "MeshConfig",
+        "sidecar: {logLevel: loud}",
+        "1 error spec.sidecar.logLevel: expected one of trace, debug, info, warning, warn, error, critical, off, "
+        'found "loud"',
+    ),
+    (
+        "MeshConfig",
+        "sidecar:\n  tlsMinProtocolVersion: TLSv1_3\n  tlsMaxProtocolVersion: TLSv1_2",
+        "2 error spec.sidecar.tlsMinProtocolVersion: expected at most tlsMaxProtocolVersion, TLSv1_2, found TLSv1_3",
+    ),
+    (
+        "MeshConfig",
+        "sidecar: {tlsMaxProtocolVersion: '1.3'}",
+        "1 error spec.sidecar.tlsMaxProtocolVersion: expected one of TLS_AUTO, TLSv1_0, TLSv1_1, TLSv1_2, TLSv1_3, "
+        'found "1.3"',
+    ),
+    (
+        "MeshConfig",
+        "certificate:\n  serviceCertValidityDuration: 1 day",
+        '2 error spec.certificate.serviceCertValidityDuration: expected a duration such as 24h or 1h30m, found "1 day"',
+    ),
+    (
+        "MeshConfig",
+        "certificate:\n  serviceCertValidityDuration: 0s",
+        '2 error spec.certificate.serviceCertValidityDuration: expected a duration of at least 1s, found "0s"',
+    ),
+    (
+        "MeshConfig",
+        "certificate:\n  serviceCertValidityDuration: 30s",
+        '2 warning spec.certificate.serviceCertValidityDuration: "30s" is shorter than 10m; '
+        "certificates that short are for tests",
+    ),
+    (
+        "MeshConfig",
+        "traffic:\n  enableEgress: 'no'",
+        '2 error spec.traffic.enableEgress: expected true or false, found "no"; remove the quotes',
+    ),
+    (
+        "MeshConfig",
+        "traffic:\n  outboundIPRangeExclusionList: [10.0.0.0/8]",
+        "2 warning spec.traffic.outboundIPRangeExclusionList: this field is accepted and has no effect yet",
+    ),
+    (
+        "MeshConfig",
+        "traffic:\n  outboundIPRangeExclusionList: [10.0.0.0]",
+        '2 error spec.traffic.outboundIPRangeExclusionList[0]: expected a range such as 10.0.0.0/8, found "10.0.0.0"',
+    ),
+    (
+        "MeshConfig",
+        "featureFlags:\n  enableRetryPolicy: true",
+        "2 warning spec.featureFlags.enableRetryPolicy: this field is accepted and has no effect yet",
+    ),
+    (
+        "MeshConfig",
+        "traffic:\n  enablePermissiveTrafficPolicy: true",
+        "2 error spec.traffic.enablePermissiveTrafficPolicy: unknown field; allowed are enableEgress, "
+        "enablePermissiveTrafficPolicyMode, inboundExternalAuthorization, inboundPortExclusionList, "
+        "networkInterfaceExclusionList, outboundIPRangeExclusionList, outboundIPRangeInclusionList, "
+        "outboundPortExclusionList (did you mean `enablePermissiveTrafficPolicyMode`?)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "spec", "sentence"), BAD)
+def test_a_mistake_is_told_in_one_sentence_at_its_line(kind: str, spec: str, sentence: str) -> None:
+    found = parsed(kind, spec)
+    assert sentences(found) == [sentence]
+    assert (found.object is None) == (" error " in sentence)
+
+
+def test_matches_of_a_split_need_a_version_that_has_them() -> None:
+    spec = "service: web\nbackends: [{service: a, weight: 1}]\nmatches: [{kind: HTTPRouteGroup, name: g}]"
+    assert sentences(parsed("TrafficSplit", spec, api="split.smi-spec.io/v1alpha2")) == [
+        "3 error spec.matches: v1alpha2 has no matches; write apiVersion: split.smi-spec.io/v1alpha4"
+    ]
+
+
+def test_all_mistakes_of_a_document_are_told_at_once() -> None:
+    spec = "matches:\n- {name: a, pathRegex: '(', methods: [X, Y]}\n- {name: a}"
+    assert [each.field for each in parsed("HTTPRouteGroup", spec).problems] == [
+        "spec.matches[1].name",
+        "spec.matches[0].pathRegex",
+        "spec.matches[0].methods[0]",
+        "spec.matches[0].methods[1]",
+    ]
+
+
+HEADS: list[tuple[str, str, str]] = [
+    (
+        "access.smi-spec.io/v1alpha4",
+        "TrafficTarget",
+        'error apiVersion: version "v1alpha4" of TrafficTarget is not served; '
+        "served are access.smi-spec.io/v1alpha2, access.smi-spec.io/v1alpha3",
+    ),
+    (
+        "access.smi-spec.io/v1alpha3",
+        "TraficTarget",
+        'error kind: "TraficTarget" is no kind of access.smi-spec.io; '
+        "allowed are TrafficTarget (did you mean `TrafficTarget`?)",
+    ),
+    (
+        "specs.smi-spec.io/v1alpha4",
+        "UDPRoute",
+        'error kind: "UDPRoute" is no kind of specs.smi-spec.io; allowed are HTTPRouteGroup, TCPRoute '
+        "(did you mean `TCPRoute`?)",
+    ),
+    (
+        "acess.smi-spec.io/v1alpha3",
+        "TrafficTarget",
+        'error apiVersion: unknown group "acess.smi-spec.io"; TrafficTarget is of access.smi-spec.io',
+    ),
+    (
+        "example.com/v1",
+        "MeshConfig",
+        'error apiVersion: unknown group "example.com"; MeshConfig is of config.openservicemesh.io',
+    ),
+    *(
+        (
+            f"{group}.openservicemesh.io/v1alpha1",
+            kind,
+            f"warning kind: {kind} is accepted and not enforced yet: it changes nothing",
+        )
+        for group, kind in (
+            ("policy", "Egress"),
+            ("policy", "IngressBackend"),
+            ("policy", "Retry"),
+            ("policy", "UpstreamTrafficSetting"),
+            ("policy", "Telemetry"),
+            ("config", "MeshRootCertificate"),
+            ("config", "ExtensionService"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("api", "kind", "sentence"), HEADS)
+def test_what_cannot_be_read_or_enforced_says_what_can(api: str, kind: str, sentence: str) -> None:
+    found = parsed(kind, "{whatever: 1}", api=api)
+    assert [f"{each.severity} {each.field}: {each.what}" for each in found.problems] == [sentence]
+    assert found.object is None
+
+
+@pytest.mark.parametrize(
+    ("api", "kind"),
+    [
+        ("v1", "Service"),
+        ("apps/v1", "Deployment"),
+        ("gateway.networking.k8s.io/v1", "TCPRoute"),
+        ("telemetry.istio.io/v1", "Telemetry"),
+    ],
+)
+def test_kinds_of_others_are_not_ours(api: str, kind: str) -> None:
+    assert not is_policy(document(kind, "{}", api=api))
+
+
+def test_the_objects_own_name_must_be_one() -> None:
+    text = f"apiVersion: {APIS['TCPRoute']}\nkind: TCPRoute\nmetadata:\n  name: My_Route\n  namespace: a.b\n"
+    problems = parse(read(text, "f").documents[0]).problems
+    assert [(each.field, each.line) for each in problems] == [("metadata.name", 4), ("metadata.namespace", 5)]
+
+
+def test_the_kinds_are_those_of_smi_and_osm() -> None:
+    assert {*APIS, "Egress", "MeshRootCertificate"} <= POLICY_KINDS
+
+
+@pytest.mark.parametrize("body", [{"spec": None}, {"spec": 5}, {"spec": {"matches": None}}, {"metadata": 3}])
+@pytest.mark.parametrize("kind", sorted(APIS))
+def test_odd_shapes_are_problems_not_exceptions(kind: str, body: dict[str, Any]) -> None:
+    raw = RawDocument(
+        kind=kind,
+        api_version=APIS[kind],
+        namespace="shop",
+        name="it",
+        body={"apiVersion": APIS[kind], "kind": kind, "metadata": {}} | body,
+        file="f",
+        line=1,
+        lines={},
+    )
+    found = parse(raw)
+    assert (found.object is None) == bool(found.problems)
