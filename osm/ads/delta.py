@@ -36,6 +36,7 @@ class DeltaSubscription(Subscription):
         else:
             self._unsubscribe(request.unsubscribe, revision)
             self._subscribe(request.subscribe, revision)
+        self._settle()
         return answer
 
     def _start(self, request: Request, revision: int) -> None:

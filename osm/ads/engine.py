@@ -177,9 +177,14 @@ class Engine:
 
     def next_response(self, session: Session, now: float) -> bytes | None:
         """The next encoded response for a stream, which counts as sent, or None. `now`: monotonic seconds."""
+        push = self.next_push(session, now)
+        return None if push is None else _encode(push)
+
+    def next_push(self, session: Session, now: float) -> Push | None:
+        """The same, not encoded."""
         push = session.stream.next_push(now)
         self._note_progress(session)
-        return None if push is None else _encode(push)
+        return push
 
     # Inside
 

@@ -36,6 +36,7 @@ class SotwSubscription(Subscription):
             return None
         answer = self._answer(request)
         self._ask(request, revision)
+        self._settle()
         return answer
 
     def _start(self, request: Request, revision: int) -> None:
