@@ -23,13 +23,15 @@ _GROUPS_REFUSED = {
     "#": "comment `(?#`",
 }
 _ESCAPES = frozenset("ABDSWabdfnrstvwxz0QEpPC")
-_REWRITTEN = {"z": r"\Z", "C": "."}
+_REWRITTEN = {"A": r"(?:\A)", "B": r"(?:\B)", "C": ".", "b": r"(?:\b)", "z": r"(?:\Z)"}
 _NAMED_GROUP = re.compile(r"P?<([A-Za-z_]\w*)>")
 _FLAGS = re.compile(r"[imsU]*(?:-[imsU]+)?([:)])")
 _REPEAT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _QUANTIFIED = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})(\+)")
 _UNICODE_CLASS = re.compile(r"[pP](?:\{\^?\w+\}|[A-Z])")
 _HEX = re.compile(r"x(?:\{[0-9A-Fa-f]{1,6}\}|[0-9A-Fa-f]{2})")
+_REPEATED_ANCHOR = re.compile(r"[\^$](?=[*+?]|\{\d)")
+_NOT_IN_CLASS = frozenset("ABCQbz")
 _POSIX_CLASS = re.compile(r"\[:\^?\w+:\]")
 
 
@@ -39,12 +41,15 @@ class _Refused(Exception):
 
 def complaint(pattern: str) -> str | None:
     """Why Envoy would not take `pattern`; None if it would."""
+    rewritten = ""
     try:
-        re.compile(_rewritten(pattern))
+        rewritten = _rewritten(pattern)
+        re.compile(rewritten)
     except _Refused as refused:
         return str(refused)
     except re.error as error:
-        return error.msg if error.pos is None else f"{error.msg} at character {error.pos + 1}"
+        placed = error.pos is not None and rewritten == pattern
+        return f"{error.msg} at character {(error.pos or 0) + 1}" if placed else error.msg
     except (OverflowError, RecursionError):
         return "it is too large"
     return None
@@ -69,6 +74,8 @@ def _piece(pattern: str, at: int) -> tuple[str, int]:
         return _character_class(pattern, at)
     if pattern.startswith("(?", at):
         return _group(pattern, at)
+    if _REPEATED_ANCHOR.match(pattern, at):
+        return f"(?:{here})", 1
     if quantified := _QUANTIFIED.match(pattern, at):
         raise _Refused(f"possessive quantifier `{quantified[0]}` at character {at + 1}; RE2 has none")
     if repeat := _REPEAT.match(pattern, at):
@@ -107,14 +114,17 @@ def _character_class(pattern: str, at: int) -> tuple[str, int]:
         if posix := _POSIX_CLASS.match(pattern, end):
             done, end = done + r"\w", end + len(posix[0])
         elif pattern[end] == "\\":
+            if pattern[end + 1 : end + 2] in _NOT_IN_CLASS:
+                raise _Refused(f"`{pattern[end : end + 2]}` inside a character class at character {end + 1}")
             piece, length = _escape(pattern, end)
             done, end = done + piece, end + length
         else:
-            done += f"\\{pattern[end]}" if pattern[end] in "[]&|~" else pattern[end]
+            escape = pattern[end] in "[]&|~" or (pattern[end] == "-" and done.endswith("-"))
+            done += f"\\{pattern[end]}" if escape else pattern[end]
             end += 1
     if end >= len(pattern):
         raise _Refused(f"`[` without `]` at character {at + 1}")
-    return done.replace("--", r"\--") + "]", end + 1 - at
+    return done + "]", end + 1 - at
 
 
 def _group(pattern: str, at: int) -> tuple[str, int]:

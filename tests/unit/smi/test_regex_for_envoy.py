@@ -37,6 +37,7 @@ from osm.smi.regex import complaint
         r"a{1000}",
         r"a{x}",
         r"\.\/\-\_",
+        "^*a$?",
         "",
     ],
 )
@@ -68,6 +69,7 @@ def test_what_re2_takes_is_taken(pattern: str) -> None:
         (r"*a", "nothing to repeat at character 1"),
         (r"a**", "multiple repeat at character 3"),
         (r"[a", "`[` without `]` at character 1"),
+        (r"[\b]", r"`\b` inside a character class at character 2"),
         ("a\\", "a backslash at the end"),
         (r"[z-a]", "bad character range z-a at character 2"),
     ],
