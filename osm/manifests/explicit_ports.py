@@ -7,6 +7,11 @@ they start. They agree because each computes this function from the same Service
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from msgspec import Struct
+
+from osm.contracts.names import ObjectRef
+from osm.manifests.workloads import Service
+
 FIRST = 20000
 LAST = 31999
 """Below the kernel's ephemeral ports (32768 and up), above what people choose by hand."""
@@ -38,6 +43,16 @@ def explicit_ports(ports: Iterable[ServicePort]) -> Mapping[ServicePort, int]:
         taken.add(slot)
         given[port] = FIRST + slot
     return given
+
+
+def offered(objects: Mapping[ObjectRef, Struct]) -> Mapping[ServicePort, int]:
+    """A number for each port of every Service in force, usable or not, so that all readers count the same ones."""
+    return explicit_ports(
+        (ref.namespace, ref.name, port.port)
+        for ref, each in objects.items()
+        if isinstance(each, Service)
+        for port in each.spec.ports
+    )
 
 
 def variable(port: ServicePort) -> str:

@@ -1,16 +1,11 @@
 import asyncio
 import json
 import os
-import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from google.protobuf import message_factory, symbol_database
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
@@ -19,8 +14,6 @@ from osm.contracts.names import Address, Identity
 from osm.envoy import admin, binary
 from osm.envoy.bootstrap import CertificateFiles, Sidecar, bootstrap, certificate_sds, roots_sds, text
 from osm.envoy.leash import leashed
-from osm.envoy.process import EnvoyProcess, Launch
-from osm.pki.keys import key_pem, make_key
 
 
 def sidecar(folder: Path) -> Sidecar:
@@ -113,70 +106,6 @@ def test_no_deprecated_field_is_used(tmp_path):
     used = [field for top in whole for message in messages(top) for field, _ in message.ListFields()]
     assert len(used) > 30
     assert [field.full_name for field in used if field.GetOptions().deprecated] == []
-
-
-def self_signed(folder: Path) -> None:
-    """A certificate that Envoy can load; nobody is asked to trust it."""
-    key = make_key()
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(hours=1))
-    chain = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    version = folder / "certs" / "v1"
-    version.mkdir(parents=True)
-    for file, body in (("chain.pem", chain), ("roots.pem", chain), ("key.pem", key_pem(key))):
-        (version / file).write_bytes(body)
-    (folder / "certs" / "current").symlink_to("v1")
-
-
-@asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[EnvoyProcess]:
-    self_signed(folder)
-    (folder / "bootstrap.json").write_text(text(bootstrap(sidecar(folder))))
-    (folder / "certificate.json").write_text(text(certificate_sds(files(folder))))
-    (folder / "roots.json").write_text(text(roots_sds(files(folder))))
-    launch = Launch(
-        program=binary.find(),
-        bootstrap=folder / "bootstrap.json",
-        admin=folder / "admin.sock",
-        log=folder / "envoy.log",
-    )
-    envoy = await EnvoyProcess.start(launch)
-    try:
-        yield envoy
-    finally:
-        await envoy.stop()
-
-
-async def answer(folder: Path, query: str) -> str:
-    """The admin interface's answer, as soon as there is one."""
-    async with asyncio.timeout(30):
-        while (reply := await admin.read(folder / "admin.sock", query)).why:
-            await asyncio.sleep(0.05)
-    return reply.body
-
-
-@pytest.mark.envoy
-async def test_a_real_envoy_starts_from_it_and_is_not_live_without_xds(tmp_path):
-    async with running(tmp_path) as envoy:
-        assert "osm-xds" in await answer(tmp_path, "clusters")
-        assert stat.S_IMODE((tmp_path / "admin.sock").stat().st_mode) == 0o600
-        assert not await admin.is_live(tmp_path / "admin.sock")
-        served = json.loads(await answer(tmp_path, "certs"))["certificates"]
-        assert len(served[0]["cert_chain"]) == 1
-        await envoy.stop()
-        assert await envoy.ended() == 0
-    assert "deprecated" not in (tmp_path / "envoy.log").read_text().lower()
-
-
-@pytest.mark.envoy
-async def test_every_query_of_a_real_envoy_is_answered(tmp_path):
-    async with running(tmp_path):
-        await answer(tmp_path, "clusters")
-        for query in ("clusters", "listeners", "routes", "endpoints", "certs", "config_dump", "stats"):
-            reply = await admin.read(tmp_path / "admin.sock", query)
-            assert (reply.why, bool(reply.body)) == ("", True), query
 
 
 async def test_an_envoy_that_is_not_there_is_said_so(tmp_path):

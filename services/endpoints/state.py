@@ -1,0 +1,117 @@
+"""What `endpoints` currently believes, and which documents follow from it. Pure.
+
+A change of workloads recomputes the namespaces it touches and nothing else; what comes out equal is not a change.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from osm.contracts.channels import IDENTITY, SERVICE, WORKLOAD
+from osm.contracts.endpoints import LocalWorkload, MeshIdentity
+from osm.contracts.names import ROOT_NAMESPACE, Identity, ServiceName
+from osm.contracts.problem import Problem
+from services.endpoints.join import join, workload
+from services.endpoints.offers import Offer, Offers
+
+PLATFORM = "local"
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """Documents to put, those that others refer to first, and keys to delete, in reverse order."""
+
+    puts: Mapping[str, Struct]
+    deletes: tuple[str, ...] = ()
+
+
+def change(before: Mapping[str, Struct], after: Mapping[str, Struct]) -> Change:
+    """What turns one set of documents into the other."""
+    return Change(
+        puts={key: document for key, document in after.items() if before.get(key) != document},
+        deletes=tuple(reversed(_ordered(before.keys() - after.keys()))),
+    )
+
+
+class State:
+    """The picture. `documents` is what follows from it, by key of bucket `endpoints`; replaced, never changed."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, Struct] = {}
+        self._offers = Offers()
+        self._by_namespace: dict[str, list[Offer]] = {}
+        self._workloads: dict[str, LocalWorkload] = {}
+        self._problems: dict[ServiceName, tuple[Problem, ...]] = {}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All that is wrong with the objects, given what runs."""
+        return [*self._offers.problems, *(each for found in self._problems.values() for each in found)]
+
+    def offer(self, offers: Offers) -> None:
+        """Take in what the manifests say now."""
+        before = self._by_namespace
+        self._offers = offers
+        self._by_namespace = {}
+        for each in offers.services.values():
+            self._by_namespace.setdefault(each.name.namespace, []).append(each)
+        running = {each.identity.namespace for each in self._workloads.values()}
+        self._recompute({*before, *self._by_namespace, *running})
+
+    def run(self, changed: Mapping[str, LocalWorkload | None], *, full: bool) -> None:
+        """Take in workloads that came, changed or went (None); `full`: there are no others."""
+        gone = {id_: None for id_ in self._workloads if full and id_ not in changed}
+        touched: set[str] = set()
+        for id_, new in {**changed, **gone}.items():
+            old = self._workloads.pop(id_, None)
+            if new is not None:
+                self._workloads[id_] = new
+            touched |= {each.identity.namespace for each in (old, new) if each is not None}
+        self._recompute(touched)
+
+    def _recompute(self, namespaces: set[str]) -> None:
+        """Make the documents of these namespaces, and the identities, anew."""
+        new = {key: document for key, document in self.documents.items() if not _in(key, namespaces)}
+        for namespace in sorted(namespaces):
+            new.update(self._namespace(namespace))
+        new.update(self._identities())
+        self._problems = {name: found for name, found in self._problems.items() if name in self._offers.services}
+        self.documents = {key: new[key] for key in _ordered(new)}
+
+    def _namespace(self, namespace: str) -> dict[str, Struct]:
+        if namespace in self._offers.ignored:
+            return {}
+        offers = self._by_namespace.get(namespace, [])
+        running = [each for each in self._workloads.values() if each.identity.namespace == namespace]
+        documents: dict[str, Struct] = {}
+        for offer in offers:
+            joined = join(offer, running)
+            documents[SERVICE.key(PLATFORM, namespace, offer.name.name)] = joined.document
+            self._problems[offer.name] = joined.problems
+        for each in running:
+            documents[WORKLOAD.key(each.id)] = workload(each, offers)
+        return documents
+
+    def _identities(self) -> dict[str, Struct]:
+        running = {each.identity for each in self._workloads.values()}
+        meshed: Iterable[Identity] = (
+            each
+            for each in running | self._offers.identities
+            if each.namespace not in self._offers.ignored and each.namespace != ROOT_NAMESPACE
+        )
+        return {IDENTITY.key(each.namespace, each.account): MeshIdentity(identity=each) for each in meshed}
+
+
+_ORDER = {IDENTITY.entity: 0, SERVICE.entity: 1, WORKLOAD.entity: 2}
+
+
+def _ordered(keys: Iterable[str]) -> list[str]:
+    return sorted(keys, key=lambda key: (_ORDER[key.partition(".")[0]], key))
+
+
+def _in(key: str, namespaces: set[str]) -> bool:
+    """Whether the document is one that these namespaces decide; identities are decided as a whole."""
+    if (service := SERVICE.parse(key)) is not None:
+        return service[1] in namespaces
+    if (proxy := WORKLOAD.parse(key)) is not None:
+        return proxy[0].rpartition(".")[2] in namespaces
+    return True
