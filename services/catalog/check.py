@@ -56,7 +56,7 @@ def check(policies: Iterable[Policies], endpoints: Iterable[Endpoints] | None = 
     asked = tuple(policies)
     running = tuple(_assumed(asked) if endpoints is None else endpoints)
     catalog = Catalog()
-    catalog.apply(_full("meshspec", asked), _full("endpoints", running))
+    catalog.apply(picture("meshspec", asked), picture("endpoints", running))
     return tuple(sorted(problem for found in catalog.problems.values() for problem in found))
 
 
@@ -70,14 +70,15 @@ def _assumed(policies: Iterable[Policies]) -> Iterator[Endpoints]:
                     yield ServiceEndpoints(service=Service(name=ServiceName(namespace, name), ports=()))
 
 
-def _full(bucket: str, values: Iterable[Policies | Endpoints]) -> Update:
+def picture(bucket: str, values: Iterable[Policies | Endpoints]) -> Update:
+    """A bucket as if these were all that is in it."""
     documents = tuple(
-        Document(bucket=bucket, key=_key(value), value=value, revision=at) for at, value in enumerate(values, 1)
+        Document(bucket=bucket, key=key_of(value), value=value, revision=at) for at, value in enumerate(values, 1)
     )
     return Update(bucket=bucket, full=True, documents=documents, revision=len(documents))
 
 
-def _key(value: Policies | Endpoints) -> str:
+def key_of(value: Policies | Endpoints) -> str:
     channel = CHANNELS[type(value)]
     match value:
         case Mesh():

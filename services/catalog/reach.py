@@ -21,6 +21,7 @@ class Reach:
         self._destinations: Index[ObjectRef, Identity] = Index()
         self._accounts: Index[ServiceName, Identity] = Index()
         self._backends: Index[ServiceName, ServiceName] = Index()
+        self._whole: dict[ServiceName, Upstream] = {}
 
     def grant(self, target: ObjectRef, granted: Granted | None) -> set[Identity]:
         """A target now grants this; None if the target is gone."""
@@ -38,9 +39,13 @@ class Reach:
             moved |= sources
         return ends | moved
 
-    def back(self, service: ServiceName, accounts: Iterable[Identity]) -> set[Identity]:
-        """A service is now backed by these accounts; none if it is gone."""
-        return self._reaching(self._accounts.put(service, accounts))
+    def back(self, service: ServiceName, accounts: tuple[Identity, ...] | None) -> set[Identity]:
+        """A service is now backed by these accounts; None if it is gone."""
+        if accounts is None:
+            self._whole.pop(service, None)
+        else:
+            self._whole[service] = Upstream(service=service, accounts=tuple(sorted(set(accounts))))
+        return self._reaching(self._accounts.put(service, accounts or ()))
 
     def split(self, root: ServiceName, backends: Iterable[ServiceName]) -> set[Identity]:
         """Calls to `root` are now divided among these; none if it serves itself."""
@@ -60,10 +65,14 @@ class Reach:
         accounts = {self._granted[target].destination for target in self._sources.keys(source)}
         services = {service for account in accounts for service in self._accounts.keys(account)}
         services |= {root for service in services for root in self._backends.keys(service)}
-        return tuple(
-            Upstream(service=service, accounts=tuple(sorted(self._accounts.values(service) & accounts)))
-            for service in sorted(services)
-        )
+        return tuple(self._upstream(service, accounts) for service in sorted(services))
+
+    def _upstream(self, service: ServiceName, reachable: set[Identity]) -> Upstream:
+        """Who reaches all accounts of a service shares one value with all who do: that is nearly everyone."""
+        accounts = self._accounts.values(service)
+        if accounts <= reachable:
+            return self._whole[service]
+        return Upstream(service=service, accounts=tuple(sorted(accounts & reachable)))
 
     def _reaching(self, accounts: Iterable[Identity]) -> set[Identity]:
         return {

@@ -8,6 +8,8 @@ from heapq import nsmallest
 
 from msgspec import Struct
 
+from osm.contracts.endpoints import MeshIdentity
+from osm.contracts.names import Identity
 from services.catalog.known import KINDS, Reading
 
 LISTED = 5
@@ -22,6 +24,12 @@ def missing(kind: type[Struct], namespace: str, name: str, read: Reading) -> str
 
 def missing_match(group: str, name: str, there: Iterable[str]) -> str:
     return f'HTTPRouteGroup "{group}" has no match "{name}", {known_names(there)}'
+
+
+def unmeshed(who: Identity, read: Reading) -> str:
+    """The account may exist all the same: what is missing is a workload of the mesh under it."""
+    there = known_names(read.names(MeshIdentity, who.namespace))
+    return f'no meshed workload runs under service account "{who.account}" in namespace {who.namespace}, {there}'
 
 
 def known_names(names: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from osm.contracts.names import Identity, Port
 from osm.contracts.policy import HttpMatch, HttpRouteGroup, HttpRule, TcpRoute, TcpRule, TrafficTarget
 from osm.contracts.problem import Problem, Severity
 from services.catalog.known import Reading, reference
-from services.catalog.references import missing, missing_match
+from services.catalog.references import missing, missing_match, unmeshed
 
 
 class Granted(Struct, frozen=True, kw_only=True):
@@ -110,16 +110,11 @@ def _union(ports: list[tuple[Port, ...]]) -> tuple[Port, ...]:
 
 
 def _unknown_identities(target: TrafficTarget, read: Reading) -> list[Problem]:
-    """Warnings: an account may well come after the policy that names it."""
+    """Warnings: an account may well come after the policy that names it. (Sources have lost their order by now.)"""
     named = [("spec.destination", target.destination)]
-    named += [(f"spec.sources[{at}]", source) for at, source in enumerate(target.sources)]
+    named += [("spec.sources", source) for source in sorted(set(target.sources))]
     return [
-        _problem(
-            target,
-            field,
-            f'no meshed workload runs under service account "{who.account}" in namespace {who.namespace}',
-            "warning",
-        )
+        _problem(target, field, unmeshed(who, read), "warning")
         for field, who in named
         if read.find(MeshIdentity, who.namespace, who.account) is None
     ]

@@ -162,7 +162,7 @@ class Catalog:
         # Splits look at ports alone, so accounts and addresses may move without resolving them again.
         shape = Service(name=name, ports=merged.service.ports) if merged else None
         self._mark(stale, self._known.put(service_ref(name), shape))
-        stale.identities |= self._reach.back(name, merged.service.accounts if merged else ())
+        stale.identities |= self._reach.back(name, merged.service.accounts if merged else None)
         stale.documents.add(name)
         return merged.problems if merged else ()
 
