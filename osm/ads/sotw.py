@@ -17,7 +17,7 @@ from osm.ads.wire import Request
 class SotwSubscription(Subscription):
     """One type on one state-of-the-world stream."""
 
-    __slots__ = ("_claimed_version", "_ever_named", "_last_nonce", "_whole", "good")
+    __slots__ = ("_claimed_version", "_doubtful", "_ever_named", "_last_nonce", "_whole", "good")
 
     def __init__(self, type_url: str) -> None:
         super().__init__(type_url)
@@ -25,6 +25,7 @@ class SotwSubscription(Subscription):
         self._claimed_version = ""
         self._last_nonce = ""
         self._ever_named = False
+        self._doubtful: set[str] = set()  # sent in a rejected response: Envoy may have applied them all the same
         self.good: dict[str, Resource] = {}  # last accepted; kept for whole types only
 
     def receive(self, request: Request, revision: int) -> Answer | None:
@@ -113,10 +114,11 @@ class SotwSubscription(Subscription):
         if not self._whole:
             self.held.pop(name, None)  # no removal exists; should it come back, it is sent
             return False
-        if name in self.held and self.type_url in LATE_REMOVAL and not may_remove:
+        may_be_there = name in self.held or name in self._doubtful
+        if may_be_there and self.type_url in LATE_REMOVAL and not may_remove:
             self._late.add(name)
             return False
-        return name in self.held
+        return may_be_there
 
     def _complete(self, view: View, *, may_remove: bool) -> tuple[Resource, ...]:
         chosen = dict(view) if self.wildcard else {name: view[name] for name in self.names if name in view}
@@ -145,12 +147,14 @@ class SotwSubscription(Subscription):
     def _hold_exactly(self, resources: tuple[Resource, ...]) -> None:
         self.good = {resource.name: resource for resource in resources if self.wants(resource.name)}
         self.held = {name: resource.version for name, resource in self.good.items()}
+        self._doubtful.clear()
 
     def _reject(self, push: Push, detail: str) -> Rejected:
         """What the proxy holds already is beyond suspicion; if Envoy names nobody, all the rest is guilty."""
         suspects = {r.name: r for r in push.resources if self.held.get(r.name) != r.version}
         guilty = culprits(detail, suspects) or frozenset(suspects)
         self._accuse(suspects[name] for name in guilty)
+        self._doubtful.update(suspects)
         self._again.update(name for name in suspects if name not in guilty)
         if self.has_news:
             self._since = push.revision

@@ -125,11 +125,15 @@ class Conversation(RuleBasedStateMachine):
         self.apply(push, bad)
         error = None
         if bad:
+            names_culprit = names_culprit or self.always_names(push.type_url)
             error = f"Error adding {bad[0]}: no" if names_culprit else "something is wrong"
             self.may_repeat.update((push.type_url, sent.name) for sent in push.resources)
         self.say(push.type_url, nonce=push.nonce, error=error)
 
     def is_in_use(self, _resource):
+        return False
+
+    def always_names(self, _type_url):
         return False
 
     @rule(type_url=st.sampled_from(NAMED_TYPES), name=st.sampled_from(NAMES))
@@ -265,6 +269,9 @@ class SotwConversation(Conversation):
     def say(self, type_url, *, subscribe=(), unsubscribe=(), nonce="", error=None):
         names = () if type_url == CLUSTER else tuple(sorted(self.proxy.asked[type_url]))
         self.engine.receive(self.session, Request(type_url=type_url, names=names, nonce=nonce, error=error))
+
+    def always_names(self, type_url):
+        return type_url == CLUSTER  # as Envoy does
 
     def is_in_use(self, sent):
         return self.proxy.applied[sent.type_url].get(sent.name) == sent.version
