@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
 from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient
-from osm.pki.keys import PrivateKey
+from osm.pki.keys import Csr, PrivateKey
 from osm.pki.reading import Certificate, not_after_s, not_before_s
 
 SERIAL_BITS = 128
@@ -143,7 +143,7 @@ def sign(
     )
 
 
-def signable(csr: x509.CertificateSigningRequest) -> PublicKey:
+def signable(csr: Csr) -> PublicKey:
     """The key that a request was made with; of the kinds that `keys.read_csr` lets through."""
     key = csr.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)

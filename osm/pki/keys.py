@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 PrivateKey = ec.EllipticCurvePrivateKey
+Csr = x509.CertificateSigningRequest
 
 MAX_CSR_CHARS = 16 * 1024
 """A request of ours is about 400 characters; a parser is not fed more than anyone could mean."""
@@ -37,7 +38,7 @@ def make_csr(key: PrivateKey) -> str:
     return csr.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def read_csr(pem: str) -> x509.CertificateSigningRequest:
+def read_csr(pem: str) -> Csr:
     """A well-formed request with a strong key and a valid signature. Raises BadRequest."""
     if len(pem) > MAX_CSR_CHARS:
         raise BadRequest(f"csr_pem: found {len(pem)} characters, allowed are {MAX_CSR_CHARS}")

@@ -69,11 +69,6 @@ def issuer_key_id(certificate: Certificate) -> str | None:
     return found.hex() if found else None
 
 
-def same_key(certificate: Certificate, csr_or_key: x509.CertificateSigningRequest) -> bool:
-    """Whether the certificate is for the key that made the request."""
-    return certificate.public_key() == csr_or_key.public_key()
-
-
 def verify(chain: Sequence[Certificate], roots: Sequence[Certificate], now_s: float) -> SpiffeId:
     """Whose chain it is, proven: leaf first, ends at one of `roots`, holds now, may act as a client.
 

@@ -15,7 +15,12 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 NOISY = ("aiohttp.access", "asyncio", "grpc", "nats", "opentelemetry", "urllib3", "watchfiles")
 """Libraries whose INFO an operator does not want on a quiet day."""
 
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"(?:[^\"]*?-----END [A-Z ]*PRIVATE KEY-----|(?:[A-Za-z0-9+/=\s]|\\+[nrt])*)"
+)
+"""A whole key, or the start of one that was cut off: then as far as it can be base64, line ends escaped or not."""
+
 WITHHELD = "[a private key was withheld from this log line]"
 
 
@@ -61,7 +66,9 @@ def _rendering(lines: bool, out: TextIO) -> list[Processor]:  # noqa: FBT001  # 
             structlog.processors.JSONRenderer(default=str),
             withhold_keys,  # type: ignore[list-item]  # after the renderer the event is its line
         ]
-    return [structlog.dev.ConsoleRenderer(colors=out.isatty()), withhold_keys]  # type: ignore[list-item]  # as above
+    plain = structlog.dev.plain_traceback  # the pretty ones show local variables, and those hold secrets
+    console = structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=plain)
+    return [console, withhold_keys]  # type: ignore[list-item]  # as above
 
 
 def _event_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -70,7 +70,10 @@ def serve(name: str, run: Run[C], settings_type: type[C]) -> NoReturn:
     except BadSetting as error:
         sys.stderr.write(f"osm {name}: {error}\n")
         sys.exit(2)
-    except (ServiceFailed, BusError) as error:
+    except BusError as error:
+        sys.stderr.write(f"osm {name}: {error}\n")
+        sys.exit(1)
+    except ServiceFailed as error:
         sys.stderr.write(f"osm {error}\n")
         sys.exit(1)
     sys.exit(0)

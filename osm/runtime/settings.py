@@ -7,14 +7,18 @@ Kubernetes puts `OSM_XDS_PORT=tcp://…` into every pod beside a Service named o
 """
 
 import difflib
+import re
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 PREFIX = "OSM_"
+
+_KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_|$)")
+"""How the variables end that Kubernetes adds for every Service of the namespace."""
 
 
 class BadSetting(ValueError):
@@ -70,7 +74,9 @@ def misspelt(kind: type[msgspec.Struct], environment: Mapping[str, str], service
     """Variables with the service's prefix that nothing reads but that resemble a setting: a warning each."""
     prefix = service_prefix(service)
     known = {prefix + field.upper() for field in (*_fields(kind), *_fields(Common))}
-    strangers = sorted(name for name in environment if name.startswith(prefix) and name not in known)
+    strangers = sorted(
+        name for name in environment if name.startswith(prefix) and name not in known and not _KUBERNETES.search(name)
+    )
     return tuple(
         f"{name}: no such setting, nearest is {nearest[0]}"
         for name in strangers
@@ -87,15 +93,25 @@ def _convert(kind: type[T], environment: Mapping[str, str], variables: Mapping[s
     try:
         return msgspec.convert(found, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise BadSetting(_sentence(str(error), variables, found)) from error
+        raise BadSetting(_sentence(str(error), variables, found, _choices(kind))) from error
 
 
-def _sentence(error: str, variables: Mapping[str, str], found: Mapping[str, str]) -> str:
+def _choices(kind: type[msgspec.Struct]) -> Mapping[str, str]:
+    """What is allowed in the fields that take one of a few words."""
+    return {
+        field.name: f"allowed are {', '.join(map(str, get_args(field.type)))}"
+        for field in msgspec.structs.fields(kind)
+        if get_origin(field.type) is Literal
+    }
+
+
+def _sentence(error: str, variables: Mapping[str, str], found: Mapping[str, str], choices: Mapping[str, str]) -> str:
     """msgspec's complaint in terms of variables: it names a field by path, a struct's own check by its first word."""
     what, _, path = error.partition(" - at `$")
     field = path.lstrip(".").rstrip("`").partition("[")[0]
     if field in found:
-        return f"{variables[field]}: found {found[field]!r}: {what[:1].lower()}{what[1:]}"
+        allowed = choices.get(field) or f"{what[:1].lower()}{what[1:]}"
+        return f"{variables[field]}: found {found[field]!r}, {allowed}"
     own, _, rest = error.partition(": ")
     if own in variables:
         return f"{variables[own]}: {rest}"

@@ -8,13 +8,12 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from cryptography import x509
 from msgspec import Struct
 
 from osm.contracts.names import ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
 from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
 from osm.pki.issuing import Profile, profile_of
-from osm.pki.keys import BadRequest, read_csr
+from osm.pki.keys import BadRequest, Csr, read_csr
 
 Subject = MeshLeaf | ProxyClient | ControlPlane
 Kind = Literal["leaf", "proxy", "control"]
@@ -52,7 +51,7 @@ class Order(Struct, frozen=True, kw_only=True):
     """A certificate that may be signed, as it will be."""
 
     kind: Kind
-    csr: x509.CertificateSigningRequest
+    csr: Csr
     profile: Profile
     lifetime_s: int
 
