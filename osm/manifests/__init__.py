@@ -5,9 +5,13 @@ Importing this package starts nothing; only `folder` touches files.
 
     document   what is found: one object with its place, and a whole folder of them
     yaml       text → documents
+    naming     which object a mapping is
     convert    one document → one typed struct, or what is wrong with it and where
     folder     files → a scan, and a new one whenever they change
     last_good  scans → the objects in force: what was good stays while its text is broken
+    verdicts   what a service says of the objects it read
+    wording    how sentences show values and name what is nearest
+    workloads  the kinds that run, as structs
 """
 
 from osm.manifests.document import Parsed, RawDocument, Scan

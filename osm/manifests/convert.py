@@ -4,7 +4,6 @@ Apart from the structs, which are each reader's own. msgspec finds the mistake; 
 which field, what was found, what is allowed. One mistake is told at a time, as msgspec stops at the first.
 """
 
-import difflib
 import re
 from typing import Any, TypeVar, get_args
 
@@ -14,13 +13,13 @@ from msgspec import inspect
 from osm.contracts.names import DnsLabel, DnsName
 from osm.contracts.problem import Problem
 from osm.manifests.document import RawDocument
+from osm.manifests.wording import LABEL, NAME, nearest, shown
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _SAID = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|(\[\.\.\.\])")
 _NAMED = re.compile(r"`([^`]*)`")
-_QUOTED_MAX_CHARACTERS = 60
 
 _TYPES = {
     "str": "text",
@@ -42,28 +41,6 @@ def convert(raw: RawDocument, kind: type[T]) -> T | tuple[Problem, ...]:
         path, what = (said["path"] or "", said["what"]) if said else ("", str(error))
     field, found, allowed = _follow(raw.body, inspect.type_info(kind), path)
     return (_problem(raw, field, what, found, allowed),)
-
-
-def shown(value: object) -> str:
-    """A user's value as an error sentence quotes it."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = str(value)
-    text = text if len(text) <= _QUOTED_MAX_CHARACTERS else text[:_QUOTED_MAX_CHARACTERS] + "…"
-    return f'"{text}"' if isinstance(value, str) else text
-
-
-def nearest(found: str, allowed: list[str]) -> str:
-    """What may stand instead of `found`, as the end of a sentence."""
-    close = difflib.get_close_matches(found, allowed, n=1)
-    hint = f" (did you mean `{close[0]}`?)" if close else ""
-    return f"allowed are {', '.join(sorted(allowed))}{hint}" if allowed else "nothing is allowed here"
 
 
 def _problem(raw: RawDocument, field: str, what: str, found: object, allowed: inspect.Type | None) -> Problem:
@@ -109,8 +86,8 @@ def _hint(wanted: list[str], found: object) -> str:
 
 
 _DESCRIBED = {
-    str(get_args(DnsLabel)[1].pattern): "a name of at most 63 lower-case letters, digits and `-`",
-    str(get_args(DnsName)[1].pattern): "a name of at most 253 lower-case letters, digits, `-` and `.`",
+    str(get_args(DnsLabel)[1].pattern): LABEL,
+    str(get_args(DnsName)[1].pattern): NAME,
 }
 """What to say for a pattern; other constrained types say it in their own `Meta(description=…)`."""
 

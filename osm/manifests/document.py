@@ -15,38 +15,6 @@ from osm.contracts.problem import Problem, Severity
 
 T = TypeVar("T")
 
-DEFAULT_NAMESPACE = "default"
-"""Where an object is that names no namespace: kubectl's default."""
-
-CLUSTER_SCOPED = frozenset(
-    {
-        "APIService",
-        "CSIDriver",
-        "CSINode",
-        "CertificateSigningRequest",
-        "ClusterIssuer",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "CustomResourceDefinition",
-        "FlowSchema",
-        "GatewayClass",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "PriorityLevelConfiguration",
-        "RuntimeClass",
-        "StorageClass",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-    }
-)
-"""Kinds without a namespace, as a cluster would tell; every other kind has one."""
-
 
 def parent(path: str) -> str:
     """The path of what holds the field at `path`; empty for a top-level field."""

@@ -12,18 +12,20 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
-from osm.manifests.document import CLUSTER_SCOPED, DEFAULT_NAMESPACE, RawDocument
+from osm.manifests.document import RawDocument
+from osm.manifests.naming import Nameless, identify
 
-MAX_FILE_BYTES = 4 * 1024 * 1024
-"""Four times the largest object a cluster would store; a larger file is not written by hand."""
+MAX_FILE_BYTES = 2 * 1024 * 1024
+"""More than a cluster would store in one object; and whatever is made of one document still fits the bus (8 MiB)."""
 
 MAX_DEPTH = 100
 """Levels of nesting; a custom resource definition, the deepest thing people write, has some thirty."""
 
-MAX_ALIASED_NODES = 10_000
-"""How much text aliases may stand for in one file; more is an alias bomb."""
+MAX_ALIASED_VALUES = 10_000
+"""How much aliases may stand for in one file; more is an alias bomb. A long text counts as several values."""
+
+_CHARACTERS_A_VALUE = 64
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
@@ -137,36 +139,30 @@ class _Reader:
         self._object(fields.mapping(node, "", 0), fields, line)
 
     def _object(self, body: dict[str, Any], fields: "_Fields", line: int) -> None:
-        metadata = body.get("metadata")
-        metadata = metadata if isinstance(metadata, dict) else {}
-        kind, api_version, name = body.get("kind"), body.get("apiVersion"), metadata.get("name")
-        missing = [
-            field
-            for field, value in (("apiVersion", api_version), ("kind", kind), ("metadata.name", name))
-            if not (isinstance(value, str) and value)
-        ]
-        if missing:
-            hint = "; a generateName is for a cluster only" if "generateName" in metadata else ""
-            self._unnamed(f"a document without {' and '.join(missing)} names no object{hint}", line)
+        try:
+            api_version, ref = identify(body)
+        except Nameless as nameless:
+            known = next((at for at in (nameless.field, "metadata") if at in fields.lines), "")
+            self._unnamed(nameless.what, fields.lines.get(known, line), nameless.field)
             return
-        namespace = metadata.get("namespace") or DEFAULT_NAMESPACE
-        if kind in CLUSTER_SCOPED:
-            namespace = ""
-        if not isinstance(namespace, str):
-            self._unnamed(f"metadata.namespace is text, found {namespace!r}", fields.lines["metadata.namespace"])
-            return
-        raw = RawDocument(
-            kind=kind, api_version=api_version, namespace=namespace, name=name,  # type: ignore[arg-type]  # not missing
-            body=body, file=self.file, line=line, lines=fields.lines,
-        )  # fmt: skip
         for path, what, at in fields.broken:
-            subject = ObjectRef(raw.kind, raw.namespace, raw.name)
-            self.problems.append(Problem(subject=subject, field=path, what=what, file=self.file, line=at))
+            self.problems.append(Problem(subject=ref, field=path, what=what, file=self.file, line=at))
         if not fields.broken:
-            self.documents.append(raw)
+            self.documents.append(
+                RawDocument(
+                    kind=ref.kind,
+                    api_version=api_version,
+                    namespace=ref.namespace,
+                    name=ref.name,
+                    body=body,
+                    file=self.file,
+                    line=line,
+                    lines=fields.lines,
+                )
+            )
 
-    def _unnamed(self, what: str, line: int) -> None:
-        self.problems.append(Problem(what=what, file=self.file, line=line))
+    def _unnamed(self, what: str, line: int, field: str = "") -> None:
+        self.problems.append(Problem(field=field, what=what, file=self.file, line=line))
         self.whole = False
 
     def count(self, node: yaml.Node, depth: int) -> None:
@@ -175,9 +171,9 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise _Refused(f"nested deeper than {MAX_DEPTH} levels", line)
         if id(node) in self._seen:
-            self._aliased += 1
-            if self._aliased > MAX_ALIASED_NODES:
-                raise _Refused(f"aliases stand for more than {MAX_ALIASED_NODES} values; write them out", line)
+            self._aliased += 1 + len(node.value) // _CHARACTERS_A_VALUE if isinstance(node, yaml.ScalarNode) else 1
+            if self._aliased > MAX_ALIASED_VALUES:
+                raise _Refused(f"aliases stand for more than {MAX_ALIASED_VALUES} values; write them out", line)
         self._seen.add(id(node))
 
 

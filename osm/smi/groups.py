@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
-from osm.manifests.convert import nearest
+from osm.manifests.wording import nearest
 
 
 class Kind(Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any, cast
 from osm.contracts.policy import Mesh, Tracing
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
-from osm.manifests.convert import shown
+from osm.manifests.wording import shown
 from osm.smi.meshconfig import Spec, TracingFields
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
@@ -126,14 +126,15 @@ def _wrong(raw: RawDocument, spec: Spec, settings: Mesh) -> Iterator[Problem]:
         ("spec.sidecar.configResyncInterval", spec.sidecar.config_resync_interval),
     ):
         if text and duration_s(text) is None:
-            yield raw.problem(field, f'expected a duration such as 24h or 1h30m, found "{text}"')
+            yield raw.problem(field, f"expected a duration such as 24h or 1h30m, found {shown(text)}")
     lifetime_s = duration_s(validity) if validity else None
     if lifetime_s is not None and lifetime_s < 1:
         yield raw.problem(
-            "spec.certificate.serviceCertValidityDuration", f'expected a duration of at least 1s, found "{validity}"'
+            "spec.certificate.serviceCertValidityDuration",
+            f"expected a duration of at least 1s, found {shown(validity)}",
         )
     elif lifetime_s is not None and lifetime_s < MIN_LEAF_S:
-        what = f'"{validity}" is shorter than 10m; certificates that short are for tests'
+        what = f"{shown(validity)} is shorter than 10m; certificates that short are for tests"
         yield raw.problem("spec.certificate.serviceCertValidityDuration", what, "warning")
 
 

@@ -13,7 +13,7 @@ from osm.contracts.problem import Problem
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
 from osm.smi import access, groups, meshconfig, meshsettings, specs, split
-from osm.smi.shape import Object, names
+from osm.smi.shape import Object
 
 Policy = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | Mesh
 
@@ -46,7 +46,6 @@ def parse(raw: RawDocument) -> Parsed[Policy]:
     document = convert(raw, reading.document)
     if isinstance(document, tuple):
         return Parsed(object=None, problems=document)
-    contract, found = reading.contract(raw, document.spec)  # type: ignore[attr-defined]  # every kind's shape has one
-    problems = (*names(raw), *found)
+    contract, problems = reading.contract(raw, document.spec)  # type: ignore[attr-defined]  # every kind's shape has one
     wrong = any(problem.severity == "error" for problem in problems)
     return Parsed(object=None if wrong else contract, problems=problems)

@@ -4,16 +4,14 @@ Apart from the kinds, because all of them share it. A cluster drops fields it do
 not known is most likely misspelt, and a policy that is silently wider than meant is the worst outcome.
 """
 
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from osm.contracts.names import DnsLabel, DnsName
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
-from osm.manifests.convert import shown
+from osm.manifests.wording import shown
 
 T = TypeVar("T")
 
@@ -31,22 +29,6 @@ class Object(Fields, frozen=True, kw_only=True):
     status: Any = None
 
 
-def names(raw: RawDocument) -> Iterator[Problem]:
-    """What is wrong with the object's own name and namespace."""
-    if not fits(DnsName, raw.name):
-        what = "expected a name of at most 253 lower-case letters, digits, `-` and `.`"
-        yield raw.problem("metadata.name", f"{what}, found {shown(raw.name)}")
-    if not fits(DnsLabel, raw.namespace):
-        what = "expected a name of at most 63 lower-case letters, digits and `-`"
-        yield raw.problem("metadata.namespace", f"{what}, found {shown(raw.namespace)}")
-
-
-def fits(kind: Any, text: str) -> bool:
-    """Whether a text satisfies a constrained string type such as DnsLabel."""
-    meta: Meta = get_args(kind)[1]
-    return len(text) <= (meta.max_length or len(text)) and re.search(meta.pattern or "", text) is not None
-
-
 def ordered(values: Iterable[T]) -> tuple[T, ...]:
     """Without repetitions, in the user's order."""
     return tuple(dict.fromkeys(values))
@@ -57,6 +39,6 @@ def repeated(raw: RawDocument, found: Iterable[tuple[str, str]]) -> Iterator[Pro
     first: dict[str, str] = {}
     for field, name in found:
         if name in first:
-            what = f'"{name}" is there twice, first as {first[name]} at line {raw.line_of(first[name])}'
+            what = f"{shown(name)} is there twice, first as {first[name]} at line {raw.line_of(first[name])}"
             yield raw.problem(field, what)
         first.setdefault(name, field)

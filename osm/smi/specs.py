@@ -11,6 +11,7 @@ from osm.contracts.names import Port
 from osm.contracts.policy import ANY_PATH, HeaderMatch, HttpMatch, HttpRouteGroup, TcpRoute
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
+from osm.manifests.wording import shown
 from osm.smi.regex import complaint
 from osm.smi.shape import Fields, Object, ordered, repeated
 
@@ -103,7 +104,9 @@ def _problems(raw: RawDocument, spec: HttpSpec) -> Iterator[Problem]:
             yield raw.problem(f"{field}.name", "expected a name, found an empty text")
         why = complaint(match.path_regex or ANY_PATH)
         if why:
-            yield raw.problem(f"{field}.pathRegex", f'"{match.path_regex}" is no regular expression for Envoy: {why}')
+            yield raw.problem(
+                f"{field}.pathRegex", f"{shown(match.path_regex)} is no regular expression for Envoy: {why}"
+            )
         yield from _method_problems(raw, field, match)
         yield from _header_problems(raw, field, match)
 
@@ -111,14 +114,14 @@ def _problems(raw: RawDocument, spec: HttpSpec) -> Iterator[Problem]:
 def _method_problems(raw: RawDocument, field: str, match: Match) -> Iterator[Problem]:
     for index, method in enumerate(match.methods):
         if method != "*" and method.upper() not in METHODS:
-            what = f'"{method}" is no method; allowed are *, {", ".join(METHODS)}'
+            what = f"{shown(method)} is no method; allowed are *, {', '.join(METHODS)}"
             yield raw.problem(f"{field}.methods[{index}]", what)
 
 
 def _header_problems(raw: RawDocument, field: str, match: Match) -> Iterator[Problem]:
     for place, name, regex in _headers(match):
         if not _HEADER.fullmatch(name.removeprefix(":") if name == ":authority" else name):
-            yield raw.problem(f"{field}.{place}", f'"{name}" is no header name; paths and methods have own fields')
+            yield raw.problem(f"{field}.{place}", f"{shown(name)} is no header name; paths and methods have own fields")
         why = complaint(regex)
         if why:
-            yield raw.problem(f"{field}.{place}", f'"{regex}" is no regular expression for Envoy: {why}')
+            yield raw.problem(f"{field}.{place}", f"{shown(regex)} is no regular expression for Envoy: {why}")

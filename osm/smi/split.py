@@ -13,11 +13,14 @@ from osm.contracts.names import DnsLabel, DnsName
 from osm.contracts.policy import SplitBackend, TrafficSplit
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
-from osm.smi.shape import Fields, Object, fits, ordered, repeated
+from osm.manifests.naming import pattern
+from osm.manifests.wording import shown
+from osm.smi.shape import Fields, Object, ordered, repeated
 
 MAX_TOTAL_WEIGHT = 2**32 - 1
 """Envoy adds weights up in 32 bits."""
 
+_LABEL = pattern(DnsLabel)
 _DOMAINS = ("", "svc", "svc.cluster", "svc.cluster.local")
 
 
@@ -72,16 +75,17 @@ def _service_problems(raw: RawDocument, spec: Spec) -> Iterator[Problem]:
     for field, service in spelled:
         name, _, rest = service.partition(".")
         namespace, _, domain = rest.partition(".")
+        is_label = _LABEL.fullmatch(name) is not None
         if namespace and namespace != raw.namespace:
-            what = f'"{service}" is in namespace "{namespace}"; a split is for services of its own, "{raw.namespace}"'
+            what = f'{shown(service)} is in another namespace; a split is for services of its own, "{raw.namespace}"'
             yield raw.problem(field, what)
-        elif not fits(DnsLabel, name) or domain not in _DOMAINS or (service != name and not namespace):
-            full = f"{name or 'name'}.{raw.namespace}.svc.cluster.local"
-            yield raw.problem(field, f'"{service}" is no service name; write the bare name or {full}')
+        elif not is_label or domain not in _DOMAINS or (service != name and not namespace):
+            full = f"{name if is_label else 'name'}.{raw.namespace}.svc.cluster.local"
+            yield raw.problem(field, f"{shown(service)} is no service name; write the bare name or {full}")
     yield from repeated(raw, ((field, _bare(service)) for field, service in spelled[1:]))
     for field, service in spelled[1:]:
         if _bare(service) == _bare(spec.service):
-            what = f'"{service}" is the split\'s own service: its share goes to what that service selects'
+            what = f"{shown(service)} is the split's own service: its share goes to what that service selects"
             yield raw.problem(field, what, "warning")
 
 
@@ -101,5 +105,5 @@ def _match_problems(raw: RawDocument, spec: Spec) -> Iterator[Problem]:
         yield raw.problem("spec.matches", what)
     for index, match in enumerate(spec.matches):
         if match.api_group not in (None, "", "specs.smi-spec.io"):
-            what = f'expected specs.smi-spec.io, found "{match.api_group}"'
+            what = f"expected specs.smi-spec.io, found {shown(match.api_group)}"
             yield raw.problem(f"spec.matches[{index}].apiGroup", what)
