@@ -20,7 +20,6 @@ from osm.contracts.trust import Chain, ControlPlane, MeshLeaf, ProxyClient, Refu
 from osm.pki.keys import PrivateKey, key_pem, make_csr, make_key
 from osm.pki.reading import BadCertificate, load_chain
 from osm.pki.renewal import renew_at, retry_in
-from osm.runtime.metrics import meter
 
 ANSWER_WITHIN_S = 5.0
 
@@ -81,9 +80,6 @@ class Holder:
         self._held: Held | None = None
         self._asked = asyncio.Event()
         self._changed = asyncio.Condition()
-        self._requests = meter(bus.name).create_counter(
-            f"osm.{bus.name}.certificate_requests", description="requests to certmgr, by outcome"
-        )
 
     @property
     def current(self) -> Held | None:
@@ -149,7 +145,6 @@ class Holder:
             outcome = (await self._bus.ask(SIGN, request, timeout_s=ANSWER_WITHIN_S)).outcome
         except (BusError, Undecodable) as error:
             outcome = Refused(why=str(error), retry=True)
-        self._requests.add(1, {"outcome": type(outcome).__name__.lower()})
         if isinstance(outcome, Refused):
             return outcome
         return Held(key, outcome) if _is_for(key, outcome) else Refused(why="the chain is for another key", retry=True)

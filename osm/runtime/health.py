@@ -25,7 +25,7 @@ class Health:
     @classmethod
     def begin(cls, service: str, replica: str = "", version: str = "") -> "Health":
         """Now, as this process's replica."""
-        return cls(service, replica or replica_name(), version or installed_version(), time.time())
+        return cls(service, replica_name(replica), version or installed_version(), time.time())
 
     @property
     def service(self) -> str:
@@ -61,10 +61,10 @@ class Health:
             listener(self.status)
 
 
-def replica_name() -> str:
-    """Host and process id, spelt so that it fits a key of the bus."""
-    host = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-") or "host"
-    return f"{host}-{os.getpid()}"
+def replica_name(given: str = "") -> str:
+    """The name given, else host and process id; spelt so that it fits a key of the bus (no `_`, no `.`)."""
+    name = given or f"{socket.gethostname()}-{os.getpid()}"
+    return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-") or f"pid-{os.getpid()}"
 
 
 def installed_version() -> str:

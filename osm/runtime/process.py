@@ -46,7 +46,7 @@ class Observed:
 def observed(process: str, common: Common, *, version: str = "") -> Iterator[Observed]:
     """Logs, metrics and traces of the process for as long as it runs. Raises BadSetting."""
     logging.set_up(common.log_level)
-    eyes = Observed(process, common, common.replica or replica_name(), version or installed_version())
+    eyes = Observed(process, common, replica_name(common.replica), version or installed_version())
     metrics.install(eyes.metrics)
     tracing.install(eyes.traces)
     try:

@@ -27,21 +27,12 @@ class Tresor:
     """An issuer with its key in memory. Made by `open_tresor`."""
 
     def __init__(self, root: Certificate, key: PrivateKey, path: Path) -> None:
+        self.key_id = key_id(root)
+        self.root_pem = chain_pem([root])
+        self.not_after_s = not_after_s(root)
         self._root = root
         self._key = key
         self._path = path
-
-    @property
-    def key_id(self) -> str:
-        return key_id(self._root)
-
-    @property
-    def root_pem(self) -> str:
-        return chain_pem([self._root])
-
-    @property
-    def not_after_s(self) -> int:
-        return not_after_s(self._root)
 
     def expiry_s(self, order: Order, now_s: float) -> int:
         try:

@@ -19,15 +19,6 @@ def health():
     return Health("certmgr", "r-1", "2.0", 100.0)
 
 
-async def status_lines(core, count):
-    lines = []
-    async for update in core.bus("cli").watch("status"):
-        lines += [document.value for document in update.documents if document.key == KEY]
-        if len(lines) >= count:
-            break
-    return lines
-
-
 async def test_a_service_reports_every_change_of_its_state_and_takes_the_line_away():
     core = MemoryCore()
     starting, active = asyncio.Event(), asyncio.Event()
@@ -137,5 +128,7 @@ def test_a_state_that_stays_is_not_told_again():
     assert one.ready
 
 
-def test_the_replica_name_fits_a_key():
-    assert SERVICE_STATUS.parse(SERVICE_STATUS.key("certmgr", replica_name())) == ("certmgr", replica_name())
+@pytest.mark.parametrize("given", ["", "osm-xds-7d9f-abc", "My_Laptop.local", "__"])
+def test_the_replica_name_fits_a_key(given):
+    name = replica_name(given)
+    assert SERVICE_STATUS.parse(SERVICE_STATUS.key("certmgr", name)) == ("certmgr", name)
