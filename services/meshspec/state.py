@@ -1,0 +1,92 @@
+"""What `meshspec` currently believes: the policies in force, as documents of its bucket. Pure.
+
+One object is one document; MeshConfig alone has a rule of its own, since the mesh has one set of settings.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from osm.contracts.channels import (
+    HTTP_ROUTE_GROUP,
+    MESH_CONFIG,
+    TCP_ROUTE,
+    TRAFFIC_SPLIT,
+    TRAFFIC_TARGET,
+    State,
+)
+from osm.contracts.names import ObjectRef
+from osm.contracts.problem import Problem
+from osm.manifests import Parsed, RawDocument, Scan
+from osm.manifests.last_good import InForce, in_force
+from osm.smi import Policy, is_policy, parse
+
+MESH_CONFIG_NAME = "osm-mesh-config"
+"""The MeshConfig that counts if there are several: the name that OSM's own installation gives it."""
+
+_CHANNELS: Mapping[str, State[Any]] = {
+    "MeshConfig": MESH_CONFIG,
+    "HTTPRouteGroup": HTTP_ROUTE_GROUP,
+    "TCPRoute": TCP_ROUTE,
+    "TrafficTarget": TRAFFIC_TARGET,
+    "TrafficSplit": TRAFFIC_SPLIT,
+}
+"""Kind → channel, what others refer to first: the order in which documents are written."""
+
+Objects = InForce[Policy]
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """What one scan leads to.
+
+    `documents` is what bucket `meshspec` should hold, in the order to write it; `spoiled` are keys of objects that
+    are there and were never good in this process: their form from an earlier run stays.
+    """
+
+    found: Objects
+    documents: Mapping[str, Policy]
+    spoiled: frozenset[str] = frozenset()
+    problems: tuple[Problem, ...] = ()
+
+
+def picture(scan: Scan, before: Picture | None = None) -> Picture:
+    """What follows from a scan, given what followed from the one before it."""
+    found = in_force(scan, _parse, before.found if before is not None else None)
+    objects = found.objects
+    meshes = [ref for ref in objects if ref.kind == "MeshConfig"]
+    chosen = min(meshes, key=lambda ref: (ref.name != MESH_CONFIG_NAME, ref), default=None)
+    documents = {
+        key: objects[ref]
+        for kind in _CHANNELS
+        for ref in objects
+        if ref.kind == kind and (kind != "MeshConfig" or ref == chosen) and (key := _key(ref))
+    }
+    named = {problem.subject for problem in found.problems if problem.severity == "error"} | found.kept.keys()
+    spoiled = {key for ref in named if ref is not None and (key := _key(ref))} - documents.keys()
+    return Picture(
+        found=found,
+        documents=documents,
+        spoiled=frozenset(spoiled),
+        problems=tuple(_second(found, ref, chosen) for ref in meshes if chosen is not None and ref != chosen),
+    )
+
+
+def _parse(raw: RawDocument) -> Parsed[Policy] | None:
+    return parse(raw) if is_policy(raw) else None
+
+
+def _key(ref: ObjectRef) -> str:
+    """The key of the object's document; empty for kinds that have none."""
+    channel = _CHANNELS.get(ref.kind)
+    if channel is None:
+        return ""
+    return channel.key(ref.namespace, ref.name) if channel.parts else channel.key()
+
+
+def _second(found: Objects, ref: ObjectRef, chosen: ObjectRef) -> Problem:
+    kept = found.kept[ref]
+    what = f"the mesh has one MeshConfig, and {chosen} counts; remove this one"
+    if kept.document is not None:
+        return kept.document.problem("metadata.name", what)
+    return Problem(subject=ref, field="metadata.name", what=what, file=kept.file)
