@@ -51,7 +51,8 @@ def permission(shape: Shape) -> Permission:
 
 
 def _shape(match: HttpMatch) -> Shape:
-    headers = {(header.name, header.regex) for header in match.headers}
+    """`host` is what Envoy calls `:authority`, whichever HTTP version it came in."""
+    headers = {(":authority" if h.name == "host" else h.name, h.regex) for h in match.headers}
     return match.path_regex, tuple(sorted(set(match.methods))), tuple(sorted(headers))
 
 

@@ -5,6 +5,7 @@ secrets into the bootstrap's own. Nothing else is changed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any as Anything
 
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Admin, Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -13,7 +14,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
-from google.protobuf.any_pb2 import Any
+from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -56,7 +57,7 @@ def _listener(message: Message, routes: Mapping[str, Message]) -> Listener:
     return listener
 
 
-def _settle(message: Message, routes: Mapping[str, Message]) -> None:
+def _settle(message: Anything, routes: Mapping[str, Message]) -> None:
     """Replace every reference to ADS below `message`, packed messages included."""
     match message.DESCRIPTOR.name:
         case "SdsSecretConfig":
@@ -73,7 +74,7 @@ def _settle(message: Message, routes: Mapping[str, Message]) -> None:
         _settle(child, routes)
 
 
-def unpacked(message: Any) -> Message:
+def unpacked(message: Packed) -> Message:
     kind = Default().FindMessageTypeByName(message.type_url.rpartition("/")[2])
     return GetMessageClass(kind).FromString(message.value)
 
