@@ -88,7 +88,7 @@ class Conversation:
         elif self._writing_since is not None and self._clock() - self._writing_since > write_deadline_s:
             reason = f"the proxy has not read a response for {write_deadline_s:g} s"
             self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
-        elif self._session.stream.is_waiting_for_clusters:
+        elif self._session.stream.is_waiting:
             self._news.set()
 
     async def _read(self) -> None:

@@ -147,6 +147,16 @@ class DeltaSubscription(Subscription):
     def _may_hold(self, name: str) -> bool:
         return bool(self.held.get(name)) or name in self._doubtful
 
+    def abandon(self) -> None:
+        """Stop waiting for the answer to the outstanding push; the next one says all of it again, as it is then."""
+        push, self.in_flight = self.in_flight, None
+        if push is not None:
+            names = [resource.name for resource in push.resources]
+            self._again.update(names)
+            self._doubtful.update(names)
+            self._changed.update(push.removed)
+            self._since = push.revision
+
     def _answer(self, request: Request) -> Answer | None:
         push = self.in_flight
         if push is None or request.nonce != push.nonce:

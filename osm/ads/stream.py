@@ -20,6 +20,12 @@ WARMING_PATIENCE_S = 2.0
 """How long listeners and routes wait for clusters to be warm. Warming takes milliseconds; a cluster that cannot warm
 (a secret that never comes) must not hold back the rest for ever."""
 
+CLUSTER_SILENCE_S = 15.0
+"""After how long an unanswered push of clusters is given up for a newer one, on a delta stream.
+Seen with Envoy 1.40: a cluster refused late (a ring hash whose minimum exceeds its maximum) while another one warms
+stays warming for ever, and holds back every answer about clusters until a newer version of it comes. Envoy's own
+patience with a cluster that warms is 15 s."""
+
 MAX_TYPES = 32
 """Types one stream may ask for. Envoy has about a dozen; the bound keeps a hostile client's memory small."""
 
@@ -41,6 +47,7 @@ class Stream:
         self._companions_sent: set[tuple[str, str]] = set()
         self._pushes = 0
         self._waiting_since: float | None = None
+        self._clusters_sent_at = 0.0
 
     @property
     def oldest_revision(self) -> int | None:
@@ -70,9 +77,9 @@ class Stream:
         )
 
     @property
-    def is_waiting_for_clusters(self) -> bool:
-        """Whether listeners or routes wait; `next_push` is then to be called again after the patience."""
-        return self._waiting_since is not None
+    def is_waiting(self) -> bool:
+        """Whether something waits for an answer about clusters; time alone may then make `next_push` say more."""
+        return self._waiting_since is not None or self._stuck_clusters() is not None
 
     def move(self, view: GroupView | None, revision: int) -> None:
         """See another group's resources from now on, or none."""
@@ -120,9 +127,14 @@ class Stream:
         """What to send now, if anything; it counts as sent."""
         if self._view is None:
             return None
+        stuck = self._stuck_clusters()
+        if stuck is not None and now - self._clusters_sent_at >= CLUSTER_SILENCE_S:
+            stuck.abandon()
         push = self._next_news(self._view, now) or self._next_removal(self._view)
         if push is not None:
             self._pushes += 1
+            if push.type_url == CLUSTER:
+                self._clusters_sent_at = now
             self._send_companions(push)
         return push
 
@@ -140,6 +152,13 @@ class Stream:
         if not somebody_waits:
             self._waiting_since = None
         return None
+
+    def _stuck_clusters(self) -> DeltaSubscription | None:
+        """The clusters of a delta stream, if they are busy and have more to say."""
+        clusters = self._subscriptions.get(CLUSTER)
+        if not isinstance(clusters, DeltaSubscription) or clusters.in_flight is None:
+            return None
+        return clusters if clusters.has_news or clusters.has_late_removals else None
 
     def _must_wait(self, now: float) -> bool:
         clusters = self._subscriptions.get(CLUSTER)

@@ -12,6 +12,7 @@ from osm.ads.delta import DeltaSubscription
 from osm.ads.engine import Engine
 from osm.ads.resource import Resource
 from osm.ads.sotw import SotwSubscription
+from osm.ads.stream import CLUSTER_SILENCE_S
 from osm.ads.types import CLUSTER, ENDPOINT, ROUTE
 from osm.ads.wire import Request
 
@@ -61,6 +62,7 @@ class Conversation(RuleBasedStateMachine):
     @initialize()
     def connect(self):
         self.unanswered = []
+        self.sent_at = {}
         self.last_nonce = dict.fromkeys(TYPES, "")
         self.may_repeat = set()  # (type, name) that may be sent though the proxy reported that version
         self.session = self.engine.open(self.variant, lambda: None)
@@ -95,7 +97,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule()
     def time_passes(self):
-        self.now += 1.5
+        self.now += 4.0
 
     @rule()
     def push(self):
@@ -105,7 +107,10 @@ class Conversation(RuleBasedStateMachine):
         push = self.engine.next_push(self.session, self.now)
         if push is None:
             return False
-        assert push.type_url not in [other.type_url for other in self.unanswered], "two pushes of one type"
+        for other in self.unanswered:
+            if other.type_url == push.type_url:
+                self.check_given_up(other)
+        self.sent_at[push.type_url] = self.now
         self.check_push(push)
         for sent in push.resources:
             self.may_repeat.discard((push.type_url, sent.name))
@@ -117,8 +122,17 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: self.unanswered)
     @rule(data=st.data(), names_culprit=st.booleans())
     def answer(self, data, names_culprit):
-        index = data.draw(st.integers(0, len(self.unanswered) - 1))
-        self.answer_one(self.unanswered.pop(index), names_culprit=names_culprit)
+        type_url = data.draw(st.sampled_from([push.type_url for push in self.unanswered]))
+        oldest = next(push for push in self.unanswered if push.type_url == type_url)
+        self.unanswered.remove(oldest)
+        self.answer_one(oldest, names_culprit=names_culprit)
+
+    def check_given_up(self, push):
+        """Two pushes of one type are outstanding only when clusters were given up for newer ones."""
+        assert push.type_url == CLUSTER
+        assert self.variant is DeltaSubscription
+        assert self.now - self.sent_at[CLUSTER] >= CLUSTER_SILENCE_S
+        self.may_repeat.update((CLUSTER, sent.name) for sent in push.resources)
 
     def answer_one(self, push, *, names_culprit):
         bad = [sent.name for sent in push.resources if is_bad(sent.version) and not self.is_in_use(sent)]

@@ -439,10 +439,35 @@ def test_listeners_and_routes_do_not_wait_for_ever_for_clusters_that_cannot_warm
     everything(talk, "1")
     ask_everything(talk)
     drain(talk)
-    assert talk.stream.is_waiting_for_clusters
+    assert talk.stream.is_waiting
     talk.now = 60.0
     assert types(drain(talk)) == [LISTENER, ROUTE]
-    assert not talk.stream.is_waiting_for_clusters
+    assert not talk.stream.is_waiting
+
+
+def test_clusters_never_answered_are_given_up_for_newer_ones(talk):
+    talk.have(CLUSTER, a="1", b="1")
+    talk.ask(CLUSTER)
+    stuck = talk.push()
+    talk.now = 60.0
+    assert talk.push() is None
+    talk.have(CLUSTER, a="2", b=None)
+    push = talk.push()
+    assert told(push) == {"a": "2", "b": "-"}
+    assert talk.nack(stuck, "a: no, at last") is None
+    talk.ack(push)
+    assert talk.settle() == []
+    assert talk.stream.oldest_revision is None
+
+
+def test_clusters_are_not_given_up_before_envoys_own_patience_ends(talk):
+    talk.have(CLUSTER, a="1")
+    talk.ask(CLUSTER)
+    talk.push()
+    talk.now = 14.0
+    talk.have(CLUSTER, a="2")
+    assert talk.push() is None
+    assert talk.stream.is_waiting
 
 
 def test_endpoints_do_not_wait_for_the_clusters_ack(talk):
