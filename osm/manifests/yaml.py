@@ -77,7 +77,8 @@ def _nodes(text: str) -> Iterator[yaml.Node]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise _Refused(f"not YAML: {said}", mark.line + 1 if mark else 1) from error
+        last = max(1, text.count("\n") + (not text.endswith("\n")))  # the end of the text is no line of its own
+        raise _Refused(f"not YAML: {said}", min(mark.line + 1, last) if mark else 1) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 1
         raise _Refused(f"not YAML: {error.reason} (character {error.character!r})", line) from error

@@ -199,7 +199,7 @@ def test_kinds_not_enforced_and_kinds_misspelt_have_a_line_too() -> None:
 def test_a_broken_file_has_a_line_of_its_own() -> None:
     now = pictured({"a.yaml": GROUP, "b.yaml": "a: [\n", "c.yaml": "kind: X\n"})
     assert {line.file: [problem.line for problem in line.problems] for line in file_lines(now).values()} == {
-        "b.yaml": [2],
+        "b.yaml": [1],
         "c.yaml": [1],
     }
 
