@@ -84,6 +84,8 @@ def test_an_end_that_hangs_is_forced(start):
 
 def test_a_second_signal_ends_at_once(start):
     process = start("""
+        from osm.runtime import process
+        process.END_WITHIN_S = 3600
         logs.set_up("info")
 
         async def work():

@@ -9,6 +9,7 @@ from osm.bus.memory import MemoryCore
 from osm.contracts.channels import SERVICE_STATUS
 from osm.contracts.codec import decode
 from osm.contracts.status import ServiceStatus
+from osm.runtime import service
 from osm.runtime.health import Health, replica_name
 from osm.runtime.service import ServiceFailed, run_service
 
@@ -19,7 +20,8 @@ def health():
     return Health("certmgr", "r-1", "2.0", 100.0)
 
 
-async def test_a_service_reports_every_change_of_its_state_and_takes_the_line_away():
+async def test_a_service_reports_every_change_of_its_state_and_takes_the_line_away(monkeypatch):
+    monkeypatch.setattr(service, "REFRESH_S", 3600.0)
     core = MemoryCore()
     starting, active = asyncio.Event(), asyncio.Event()
 
@@ -43,6 +45,34 @@ async def test_a_service_reports_every_change_of_its_state_and_takes_the_line_aw
     with suppress(asyncio.CancelledError):
         await task
     assert KEY not in bodies
+
+
+async def test_a_line_that_does_not_change_is_refreshed(monkeypatch):
+    monkeypatch.setattr(service, "REFRESH_S", 0.01)
+    puts = []
+    enough = asyncio.Event()
+
+    class Lines:
+        async def put(self, key, value):
+            puts.append((key, value))
+            if len(puts) == 3:
+                enough.set()
+
+        async def delete(self, key):
+            puts.append((key, None))
+
+    async def run(bus, settings, health):
+        await asyncio.Event().wait()
+
+    bus = MemoryCore().bus("certmgr")
+    bus.status = Lines
+    task = asyncio.create_task(run_service("certmgr", run, bus, None, health()))
+    await enough.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert set(puts[:-1]) == {(KEY, health().status)}
+    assert puts[-1] == (KEY, None)
 
 
 async def test_a_service_that_fails_is_told_by_name_and_first_reason():
