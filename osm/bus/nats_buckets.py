@@ -1,0 +1,36 @@
+"""A bucket's stream: made by the service that owns it, with the settings of a NATS key-value bucket.
+
+The owner and no operator makes it, so that a lost bucket heals without a person; `status`, which nobody owns,
+is made by whoever needs it first. A stream that is there already is left as it is: an operator may tune it.
+"""
+
+from nats.js import JetStreamContext, api
+from nats.js.errors import BadRequestError
+
+from osm.bus import nats_wire
+from osm.bus.rights import STATUS
+from osm.contracts.channels import STATUS_MAX_AGE_S
+
+NAME_IN_USE = 10058
+"""JetStream's error code for a stream of that name with other settings."""
+
+
+async def ensure(jetstream: JetStreamContext, bucket: str, *, replicas: int, max_age_s: float = 0.0) -> None:
+    """Make the bucket unless it is there. Raises what the NATS client raises."""
+    config = api.StreamConfig(
+        name=nats_wire.stream(bucket),
+        description=f"Open Service Mesh: bucket {bucket}",
+        subjects=[nats_wire.subject(bucket, ">")],
+        max_msgs_per_subject=1,
+        max_age=max_age_s or (STATUS_MAX_AGE_S if bucket == STATUS else None),
+        discard=api.DiscardPolicy.NEW,
+        deny_delete=True,
+        allow_rollup_hdrs=True,
+        allow_direct=True,
+        num_replicas=replicas,
+    )
+    try:
+        await jetstream.add_stream(config)
+    except BadRequestError as error:
+        if error.err_code != NAME_IN_USE:
+            raise

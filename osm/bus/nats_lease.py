@@ -1,0 +1,97 @@
+"""Who may write a bucket: waiting for one's turn, and knowing whether it has passed.
+
+A lease is a key of the bucket itself, so taking it is a write like any other: it moves the stream's last sequence,
+and every write of a deposed leader, who expects the old one, fails, on whichever key.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from osm.bus import BusError, nats_buckets, nats_wire
+from osm.bus.nats_follow import Follower, wait
+from osm.bus.nats_link import AWAY, RETRY_S, Link, is_refusal
+from osm.bus.nats_wire import Entry, Lease
+
+
+class Holding(Struct, frozen=True, kw_only=True):
+    """What a bucket held at stream sequence `last`: newest entry per key, the bus's own and deletions included."""
+
+    entries: Mapping[str, Entry]
+    last: int
+    created: str
+
+
+class Rivals:
+    """The leases of others, and when each was last heard of (by our clock: no clocks are compared)."""
+
+    def __init__(self, entities: frozenset[str], holder: str) -> None:
+        self._entities = entities
+        self._holder = holder
+        self._seen: dict[str, tuple[Lease, float]] = {}
+
+    def see(self, entry: Entry, now: float) -> None:
+        if not self._excludes(entry.key):
+            return
+        lease = nats_wire.read_lease(entry.body)
+        if lease is None or lease.holder == self._holder:
+            self._seen.pop(entry.key, None)
+        else:
+            self._seen[entry.key] = (lease, now)
+
+    def free_at(self) -> float:
+        """When the last of them will have been silent for too long."""
+        return max((heard + lease.lease_s for lease, heard in self._seen.values()), default=0.0)
+
+    def overdue(self) -> tuple[str, ...]:
+        """The lease keys to take away when taking over."""
+        return tuple(sorted(self._seen))
+
+    def forget(self) -> None:
+        self._seen.clear()
+
+    def _excludes(self, key: str) -> bool:
+        return not self._entities or key == nats_wire.LEADER or key in nats_wire.lease_keys(self._entities)
+
+
+async def read_when_free(link: Link, bucket: str, rivals: Rivals | None, *, replicas: int) -> Holding:
+    """All that a bucket holds (made if it is not there), as soon as no rival's lease on it stands (if given).
+
+    Waits as long as the server is away. Raises BusError if it refuses.
+    """
+    while True:
+        await link.until_connected()
+        try:
+            return await _read_when_free(link, bucket, rivals, replicas)
+        except AWAY as error:
+            if is_refusal(error):
+                raise BusError(f"bucket {bucket}: the server refuses: {error}") from error
+            await asyncio.sleep(RETRY_S)
+
+
+async def _read_when_free(link: Link, bucket: str, rivals: Rivals | None, replicas: int) -> Holding:
+    """Raises one of `nats_link.AWAY` when the thread is lost: rivals are then watched for a whole lease again."""
+    entries: dict[str, Entry] = {}
+    changed = asyncio.Event()
+    clock = asyncio.get_running_loop().time
+
+    def see(entry: Entry) -> None:
+        entries[entry.key] = entry
+        if rivals is not None and nats_wire.is_lease(entry.key):
+            rivals.see(entry, clock())
+            changed.set()
+
+    if rivals is not None:
+        rivals.forget()
+    await nats_buckets.ensure(link.jetstream, bucket, replicas=replicas)
+    follower = Follower(link, bucket, see, changed)
+    try:
+        await follower.start()
+        while not follower.complete or (rivals is not None and rivals.free_at() > clock()):
+            if not follower.check():
+                raise ConnectionError(follower.lost)
+            await wait(changed, RETRY_S)
+    finally:
+        await follower.stop()
+    return Holding(entries=entries, last=follower.last, created=follower.created)

@@ -1,0 +1,100 @@
+"""Questions and answers over core NATS. The subject says who asks, since nothing else in NATS does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+import nats.errors
+import structlog
+from msgspec import Struct
+from nats.aio.msg import Msg
+
+from osm.bus import BusError, NoAnswer, documents, nats_wire, rights, trace
+from osm.bus.alongside import alongside
+from osm.bus.nats_link import AWAY, Link
+from osm.contracts.channels import Rpc
+from osm.contracts.codec import Undecodable, decode, encode
+
+T = TypeVar("T", bound=Struct)
+Q = TypeVar("Q", bound=Struct)
+
+log = structlog.get_logger()
+
+AT_ONCE = 64
+"""Questions under way in one server; more wait in its subscription, and another replica may take them."""
+
+
+async def ask(link: Link, rpc: Rpc[Q, T], request: Q, timeout_s: float) -> T:
+    """Raises NoAnswer, TooLarge, or BusError if the answer is an error."""
+    what = f"{rpc.owner} {rpc.verb}"
+    body = documents.encode_one(f"{what}: the request", request, link.max_body_bytes)
+    headers = {trace.TRACEPARENT: traceparent} if (traceparent := trace.current()) else None
+    try:
+        reply = await link.client.request(rpc.subject(link.name), body, timeout=timeout_s, headers=headers)
+    except nats.errors.NoRespondersError:
+        raise NoAnswer(f"{what}: nobody serves it") from None
+    except TimeoutError:
+        raise NoAnswer(f"{what}: no answer within {timeout_s:g} s") from None
+    except AWAY as error:
+        raise NoAnswer(f"{what}: {error}") from error
+    if (why := (reply.headers or {}).get(nats_wire.ERROR)) is not None:
+        raise BusError(why)
+    try:
+        return decode(rpc.reply, reply.data)
+    except Undecodable as error:
+        raise BusError(f"{what}: the answer is {error}") from error
+
+
+@asynccontextmanager
+async def serve(link: Link, rpc: Rpc[Q, T], answer: Callable[[str, Q], Awaitable[T]]) -> AsyncIterator[None]:
+    """Answer while the context is open; questions under way at its end are dropped (their askers ask again)."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def reply(message: Msg) -> None:
+        try:
+            await _reply(link, rpc, message, answer)
+        finally:
+            room.release()
+
+    async with alongside() as tasks:
+
+        async def take(message: Msg) -> None:
+            await room.acquire()
+            under_way.add(task := tasks.create_task(reply(message)))
+            task.add_done_callback(under_way.discard)
+
+        under_way: set[asyncio.Task[None]] = set()
+        subscription = await link.client.subscribe(rpc.subject("*"), queue=rpc.owner, cb=take)
+        await link.client.flush()
+        try:
+            yield
+        finally:
+            with suppress(*AWAY):
+                await subscription.unsubscribe()
+            for task in under_way:
+                task.cancel()
+
+
+async def _reply(link: Link, rpc: Rpc[Q, T], message: Msg, answer: Callable[[str, Q], Awaitable[T]]) -> None:
+    caller = message.subject.rpartition(".")[2]
+    headers: dict[str, str] = {}
+    body = b""
+    try:
+        rights.require_ask(caller, rpc)
+        with trace.continued((message.headers or {}).get(trace.TRACEPARENT, "")):
+            body = encode(await answer(caller, decode(rpc.request, message.data)))
+    except BusError as error:
+        headers = {nats_wire.ERROR: _one_line(error)}
+    except Undecodable as error:
+        headers = {nats_wire.ERROR: f"{rpc.owner} {rpc.verb}: {_one_line(error)}"}
+    except Exception as error:  # one question's failure must not end the service: its asker hears of it
+        log.exception("rpc answer failed", owner=rpc.owner, verb=rpc.verb, caller=caller)
+        headers = {nats_wire.ERROR: f"{rpc.owner} {rpc.verb}: the answer failed: {_one_line(error)}"}
+    with suppress(*AWAY):  # the asker's patience is bounded; there is nobody else to tell
+        await link.client.publish(message.reply, body, headers=headers)
+
+
+def _one_line(error: Exception) -> str:
+    """A header's value may hold no line break."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,180 @@
+"""How the bus lies in NATS: names of streams and subjects, headers, marks and leases. Pure.
+
+The layout is that of NATS key-value buckets, so `nats kv ls catalog` shows what `osm bus watch` shows. Keys that
+begin with `_` are the bus's own: `_synced` ends a full picture, `_leader` says who may write; readers of
+documents never see them.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from osm.bus import BusError, Document, documents
+from osm.bus.trace import TRACEPARENT
+
+EXPECTED = "Nats-Expected-Last-Sequence"
+OPERATION = "KV-Operation"
+MARKER = "Nats-Marker-Reason"
+WRITER = "Osm-Writer"
+ERROR = "Osm-Error"
+"""Header of an rpc reply: the sentence of why there is no answer."""
+
+HEADERS_BYTES = 4096
+"""Room for headers: the server counts them into `max_payload`."""
+
+SYNCED = "_synced"
+LEADER = "_leader"
+
+WRONG_SEQUENCE = frozenset({10071, 10164})
+"""JetStream's error codes for a failed compare-and-set (the second since 2.12)."""
+
+
+class Mark(Struct, frozen=True, kw_only=True):
+    """The value of `_synced`. `incarnation` is made anew whenever a writer finds none: the bucket was empty.
+
+    `complete` is false from the first to the last write of such a filling, so that a reader who looked on
+    while the bucket was emptied does not take the pieces for changes.
+    """
+
+    incarnation: str
+    complete: bool
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """The value of `_leader`: which process may write, and how long its silence has to be before another may."""
+
+    holder: str
+    lease_s: float
+
+
+class Ack(Struct, frozen=True, kw_only=True):
+    """JetStream's answer to a write."""
+
+    class Error(Struct, frozen=True, kw_only=True):
+        """Why it was not written."""
+
+        code: int
+        err_code: int = 0
+        description: str = ""
+
+    seq: int = 0
+    error: Error | None = None
+
+
+class Entry(NamedTuple):
+    """One message of a bucket's stream. `body` None is a deletion. `at_s` is the server's clock."""
+
+    key: str
+    body: bytes | None
+    revision: int
+    writer: str
+    trace: str
+    at_s: float
+
+    def document(self, bucket: str) -> Document:
+        if self.body is None:
+            return documents.deletion(
+                bucket=bucket, key=self.key, revision=self.revision, writer=self.writer, trace=self.trace
+            )
+        return documents.read(
+            bucket=bucket,
+            key=self.key,
+            body=self.body,
+            revision=self.revision,
+            writer=self.writer,
+            trace=self.trace,
+        )
+
+
+class Position(NamedTuple):
+    """What the reply subject of a delivered message says of it."""
+
+    consumer: str
+    revision: int
+    delivered: int
+    at_s: float
+    pending: int
+
+
+def position(reply: str) -> Position:
+    """Reads `$JS.ACK.<stream>.<consumer>.<times>.<stream seq>.<consumer seq>.<ns>.<pending>`.
+
+    Newer servers put a domain and an account hash before the stream (ADR-15). Raises ValueError.
+    """
+    tokens = reply.split(".")
+    if len(tokens) > 9:
+        del tokens[2:4]
+    _, _, _, consumer, _, revision, delivered, at_ns, pending = tokens[:9]
+    return Position(consumer, int(revision), int(delivered), int(at_ns) / 1e9, int(pending))
+
+
+def entry(bucket: str, subject: str, body: bytes, headers: Mapping[str, str], at: Position) -> Entry:
+    deleted = OPERATION in headers or MARKER in headers
+    return Entry(
+        key=subject.removeprefix(f"$KV.{bucket}."),
+        body=None if deleted else body,
+        revision=at.revision,
+        writer=headers.get(WRITER, ""),
+        trace=headers.get(TRACEPARENT, ""),
+        at_s=at.at_s,
+    )
+
+
+def stream(bucket: str) -> str:
+    return f"KV_{bucket}"
+
+
+def subject(bucket: str, key: str) -> str:
+    return f"$KV.{bucket}.{key}"
+
+
+def inbox(user: str) -> str:
+    """Where a user's answers arrive: a prefix of its own, so that nobody else can listen."""
+    return f"_INBOX_{user}"
+
+
+def mark_keys(entities: frozenset[str]) -> tuple[str, ...]:
+    """The marks of a writer of these kinds of keys (all if empty)."""
+    return tuple(f"{SYNCED}.{name}" for name in sorted(entities)) or (SYNCED,)
+
+
+def lease_keys(entities: frozenset[str]) -> tuple[str, ...]:
+    return tuple(f"{LEADER}.{name}" for name in sorted(entities)) or (LEADER,)
+
+
+def is_mark(key: str) -> bool:
+    return documents.entity(key) == SYNCED
+
+
+def is_lease(key: str) -> bool:
+    return documents.entity(key) == LEADER
+
+
+def read_mark(body: bytes | None) -> Mark | None:
+    """None for a deleted mark, and for one that is not understood: then the picture does not count as full."""
+    try:
+        return None if body is None else msgspec.json.decode(body, type=Mark)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return None
+
+
+def read_lease(body: bytes | None) -> Lease | None:
+    """None for a lease given back. One that is not understood is somebody's: nobody's name, longest silence."""
+    try:
+        return None if body is None else msgspec.json.decode(body, type=Lease)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return Lease(holder="", lease_s=UNKNOWN_LEASE_S)
+
+
+UNKNOWN_LEASE_S = 60.0
+"""A lease written by another version is respected for this long: longer than any version's own."""
+
+
+def read_ack(body: bytes) -> Ack:
+    """Raises BusError."""
+    try:
+        return msgspec.json.decode(body, type=Ack)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise BusError(f"the server's acknowledgement is not understood: {error}") from error

@@ -1,0 +1,309 @@
+"""The one hand on a bucket in NATS: what it should hold, what it does hold, and the writes between the two.
+
+Every write expects the stream's last sequence to be the one after our last write. When it is not, or nobody answered,
+the bucket is read again: if our lease still stands, what differs is written again; if it is another's, we are
+deposed and write no more.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import msgspec
+import nats.errors
+import structlog
+from msgspec import Struct
+
+from osm.bus import BusError, LeadershipLost, TooLarge, Writer, documents, nats_lease, nats_wire, trace
+from osm.bus.alongside import alongside
+from osm.bus.nats_lease import Holding, Rivals
+from osm.bus.nats_link import AWAY, RETRY_S, Link
+from osm.bus.nats_wire import Entry, Lease, Mark
+
+log = structlog.get_logger()
+
+WINDOW = 256
+"""Writes under way at once: enough to hide the round trip, few enough to refresh the lease in between."""
+
+WINDOW_BYTES = 1024 * 1024
+
+ACK_TIMEOUT_S = 5.0
+
+TOMBSTONE_S = 3600.0
+"""How long a deletion stays visible. Readers start from a whole picture, so no reader needs it longer."""
+
+Step = tuple[str, bytes | None]
+"""A key and its new body; None deletes."""
+
+
+class NatsWriter(Writer):
+    """Made by `hold`. All writes, the lease's included, go through one lock: they share the expected sequence."""
+
+    def __init__(self, link: Link, bucket: str, entities: frozenset[str], *, lease_s: float, replicas: int) -> None:
+        self._link = link
+        self._bucket = bucket
+        self._entities = entities
+        self._replicas = replicas
+        self._holder = secrets.token_hex(8)
+        self._lease_s = lease_s
+        self._lease = msgspec.json.encode(Lease(holder=self._holder, lease_s=lease_s))
+        self._leased_at = 0.0
+        self._lock = asyncio.Lock()
+        self._lost = ""
+        self._published = False
+        self._behind = False
+        """Whether a write was broken off, so that the bucket may not hold what it should."""
+        self._desired: dict[str, bytes] = {}
+        self._actual: dict[str, bytes] = {}
+        self._marks: dict[str, Mark] = {}
+        self._keys: set[str] = set()
+        self._tombstones: dict[str, int] = {}
+        self._last = 0
+        self._created = ""
+        self._revision = 0
+
+    async def publish(self, puts: Mapping[str, Struct], *, keep: Collection[str] = ()) -> int:
+        bodies = self._encode(puts)
+        async with self._lock:
+            wanted = documents.whole(self._desired, bodies, keep)
+            self._published = True
+            return await self._change(wanted)
+
+    async def apply(self, puts: Mapping[str, Struct], deletes: Collection[str] = ()) -> int:
+        if not self._published:
+            raise BusError(f"bucket {self._bucket}: apply before the first publish")
+        bodies = self._encode(puts)
+        for key in deletes:
+            documents.require_kind(self._bucket, key, self._entities)
+        async with self._lock:
+            return await self._change(documents.change(self._desired, bodies, deletes))
+
+    def held(self) -> Mapping[str, bytes]:
+        return self._desired
+
+    async def take_over(self) -> None:
+        """Wait until no other lease stands, and take it. Raises BusError if the server refuses."""
+        rivals = Rivals(self._entities, self._holder)
+        while True:
+            holding = await nats_lease.read_when_free(self._link, self._bucket, rivals, replicas=self._replicas)
+            self._believe(holding)
+            taken = [(key, None) for key in rivals.overdue() if key not in nats_wire.lease_keys(self._entities)]
+            if await self._send([*taken, *self._lease_steps()]):
+                self._desired = dict(self._actual)
+                return
+
+    async def keep_lease(self) -> None:
+        """Endless: refresh the lease, and look whether the bucket still holds what it should."""
+        swept_at = self._now()
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            async with self._lock:
+                try:
+                    await self._look_after()
+                    if self._now() - swept_at > TOMBSTONE_S:
+                        swept_at = self._now()
+                        await self._sweep()
+                except LeadershipLost:
+                    raise
+                except (BusError, *AWAY) as error:  # nobody else can write either; the next round tries again
+                    log.warning("bus lease not refreshed", bucket=self._bucket, error=str(error))
+
+    async def give_back(self) -> None:
+        """So that a standby takes over at once. If that fails it takes over when the lease has run out."""
+        self._lost = self._lost or "its context has ended"
+        if not self._link.connected:
+            return
+        with suppress(TimeoutError, BusError, *AWAY):
+            async with asyncio.timeout(1):
+                await self._send([(key, None) for key in nats_wire.lease_keys(self._entities)])
+
+    def _encode(self, puts: Mapping[str, Struct]) -> dict[str, bytes]:
+        self._require_leadership()
+        limit = min(documents.MAX_BYTES, self._link.max_body_bytes)
+        return documents.encode_all(self._bucket, puts, entities=self._entities, limit=limit)
+
+    def _require_leadership(self) -> None:
+        if self._lost:
+            raise LeadershipLost(f"bucket {self._bucket}: {self._link.name} is no longer its writer, {self._lost}")
+
+    async def _change(self, change: documents.Change) -> int:
+        self._desired.update(change.puts)
+        for key in change.deletes:
+            self._desired.pop(key, None)
+        steps = [*change.puts.items(), *((key, None) for key in change.deletes)]
+        await self._write(self._missing() if self._behind else self._framed(steps))
+        return self._revision
+
+    async def _write(self, steps: Sequence[Step]) -> None:
+        """Until the bucket holds what it should. Raises LeadershipLost, or BusError if the server refuses."""
+        self._require_leadership()
+        self._behind = True
+        while steps and not await self._send(steps):
+            await self._recover()
+            steps = self._missing()
+        self._behind = False
+
+    def _missing(self) -> list[Step]:
+        puts = [(key, body) for key, body in self._desired.items() if self._actual.get(key) != body]
+        gone = [(key, None) for key in sorted(self._actual.keys() - self._desired.keys())]
+        return self._framed([*puts, *gone])
+
+    def _framed(self, steps: list[Step]) -> list[Step]:
+        """With the marks of a filling around the steps, if the bucket is not known to be full."""
+        keys = nats_wire.mark_keys(self._entities)
+        marks = {self._marks.get(key) for key in keys}
+        if not self._published or all(mark is not None and mark.complete for mark in marks):
+            return steps
+        incarnation = secrets.token_hex(8)
+        begin, end = (
+            msgspec.json.encode(Mark(incarnation=incarnation, complete=complete)) for complete in (False, True)
+        )
+        return [*((key, begin) for key in keys), *steps, *((key, end) for key in keys)]
+
+    async def _send(self, steps: Sequence[Step]) -> bool:
+        """Write in order; False as soon as one was not, or not surely, written. Raises BusError for a refusal."""
+        rest = list(steps)
+        while rest:
+            if not nats_wire.is_lease(rest[0][0]) and self._now() - self._leased_at > self._lease_s / 3:
+                rest = [*self._lease_steps(), *rest]
+            window = _window(rest)
+            del rest[: len(window)]
+            expected = range(self._last, self._last + len(window))
+            acks = await asyncio.gather(
+                *(self._put(key, body, last) for (key, body), last in zip(window, expected, strict=True))
+            )
+            for step, sequence in zip(window, acks, strict=True):
+                if sequence is None:
+                    return False
+                self._note(*step, sequence)
+        return True
+
+    async def _put(self, key: str, body: bytes | None, expected: int) -> int | None:
+        """The sequence it was written at; None if it was not, or nobody knows."""
+        headers = {nats_wire.EXPECTED: str(expected), nats_wire.WRITER: self._link.name}
+        if body is None:
+            headers[nats_wire.OPERATION] = "DEL"
+        if traceparent := trace.current():
+            headers[trace.TRACEPARENT] = traceparent
+        try:
+            reply = await self._link.client.request(
+                nats_wire.subject(self._bucket, key), body or b"", timeout=ACK_TIMEOUT_S, headers=headers
+            )
+        except nats.errors.MaxPayloadError as error:
+            found, limit = len(body or b""), self._link.max_body_bytes
+            raise TooLarge(f"{self._bucket} {key}: the document has {found} bytes, allowed are {limit}") from error
+        except AWAY:
+            return None
+        ack = nats_wire.read_ack(reply.data)
+        if ack.error is None:
+            return ack.seq
+        if ack.error.err_code in nats_wire.WRONG_SEQUENCE or ack.error.code == 503:
+            return None
+        raise BusError(f"bucket {self._bucket}: the server refuses {key}: {ack.error.description}")
+
+    def _note(self, key: str, body: bytes | None, sequence: int) -> None:
+        self._last = sequence
+        self._keys.add(key)
+        if nats_wire.is_lease(key):
+            self._leased_at = self._now()
+            return
+        self._revision = sequence
+        self._remember(key, body, sequence)
+
+    def _remember(self, key: str, body: bytes | None, sequence: int) -> None:
+        self._tombstones.pop(key, None)
+        if nats_wire.is_mark(key):
+            mark = nats_wire.read_mark(body)
+            if mark is not None:
+                self._marks[key] = mark
+        elif body is None:
+            self._actual.pop(key, None)
+            self._tombstones[key] = sequence
+        else:
+            self._actual[key] = body
+
+    def _believe(self, holding: Holding) -> None:
+        """Take what was read for what the bucket holds."""
+        self._actual, self._marks, self._tombstones, self._revision = {}, {}, {}, 0
+        self._keys = set(holding.entries)
+        self._last, self._created = holding.last, holding.created
+        for entry in holding.entries.values():
+            if nats_wire.is_lease(entry.key):
+                continue
+            self._revision = max(self._revision, entry.revision)
+            if self._is_ours(entry.key):
+                self._remember(entry.key, entry.body, entry.revision)
+
+    def _is_ours(self, key: str) -> bool:
+        if nats_wire.is_mark(key):
+            return key in nats_wire.mark_keys(self._entities)
+        return not self._entities or documents.entity(key) in self._entities
+
+    async def _recover(self) -> None:
+        """Read the bucket again after a write that failed. Raises LeadershipLost if another has taken over."""
+        while True:
+            holding = await nats_lease.read_when_free(self._link, self._bucket, None, replicas=self._replicas)
+            for key in nats_wire.lease_keys(self._entities):
+                self._require_lease(holding.entries.get(key))
+            self._believe(holding)
+            if await self._send(self._lease_steps()):
+                return
+            await asyncio.sleep(RETRY_S)
+
+    def _require_lease(self, entry: Entry | None) -> None:
+        """No entry at all: the bucket was emptied, and nobody has taken it yet."""
+        if entry is None:
+            return
+        lease = nats_wire.read_lease(entry.body)
+        if lease is None or lease.holder != self._holder:
+            self._lost = f"{entry.writer or 'another'} has taken it over"
+            self._require_leadership()
+
+    async def _look_after(self) -> None:
+        info = await self._link.jetstream.stream_info(nats_wire.stream(self._bucket))
+        whole = str(info.created) == self._created and (
+            info.state.messages >= len(self._keys) if self._entities else info.state.messages == len(self._keys)
+        )
+        if whole and await self._send(self._lease_steps()):
+            return
+        log.info("bus bucket written anew", bucket=self._bucket, revision=self._last)
+        await self._recover()
+        await self._write(self._missing())
+
+    async def _sweep(self) -> None:
+        """Remove deletions that every reader has seen. Only up to their own sequence: never a newer value."""
+        old, self._tombstones = self._tombstones, {}
+        for key, sequence in old.items():
+            await self._link.jetstream.purge_stream(
+                nats_wire.stream(self._bucket), seq=sequence + 1, subject=nats_wire.subject(self._bucket, key)
+            )
+            self._keys.discard(key)
+
+    def _lease_steps(self) -> list[Step]:
+        return [(key, self._lease) for key in nats_wire.lease_keys(self._entities)]
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _window(steps: Sequence[Step]) -> list[Step]:
+    size, count = 0, 0
+    while count < min(WINDOW, len(steps)) and (not count or size < WINDOW_BYTES):
+        size += len(steps[count][1] or b"")
+        count += 1
+    return list(steps[:count])
+
+
+@asynccontextmanager
+async def hold(writer: NatsWriter) -> AsyncIterator[Writer]:
+    """Take over, keep the lease while the context is open, and give it back.
+
+    Losing it ends the body, idle or not, and is raised as LeadershipLost.
+    """
+    await writer.take_over()
+    try:
+        async with alongside(writer.keep_lease()):
+            yield writer
+    finally:
+        await writer.give_back()
