@@ -29,6 +29,9 @@ LEAST_PERIOD_S = 1.0
 LONGEST_NAP_S = 60.0
 """A laptop that slept has missed its renewal by the wall clock only: look at it again this often."""
 
+WARN_AT_FAILURE = 6
+"""Some seconds of retries: a mesh that starts asks before certmgr answers, and that is nobody's concern."""
+
 REFUSED_PAUSE_S = 300.0
 """A refusal that asking again will not change is asked again after this, in case certmgr's rules have changed."""
 
@@ -131,7 +134,7 @@ class Holder:
                     self._changed.notify_all()
                 return held.chain
             failures += 1
-            if held.why != self.why:
+            if failures == WARN_AT_FAILURE or not held.retry:
                 log.warning("no certificate yet", subject=str(self.subject.identity), why=held.why, retry=held.retry)
             self.why = held.why
             pause_s = retry_in(failures, self._jitter(), self._left_s()) if held.retry else REFUSED_PAUSE_S

@@ -7,7 +7,7 @@ Names read `osm_<service>_<what>_<unit>`, so a service's meter is asked for by i
 from opentelemetry import metrics
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import Meter
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
@@ -27,7 +27,11 @@ class Metrics:
         resource = Resource.create(
             {"service.name": f"osm-{process}", "service.instance.id": replica, "service.version": version}
         )
-        seconds = View(instrument_unit="s", aggregation=ExplicitBucketHistogramAggregation(boundaries=SECONDS_BUCKETS))
+        seconds = View(
+            instrument_type=Histogram,
+            instrument_unit="s",
+            aggregation=ExplicitBucketHistogramAggregation(boundaries=SECONDS_BUCKETS),
+        )
         self.provider = MeterProvider(metric_readers=[reader], resource=resource, views=[seconds])
 
     def exposition(self) -> bytes:

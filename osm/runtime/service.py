@@ -12,6 +12,7 @@ import structlog
 
 from osm.bus import Bus, BusError
 from osm.contracts.channels import SERVICE_STATUS, STATUS_MAX_AGE_S
+from osm.contracts.status import ServiceStatus
 from osm.runtime.health import Health
 
 S = TypeVar("S")
@@ -40,6 +41,7 @@ async def run_service(name: str, run: Run[Any], bus: Bus, settings: object, heal
     """Run until cancelled. Raises ServiceFailed, from the first real error, if the service ends by itself."""
     with structlog.contextvars.bound_contextvars(service=name, replica=health.replica):
         log.info("service starts", version=health.status.version)
+        health.on_change(_tell)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(report(bus, health), name=f"{name}: status")
@@ -51,6 +53,10 @@ async def run_service(name: str, run: Run[Any], bus: Bus, settings: object, heal
                 raise reason from None
             raise ServiceFailed(name, f"{type(reason).__name__}: {reason}") from reason
         raise AssertionError("unreachable: the group ends by an error or by cancellation")
+
+
+def _tell(status: ServiceStatus) -> None:
+    log.info("service state changed", state=status.state, waiting_for=status.waiting_for)
 
 
 async def _endless(name: str, work: Awaitable[None]) -> NoReturn:

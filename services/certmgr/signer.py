@@ -32,6 +32,9 @@ class Signer:
         measures = meter("certmgr")
         self._signed = measures.create_counter("osm.certmgr.signed", description="certificates signed, by kind")
         self._refused = measures.create_counter("osm.certmgr.refused", description="requests refused, by reason")
+        measures.create_gauge(
+            "osm.certmgr.root_not_after", unit="s", description="when the root that signs ends, since the epoch"
+        ).set(issuer.not_after_s)
         self._duration = measures.create_histogram(
             "osm.certmgr.sign_duration", unit="s", description="from a request to its answer, by kind"
         )

@@ -84,8 +84,10 @@ def test_measures_are_told_in_prometheus_text_with_buckets_for_seconds():
     meter = measures.provider.get_meter("osm.certmgr")
     meter.create_counter("osm.certmgr.signed").add(2, {"kind": "leaf"})
     meter.create_histogram("osm.certmgr.sign_duration", unit="s").record(0.0007)
+    meter.create_gauge("osm.certmgr.root_not_after", unit="s").set(1_800_000_000)
     text = measures.exposition().decode()
     measures.close()
+    assert "osm_certmgr_root_not_after_seconds 1.8e+09" in text
     assert 'osm_certmgr_signed_total{kind="leaf"} 2.0' in text
     assert 'osm_certmgr_sign_duration_seconds_bucket{le="0.001"} 1.0' in text
 

@@ -47,6 +47,20 @@ async def test_a_service_reports_every_change_of_its_state_and_takes_the_line_aw
     assert KEY not in bodies
 
 
+async def test_every_change_of_state_is_a_log_line():
+    async def run(bus, settings, health):
+        health.starting("the root")
+        health.active()
+
+    with pytest.raises(ServiceFailed), structlog.testing.capture_logs() as lines:
+        await run_service("certmgr", run, MemoryCore().bus("certmgr"), None, health())
+    assert [(line["event"], line.get("state")) for line in lines[:3]] == [
+        ("service starts", None),
+        ("service state changed", "starting"),
+        ("service state changed", "active"),
+    ]
+
+
 async def test_a_line_that_does_not_change_is_refreshed(monkeypatch):
     monkeypatch.setattr(service, "REFRESH_S", 0.01)
     puts = []
