@@ -1,0 +1,123 @@
+"""The shell of `local`: folder → plan → lives; reports → bus.
+
+Nothing starts before the folder has been read once and the right to write bucket `local` is ours: a second agent
+would fight with the first over addresses.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+
+from osm.bus import Bus
+from osm.contracts.channels import PROXY_ADMIN
+from osm.contracts.names import Address
+from osm.contracts.status import AdminQuery, AdminReply
+from osm.envoy import admin, binary
+from osm.manifests.folder import watch
+from osm.manifests.last_good import in_force
+from osm.manifests.workloads import parse
+from osm.pki.files import private_folder
+from osm.runtime.health import Health
+from services.local import logs
+from services.local.agent import Agent
+from services.local.board import Board
+from services.local.environment import inherited
+from services.local.life import Life
+from services.local.plan import Machine, Plan, plan
+from services.local.planned import Planned
+from services.local.publish import Publisher
+from services.local.roots import Roots
+from services.local.settings import Settings
+from services.local.sidecar import EnvoySidecar, Ground, admin_socket, home
+
+log = structlog.get_logger()
+
+
+async def run(bus: Bus, settings: Settings, health: Health) -> None:
+    """Serve until cancelled; all processes have ended by then. Raises NoEnvoy, BadAddress."""
+    ground = _ground(settings)
+    board, roots = Board(), Roots(settings.trust_domain)
+    machine_variables = inherited(os.environ, str(Path(sys.executable).parent))
+
+    def begin(planned: Planned) -> Life:
+        return Life(
+            planned,
+            EnvoySidecar(bus, ground, planned.document, roots),
+            board,
+            folder=home(ground, planned.id),
+            inherited=machine_variables,
+            drain_s=settings.drain_s,
+        )
+
+    agent = Agent(begin, board)
+    board.on_put(agent.stir)
+    health.standby("the right to write bucket local")
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(bus.writer("local"))
+        await stack.enter_async_context(bus.serve(PROXY_ADMIN, _answers(agent, ground)))
+        publisher = Publisher(writer, bus.status(), board)
+        await publisher.first()
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks.create_task(publisher.run(), name="local: publisher")
+        tasks.create_task(roots.run(bus), name="local: roots")
+        tasks.create_task(logs.keep_bounded(ground.folder), name="local: logs")
+        tasks.create_task(agent.run(), name="local: agent")
+        health.starting("the folder of manifests")
+        await _follow(settings, agent, publisher, board, health)
+
+
+async def _follow(settings: Settings, agent: Agent, publisher: Publisher, board: Board, health: Health) -> None:
+    """Plan again after every edit; endless."""
+    machine = Machine(block=settings.block, node=socket.gethostname(), lowest_port=_lowest_port())
+    current = Plan()
+    async for scan in watch(settings.folder):
+        publisher.found = in_force(scan, parse, publisher.found)
+        current = plan(publisher.found, machine, current)
+        publisher.problems = current.problems
+        agent.want(current.workloads)
+        board.stir()
+        log.info("workloads planned", workloads=len(current.workloads), problems=len(current.problems))
+        health.active()
+
+
+class BadAddress(ValueError):
+    """A setting is no address; the message names it."""
+
+
+def _ground(settings: Settings) -> Ground:
+    host, _, port = settings.xds.rpartition(":")
+    if not host or not port.isdecimal():
+        raise BadAddress(f"xds: found {settings.xds!r}, expected host:port such as 127.0.0.1:15128")
+    return Ground(
+        program=binary.find(settings.envoy),
+        folder=private_folder(Path(settings.run_folder).absolute() / "workloads"),
+        xds=Address(host.strip("[]"), int(port)),
+        trust_domain=settings.trust_domain,
+        lifetime_s=settings.proxy_lifetime_s,
+    )
+
+
+def _answers(agent: Agent, ground: Ground) -> Callable[[str, AdminQuery], Awaitable[AdminReply]]:
+    async def answer(_caller: str, query: AdminQuery) -> AdminReply:
+        if query.proxy_id not in agent.lives:
+            known = ", ".join(sorted(agent.lives)) or "none"
+            return AdminReply(why=f"no proxy {query.proxy_id} runs here; running are {known}")
+        return await admin.read(admin_socket(ground, query.proxy_id), query.query)
+
+    return answer
+
+
+def _lowest_port() -> int:
+    """The lowest port that a program of this user may listen on."""
+    if os.geteuid() == 0:
+        return 1
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    except OSError:
+        return 1024

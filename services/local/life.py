@@ -1,0 +1,142 @@
+"""One workload from start to end: sidecar first, then its programs; away from clients first, then ended.
+
+The order is the point. A program starts once its sidecar serves, so its first request finds the mesh. When it
+must go, its endpoint goes first and is known to be gone, then it drains, then it is told to end, its sidecar last.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from osm.contracts.endpoints import Explicit, LocalWorkload
+from osm.contracts.status import ProcessStatus
+from osm.pki.files import private_folder
+from services.local.board import Board, Complaint, Report
+from services.local.planned import Planned
+from services.local.sidecar import RunsBeside
+from services.local.supervise import Backoff, Place, State, Supervised
+
+_WORST_FIRST: tuple[State, ...] = ("failed", "backoff", "unready", "starting", "ready")
+
+
+class Life:
+    """A workload that runs."""
+
+    def __init__(
+        self,
+        planned: Planned,
+        sidecar: RunsBeside,
+        board: Board,
+        *,
+        folder: Path,
+        inherited: Mapping[str, str],
+        drain_s: float,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.planned = planned
+        self.stopping = False
+        self._sidecar = sidecar
+        self._board = board
+        self._drain_s = drain_s
+        self._stop = asyncio.Event()
+        self._folder = folder
+        self._programs = [
+            Supervised(
+                program,
+                Place(folder=folder / "work", log=folder / f"{program.name}.log", inherited=inherited),
+                self._tell,
+                backoff,
+            )
+            for program in planned.programs
+        ]
+
+    @property
+    def ready(self) -> bool:
+        return not self.stopping and self._sidecar.live.is_set() and all(each.ready for each in self._programs)
+
+    def stop(self) -> None:
+        """Begin to leave; `run` returns once all has ended."""
+        self.stopping = True
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Until `stop`, in order; when cancelled, all ends at once and within seconds."""
+        private_folder(self._folder / "work")
+        async with asyncio.TaskGroup() as tasks:
+            sidecar = tasks.create_task(self._sidecar.run(self._tell), name=f"{self.planned.id}: sidecar")
+            running = [tasks.create_task(self._run(each), name=f"{self.planned.id}: app") for each in self._programs]
+            self._tell()
+            await self._stop.wait()
+            await self._leave()
+            for task in (*running, sidecar):
+                task.cancel()
+
+    async def _run(self, program: Supervised) -> None:
+        await self._sidecar.live.wait()
+        await program.run()
+
+    async def _leave(self) -> None:
+        self._tell()
+        await self._board.flushed()
+        if any(each.pid is not None for each in self._programs):
+            await asyncio.sleep(self._drain_s)
+        async with asyncio.TaskGroup() as ends:
+            for each in self._programs:
+                ends.create_task(each.stop(self.planned.grace_s))
+
+    def _tell(self) -> None:
+        document = msgspec.structs.replace(self.planned.document, ready=self.ready)
+        self._board.put(
+            Report(ref=self.planned.ref, document=document, status=self._status(), complaints=self._complaints())
+        )
+
+    def _complaints(self) -> tuple[Complaint, ...]:
+        return tuple(
+            Complaint(
+                field=f"{each.program.field}.{each.trouble.field}",
+                what=each.trouble.what,
+                severity=each.trouble.severity,
+            )
+            for each in self._programs
+            if each.trouble is not None
+        )
+
+    def _status(self) -> ProcessStatus:
+        worst = min(self._programs, key=lambda each: _WORST_FIRST.index(each.state))
+        first = self._programs[0]
+        sidecar_live = self._sidecar.live.is_set()
+        state: State = worst.state
+        if not sidecar_live and state == "ready":
+            state = "unready"
+        return ProcessStatus(
+            workload=self.planned.id,
+            state="unready" if self.stopping else state,
+            app_pid=first.pid,
+            envoy_pid=self._sidecar.pid,
+            restarts=sum(each.restarts for each in self._programs),
+            http_proxy=_http_proxy(self.planned.document),
+            app_addresses=_app_addresses(self.planned.document),
+            why="stopping" if self.stopping else worst.why or ("" if sidecar_live else self._sidecar.why),
+        )
+
+
+def starting(document: LocalWorkload) -> ProcessStatus:
+    """The line of a workload that has not begun."""
+    return ProcessStatus(
+        workload=document.id,
+        state="starting",
+        http_proxy=_http_proxy(document),
+        app_addresses=_app_addresses(document),
+    )
+
+
+def _http_proxy(document: LocalWorkload) -> str:
+    how = document.interception
+    return str(how.http_proxy) if isinstance(how, Explicit) else ""
+
+
+def _app_addresses(document: LocalWorkload) -> tuple[tuple[int, str], ...]:
+    how = document.interception
+    return tuple((each.target_port, str(each.app)) for each in how.inbound) if isinstance(how, Explicit) else ()

@@ -1,0 +1,55 @@
+"""Is a program ready? Asked as its manifest says: a GET, or a connection.
+
+Hand-written, because a probe needs no more of HTTP than a status line, and hundreds of them run side by side.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from services.local.planned import Check
+
+EAGER_S = 0.1
+"""How often a program that is not ready is asked, whatever its probe's period: a mesh on a laptop starts at once."""
+
+_STATUS_LINE_MAX_BYTES = 1024
+
+
+async def probe(check: Check) -> str:
+    """Why the program is not ready; empty if it is."""
+    try:
+        async with asyncio.timeout(check.timeout_s):
+            reader, writer = await asyncio.open_connection(check.address.host, check.address.port)
+            try:
+                return await _get(check, reader, writer) if check.path is not None else ""
+            finally:
+                writer.close()
+    except TimeoutError:
+        return f"no answer from {check.address} within {check.timeout_s:g} s"
+    except ConnectionRefusedError:
+        return f"nothing listens on {check.address}"
+    except (OSError, ValueError, asyncio.LimitOverrunError, asyncio.IncompleteReadError) as error:
+        return f"{check.address}: {error}"
+
+
+async def watch(check: Check, told: Callable[[bool, str], None]) -> None:
+    """Ask on and on; `told` hears what is so after every answer. Ends only if the check is for `once`, and ready."""
+    await asyncio.sleep(check.delay_s)
+    ready, good, bad = False, 0, 0
+    while True:
+        why = await probe(check)
+        good, bad = (0, bad + 1) if why else (good + 1, 0)
+        ready = bad < check.failures if ready else good >= check.successes
+        told(ready, "" if ready else why)
+        if ready and check.once:
+            return
+        await asyncio.sleep(check.period_s if ready else min(check.period_s, EAGER_S))
+
+
+async def _get(check: Check, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+    headers = {"host": str(check.address), "user-agent": "osm-probe", "connection": "close", **dict(check.headers)}
+    lines = [f"GET {check.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    writer.write("\r\n".join(lines).encode("latin-1", "replace"))
+    await writer.drain()
+    line = (await reader.readuntil(b"\n"))[:_STATUS_LINE_MAX_BYTES].decode("latin-1")
+    status = int(line.split()[1]) if line.startswith("HTTP/") and len(line.split()) > 1 else 0
+    return "" if 200 <= status < 400 else f"GET {check.path} at {check.address} answered {status or 'no HTTP'}"
