@@ -57,23 +57,25 @@ class Conversation:
         self._writing_since: float | None = None
         self._peer = _peer_of(context)
         self._info: StreamInfo | None = None
+        self._has_left = False
 
     async def run(self) -> None:
-        """Serve the stream to its end."""
-        ending = Ending(code=grpc.StatusCode.CANCELLED, reason="the proxy cancelled the stream")
+        """Serve the stream to its end.
+
+        Reader and writer are not cancelled but come to their end: gRPC takes no status while a response is under way,
+        and loses memory when a read is cancelled. A peer that does not read has left the engine long before.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
-                both = (tasks.create_task(self._read()), tasks.create_task(self._write()))
+                tasks.create_task(self._read())
+                writer = tasks.create_task(self._write())
                 ending = await self._ended
-                for task in both:
-                    task.cancel()
+                self._leave(ending.reason)
+                self._news.set()
+                await writer
+                await self._tell(ending)
         finally:
-            self._desk.engine.close(self._session)
-            if self._info is not None:
-                self._desk.observer.disconnected(self._info, ending.reason)
-        if ending.code is not grpc.StatusCode.OK:
-            self._context.set_code(ending.code)
-            self._context.set_details(ending.reason)
+            self._leave("the proxy cancelled the stream")
 
     def end(self, code: grpc.StatusCode, reason: str) -> None:
         """End the stream with this status; the first caller's counts."""
@@ -91,13 +93,29 @@ class Conversation:
         elif self._session.stream.is_waiting:
             self._news.set()
 
+    def _leave(self, reason: str) -> None:
+        if self._has_left:
+            return
+        self._has_left = True
+        self._desk.engine.close(self._session)
+        if self._info is not None:
+            self._desk.observer.disconnected(self._info, reason)
+
+    async def _tell(self, ending: Ending) -> None:
+        if ending.code is grpc.StatusCode.OK:
+            return
+        try:
+            await self._context.abort(ending.code, ending.reason)
+        except aio.BaseError:  # gRPC's way to say that the stream has ended, by us or before
+            return
+
     async def _read(self) -> None:
         try:
             async with asyncio.timeout(FIRST_REQUEST_DEADLINE_S):
                 data: object = await self._context.read()
             if isinstance(data, bytes):  # else it is gRPC's end-of-stream marker
                 await self._admit(self._parse(data))
-            while isinstance(data, bytes):
+            while isinstance(data, bytes) and not self._ended.done():
                 self._take(self._parse(data))
                 data = await self._context.read()
             self.end(grpc.StatusCode.OK, "the proxy closed the stream")
@@ -115,15 +133,20 @@ class Conversation:
 
     async def _write(self) -> None:
         try:
-            while True:
+            while not self._ended.done():
                 await self._news.wait()
                 self._news.clear()
-                while (response := self._desk.engine.next_response(self._session, self._clock())) is not None:
+                while (response := self._next_response()) is not None:
                     self._writing_since = self._clock()
                     await self._context.write(response)
                     self._writing_since = None
         except aio.BaseError as error:
             self.end(grpc.StatusCode.UNAVAILABLE, f"the stream broke while writing: {error}")
+
+    def _next_response(self) -> bytes | None:
+        if self._ended.done():
+            return None
+        return self._desk.engine.next_response(self._session, self._clock())
 
     def _parse(self, data: bytes) -> Request:
         request = self._decode(data)
@@ -141,6 +164,8 @@ class Conversation:
         if not first.node_id:
             raise _Misaddressed("node.id is empty in the first request; the bootstrap must set it")
         await self._desk.admitted()
+        if self._ended.done():
+            return
         group = self._desk.authorize(self._peer, first.node_id)
         self._info = StreamInfo(
             id=self._session.id, node_id=first.node_id, address=self._context.peer(), peer=self._peer
