@@ -5,6 +5,7 @@ Importing this package starts nothing; only `folder` touches files.
 
     document   what is found: one object with its place, and a whole folder of them
     yaml       text → documents
+    values     YAML's nodes → plain values with their places
     naming     which object a mapping is
     convert    one document → one typed struct, or what is wrong with it and where
     folder     files → a scan, and a new one whenever they change

@@ -16,26 +16,43 @@ from osm.contracts.problem import Problem, Severity
 T = TypeVar("T")
 
 
-def parent(path: str) -> str:
-    """The path of what holds the field at `path`; empty for a top-level field."""
-    return path[: max(path.rfind("."), path.rfind("["), 0)]
+class Place(Struct, frozen=True):
+    """Where a value stands in its file (`line` from 1; 0 if it came from no file), and where what is in it does.
+
+    A tree beside the values, not a table of paths: a path is as long as a user makes it.
+    """
+
+    line: int = 0
+    inner: "Mapping[str, Place] | tuple[Place, ...]" = {}
+
+    def at(self, path: str) -> "Place":
+        """The place of the field at `path`; of what should hold it, if it is not there."""
+        place = self
+        while path and (step := place._step(path)) is not None:
+            place, path = step
+        return place
+
+    def _step(self, path: str) -> "tuple[Place, str] | None":
+        """One step down, and the rest of the path. Keys may hold dots: the longest that fits is meant."""
+        if isinstance(self.inner, tuple):
+            index, _, rest = path.removeprefix("[").partition("]")
+            within = path.startswith("[") and index.isdecimal() and int(index) < len(self.inner)
+            return (self.inner[int(index)], rest.removeprefix(".")) if within else None
+        keys = [key for key in self.inner if path == key or path.startswith((f"{key}.", f"{key}["))]
+        key = max(keys, key=len, default=None)
+        return (self.inner[key], path.removeprefix(key).removeprefix(".")) if key is not None else None
 
 
 class RawDocument(Struct, frozen=True, kw_only=True):
-    """One object, not yet understood. `namespace` is empty for kinds that have none.
-
-    `line` (from 1) is where the document starts; `lines` holds the line of every field path such as
-    `spec.backends[1].weight`.
-    """
+    """One object, not yet understood. `namespace` is empty for kinds that have none, `file` if it came from none."""
 
     kind: str
     api_version: str
     namespace: str
     name: str
     body: Mapping[str, Any]
-    file: str
-    line: int
-    lines: Mapping[str, int]
+    file: str = ""
+    place: Place = Place()
 
     @property
     def ref(self) -> ObjectRef:
@@ -50,16 +67,24 @@ class RawDocument(Struct, frozen=True, kw_only=True):
     def version(self) -> str:
         return self.api_version.rpartition("/")[2]
 
+    @property
+    def line(self) -> int:
+        """Where the document starts."""
+        return self.place.line
+
     def line_of(self, path: str) -> int:
-        """The line of the field; of what should hold it, if it is not there."""
-        while path and path not in self.lines:
-            path = parent(path)
-        return self.lines[path] if path else self.line
+        """The line of a field such as `spec.backends[1].weight`; of what should hold it, if it is not there."""
+        return self.place.at(path).line
 
     def problem(self, field: str, what: str, severity: Severity = "error") -> Problem:
         """A problem of this object at `field`, with file and line."""
         return Problem(
-            subject=self.ref, field=field, what=what, severity=severity, file=self.file, line=self.line_of(field)
+            subject=self.ref,
+            field=field,
+            what=what,
+            severity=severity,
+            file=self.file or None,
+            line=self.line_of(field) or None,
         )
 
 

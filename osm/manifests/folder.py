@@ -182,7 +182,7 @@ def _wanted(name: str, is_folder: bool) -> bool:  # noqa: FBT001  # what scandir
 
 def _label(path: Path) -> str:
     """How messages name a path: as given, and always text that can be encoded."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _read(file: str, place: Path, stamp: _Stamp) -> _Read | None:

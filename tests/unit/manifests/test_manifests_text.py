@@ -253,3 +253,13 @@ def test_no_text_makes_reading_fail_and_none_goes_unexplained(text: str) -> None
     found = read(text, "f.yaml")
     assert found.whole or found.problems
     assert all(problem.line is None or 1 <= problem.line <= text.count("\n") + 1 for problem in found.problems)
+
+
+def test_long_keys_above_many_values_cost_no_more_than_their_text() -> None:
+    found = read(HEAD + "a" * 200_000 + f": [{'1,' * 100_000}x: {{y: 1, y: 2}}]\n", "f")
+    assert [problem.what for problem in found.problems] == ["the key `y` is there twice, first at line 4"]
+
+
+def test_an_own_field_keeps_its_line_beside_a_merged_one() -> None:
+    (found,) = read(HEAD + "a: &a\n  x: 1\n  y: 2\nb:\n  y: 3\n  <<: *a\n", "f").documents
+    assert [found.line_of(path) for path in ("b.y", "b.x")] == [8, 5]

@@ -597,9 +597,6 @@ def test_odd_shapes_are_problems_not_exceptions(kind: str, body: dict[str, Any])
         namespace="shop",
         name="it",
         body={"apiVersion": APIS[kind], "kind": kind, "metadata": {}} | body,
-        file="f",
-        line=1,
-        lines={},
     )
     found = parse(raw)
     assert (found.object is None) == bool(found.problems)
