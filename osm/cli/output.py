@@ -12,6 +12,7 @@ import msgspec
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from osm.contracts.problem import Problem
@@ -43,9 +44,9 @@ class CommandError(Exception):
 
 def fail(error: CommandError) -> NoReturn:
     """Print the error to standard error and end with its exit status."""
-    stderr.print(f"[bold red]error:[/] {_plain(error.what)}")
+    stderr.print(f"[bold red]error:[/] {escape(error.what)}")
     if error.remedy:
-        stderr.print(f"  [dim]try:[/] {_plain(error.remedy)}")
+        stderr.print(f"  [dim]try:[/] {escape(error.remedy)}")
     raise SystemExit(error.status)
 
 
@@ -63,7 +64,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, 
     filled = [[_cell(value) for value in row] for row in rows]
     if not filled:
         if empty:
-            stdout.print(f"[dim]{_plain(empty)}[/]")
+            stdout.print(f"[dim]{escape(empty)}[/]")
         return
     grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -76,13 +77,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, 
 def problems(found: Iterable[Problem]) -> None:
     """Print users' mistakes, a line each: where, which object, which field, what."""
     for problem in found:
-        colour = "red" if problem.severity == "error" else "yellow"
-        stdout.print(f"[{colour}]{problem.severity}:[/] {_plain(str(problem))}", soft_wrap=True)
+        stdout.print(problem_line(problem), soft_wrap=True)
+
+
+def problem_line(problem: Problem) -> str:
+    colour = "red" if problem.severity == "error" else "yellow"
+    return f"[{colour}]{problem.severity}:[/] {escape(str(problem))}"
 
 
 def _cell(value: Any) -> str:
     return value if isinstance(value, str) else "-" if value is None else str(value)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -182,7 +182,9 @@ def _tls(sidecar: Sidecar) -> UpstreamTlsContext:
     )
     return UpstreamTlsContext(
         common_tls_context=CommonTlsContext(
-            tls_params=TlsParameters(tls_minimum_protocol_version=TlsParameters.TLSv1_3),
+            tls_params=TlsParameters(  # both: Envoy's maximum for a client is 1.2 unless it is told
+                tls_minimum_protocol_version=TlsParameters.TLSv1_3, tls_maximum_protocol_version=TlsParameters.TLSv1_3
+            ),
             tls_certificate_sds_secret_configs=[_from_file(CERTIFICATE_SECRET, sidecar.certificate_sds)],
             combined_validation_context=validation,
         )

@@ -28,6 +28,9 @@ from services.xds.settings import Settings
 
 log = structlog.get_logger()
 
+SERVER_NAME = f"{XDS_IDENTITY.account}.{XDS_IDENTITY.namespace}.svc"
+"""The name in its own certificate for gRPC clients that know no SPIFFE; Envoys pin the URI instead."""
+
 
 async def run(bus: Bus, settings: Settings, health: Health) -> None:
     """Serve until cancelled. Raises OSError if the address is taken, BusError if the bus refuses."""
@@ -52,7 +55,7 @@ class _Xds:
         self._settings = settings
         self._health = health
         self.complete = asyncio.Event()
-        self.own = Holder(bus, ControlPlane(identity=XDS_IDENTITY))
+        self.own = Holder(bus, ControlPlane(identity=XDS_IDENTITY, dns_names=(SERVER_NAME,)))
         self.engine, self.documents = Engine(), Documents()
         self.reporter = Reporter(bus.status(), health.service, health.replica)
         self.leaves = Leaves(bus, tasks)

@@ -1,0 +1,121 @@
+"""`osm demo`: starts the bookstore mesh and hands it to the live terminal, the check, or a plain narration."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import aiohttp
+import typer
+
+from osm.cli.demo.board import Board
+from osm.cli.demo.check import Result, check
+from osm.cli.demo.shop import WORKLOADS, Shop
+from osm.cli.demo.stage import Stage
+from osm.cli.demo.workshop import Workshop
+from osm.cli.output import Format, OutputOption, stderr, stdout, structured
+from osm.cli.place import program
+from osm.cli.run_folder import RunFolder, run_folder
+from osm.cli.running import run
+from osm.cli.up import narrate
+
+START_WITHIN_S = 30.0
+"""A mesh that is not up by then will not be; it takes about 3 s."""
+
+CHECK_PROXY_LIFE_S = 20
+"""Proxies' certificates for xds in the check: short enough to be renewed within it."""
+
+
+def demo(
+    *,
+    check_it: Annotated[bool, typer.Option("--check", help="Prove every claim without a person, then end.")] = False,
+    output: OutputOption = Format.table,
+    name: Annotated[str, typer.Option(help="Tells apart meshes that run at the same time.")] = "demo",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+) -> None:
+    """Run the bookstore mesh on this machine, live, each app a process with a real Envoy beside it.
+
+    Keys admit the thief, shift the split, switch permissive mode, kill a bookstore. Ctrl-C leaves nothing behind.
+
+    Example: osm demo --check -o json
+    """
+    with run_folder(name) as place:
+        if check_it:
+            raise typer.Exit(run(_check(place, log_level, output)))
+        run(_live(place, log_level))
+
+
+async def _check(place: RunFolder, log_level: str, output: Format) -> int:
+    results: list[Result] = []
+    async with _stage(place, log_level, proxy_lifetime_s=CHECK_PROXY_LIFE_S) as stage:
+        async for result in check(stage):
+            results.append(result)
+            if output is Format.table:
+                print_result(result)
+    passed = sum(result.passed for result in results)
+    if output is Format.table:
+        stdout.print(f"[bold]{passed} of {len(results)} steps passed[/]")
+    else:
+        structured({"steps": results, "passed": passed == len(results)}, output)
+    return 0 if passed == len(results) else 1
+
+
+def print_result(result: Result) -> None:
+    """One step for a person: verdict, what was asked, what was measured."""
+    verdict = "[green]pass[/]" if result.passed else "[bold red]FAIL[/]"
+    stdout.print(f"{verdict}  [bold]{result.name}[/] [dim]{result.seconds:g} s[/]")
+    stdout.print(f"      asked:    {result.asked}", markup=False, soft_wrap=True)
+    stdout.print(f"      measured: {result.measured}", markup=False, soft_wrap=True)
+
+
+async def _live(place: RunFolder, log_level: str) -> None:
+    async with _stage(place, log_level) as stage:
+        if sys.stdin.isatty() and stdout.is_terminal:
+            from osm.cli.demo.live import LiveDemo  # noqa: PLC0415  # needs a terminal's modules
+
+            await LiveDemo(stage).run()
+            return
+        stdout.print(f"manifests to edit: {stage.workshop.folder}", soft_wrap=True)
+        stdout.print(f"look inside: {program()} status", soft_wrap=True)
+        await narrate(stage.bus)
+
+
+@asynccontextmanager
+async def _stage(place: RunFolder, log_level: str, *, proxy_lifetime_s: int = 24 * 3600) -> AsyncIterator[Stage]:
+    """The bookstore mesh, up and in sync."""
+    from osm.cli.mesh import embedded, observed_in  # noqa: PLC0415  # half a second that `osm --help` does not need
+
+    workshop = Workshop.lay_out(place.path / "manifests")
+    board = Board()
+    with observed_in(place.path, log_level) as eyes:
+        async with (
+            embedded(
+                workshop.folder, place, eyes, ca_folder=place.path / "ca", proxy_lifetime_s=proxy_lifetime_s
+            ) as bus,
+            aiohttp.ClientSession() as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            following = tasks.create_task(board.run(bus), name="board")
+            with stderr.status("starting the mesh") as spinner:
+                waiting = tasks.create_task(_say_how_far(board, spinner.update), name="progress")
+                try:
+                    await board.until(lambda: board.in_service(WORKLOADS), "the mesh", START_WITHIN_S)
+                except TooSlow as error:
+                    raise CommandError(str(error), remedy="--log-level info --keep shows what each service waits for")
+                waiting.cancel()
+            yield Stage(
+                bus=bus,
+                board=board,
+                shop=Shop(bus, board, session),
+                workshop=workshop,
+                run_folder=place.path,
+                xds=place.xds_listen,
+            )
+            following.cancel()
+
+
+async def _say_how_far(board: Board, say: Callable[[str], None]) -> None:
+    while True:
+        say(f"starting the mesh: {board.how_far()}")
+        await asyncio.sleep(0.1)

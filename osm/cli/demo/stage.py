@@ -1,0 +1,91 @@
+"""What every step of the check works with: the running mesh, the manifests, and a change made live."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from osm.bus import Bus
+from osm.cli.client import of_kind, picture
+from osm.cli.demo.board import Board
+from osm.cli.demo.shop import Shop
+from osm.cli.demo.workshop import Edit, Workshop
+from osm.contracts.channels import BUNDLE, MESH_WORKLOAD
+from osm.contracts.endpoints import Explicit
+from osm.contracts.names import Address
+
+
+class Measured(Struct, frozen=True, kw_only=True):
+    """What a step found."""
+
+    asked: str
+    measured: str
+    passed: bool
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """How a change of a file went through the mesh, in milliseconds from the file's new content."""
+
+    acknowledged_ms: float
+    proxies: int
+    answered_ms: float | None = None
+
+
+class Stage:
+    """The mesh under test."""
+
+    def __init__(self, *, bus: Bus, board: Board, shop: Shop, workshop: Workshop, run_folder: Path, xds: str) -> None:
+        self.bus = bus
+        self.board = board
+        self.shop = shop
+        self.workshop = workshop
+        self.run_folder = run_folder
+        self.xds = xds
+
+    async def make(self, edit: Edit) -> Change:
+        """Apply an edit and wait until every proxy has acknowledged what came of it. Raises TooSlow."""
+        before = self.board.revision("meshspec")
+        started_s = time.time()
+        edit.apply()
+        live = await self.board.live("meshspec", before)
+        return Change(acknowledged_ms=(live.at_s - started_s) * 1000, proxies=live.proxies)
+
+    async def make_and_see(self, edit: Edit, workload: str, told: Callable[[int], bool]) -> Change:
+        """Apply an edit and ask through a workload's sidecar until the answer's status is as told. Raises TooSlow."""
+        started_s = time.time()
+        change = await self.make(edit)
+        answered_s = await self.shop.first_answer(workload, told)
+        return Change(
+            acknowledged_ms=change.acknowledged_ms,
+            proxies=change.proxies,
+            answered_ms=(answered_s - started_s) * 1000,
+        )
+
+    @asynccontextmanager
+    async def changed(self, *edits: Edit) -> AsyncIterator[None]:
+        """Edits in force inside the block, undone after it."""
+        for edit in edits:
+            await self.make(edit)
+        try:
+            yield
+        finally:
+            for edit in reversed(edits):
+                await self.make(edit.undone())
+
+    async def inbound(self, workload: str) -> Address:
+        """Where a workload's sidecar accepts mutual TLS."""
+        for document in of_kind(await picture(self.bus, "catalog"), MESH_WORKLOAD):
+            if document.proxy_id == workload and isinstance(document.interception, Explicit):
+                return document.interception.inbound[0].listen
+        raise LookupError(f"{workload} has no inbound port")
+
+    async def roots_pem(self) -> bytes:
+        """The roots that the mesh trusts."""
+        (bundle,) = of_kind(await picture(self.bus, "certmgr"), BUNDLE)
+        return "".join(bundle.roots_pem).encode()
+
+    def certificates(self, workload: str) -> Path:
+        """Where a sidecar's certificate for xds lies."""
+        return self.run_folder / "workloads" / workload / "certificates" / "current"

@@ -1,0 +1,273 @@
+"""The steps of `osm demo --check`: each asks something of the mesh, measures it, and says whether it holds.
+
+Every step leaves the mesh as it found it.
+"""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from osm.cli.demo.chance import interval
+from osm.cli.demo.shop import BUY, BUYER, STORES, THIEF, WAREHOUSE, WORKLOADS, Burst
+from osm.cli.demo.stage import Change, Measured, Stage
+from osm.cli.demo.stolen import steal
+from osm.cli.demo.straight import Credential, ask_plain, ask_tls
+from osm.contracts.names import Identity, ServiceName
+from osm.contracts.trust import MeshLeaf
+from osm.pki.issuing import make_root, profile_of, sign
+from osm.pki.keys import key_pem, make_key
+from osm.pki.reading import chain_pem
+
+Step = Callable[[Stage], Awaitable[Measured]]
+
+STORE_V1 = ServiceName("bookstore", "bookstore-v1")
+THIEF_IDENTITY = Identity("bookthief", "bookthief")
+BUYER_IDENTITY = Identity("bookbuyer", "bookbuyer")
+
+
+async def buyer_buys(stage: Stage) -> Measured:
+    burst = await stage.shop.burst(BUYER, 300)
+    return Measured(
+        asked="every request of the bookbuyer succeeds, at least 200 of them",
+        measured=_success(burst),
+        passed=burst.requests >= 200 and burst.succeeded == burst.requests,
+    )
+
+
+async def thief_is_refused(stage: Stage) -> Measured:
+    burst = await stage.shop.burst(THIEF, 100)
+    return Measured(
+        asked="every request of the bookthief gets 403",
+        measured=f"403 for {burst.statuses.get('403', 0)} of {burst.requests}",
+        passed=burst.statuses.get("403", 0) == burst.requests,
+    )
+
+
+async def stolen_certificate_is_refused(stage: Stage) -> Measured:
+    """The proof of access control is at the server: its sidecar answers, its app hears nothing."""
+    credential = await steal(stage.xds, THIEF, THIEF_IDENTITY, stage.certificates(THIEF), await stage.roots_pem())
+    address = await stage.inbound(STORES[0])
+    denied_before, reached_before = await _denied(stage, STORES[0]), await _reached(stage, STORES[0])
+    replies = [await ask_tls(address, STORE_V1, f"{BUY}?stolen", credential) for _ in range(5)]
+    denied = await _denied(stage, STORES[0]) - denied_before
+    reached = await _reached(stage, STORES[0]) - reached_before
+    refused = sum(reply.status == 403 for reply in replies)
+    return Measured(
+        asked="the thief's valid certificate straight at bookstore-v1's sidecar: 403 by its RBAC, app not reached",
+        measured=f"403 for {refused} of {len(replies)}, RBAC counted {denied}, the app was reached {reached} times",
+        passed=refused == len(replies) == denied and reached == 0,
+    )
+
+
+async def bookstore_restocks(stage: Stage) -> Measured:
+    before = int((await stage.shop.raw(WAREHOUSE))["books_restocked"])
+    await stage.shop.burst(BUYER, 50)
+    deadline = time.monotonic() + 10.0
+    delivered = 0
+    while delivered < 50 and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+        delivered = int((await stage.shop.raw(WAREHOUSE))["books_restocked"]) - before
+    return Measured(
+        asked="the bookstore restocks from the warehouse: 50 books sold, at least 50 delivered",
+        measured=f"{delivered} delivered",
+        passed=delivered >= 50,
+    )
+
+
+def split_is_kept(first: int, second: int, requests: int = 1000) -> Step:
+    """The step for one pair of weights."""
+
+    async def step(stage: Stage) -> Measured:
+        async with stage.changed(stage.workshop.split((first, second))):
+            burst = await stage.shop.burst(BUYER, requests)
+        served = burst.identities.get("bookstore-v1", 0)
+        low, high = interval(burst.requests, first / (first + second))
+        return Measured(
+            asked=f"weights {first}/{second} over {requests} requests: {low} to {high} by v1 (99.9 % interval)",
+            measured=f"{served} by v1, {burst.identities.get('bookstore-v2', 0)} by v2, {_success(burst)}",
+            passed=low <= served <= high and burst.succeeded == burst.requests == requests,
+        )
+
+    return step
+
+
+async def target_admits_and_shuts_out(stage: Stage) -> Measured:
+    admit = stage.workshop.toggle_thief()
+    let_in = await stage.make_and_see(admit, THIEF, lambda status: status == 200)
+    inside = await stage.shop.burst(THIEF, 50)
+    shut_out = await stage.make_and_see(admit.undone(), THIEF, lambda status: status == 403)
+    outside = await stage.shop.burst(THIEF, 50)
+    return Measured(
+        asked="a TrafficTarget lets the thief in, its removal shuts it out",
+        measured=f"in: {_times(let_in)}; out: {_times(shut_out)}",
+        passed=inside.succeeded == inside.requests and outside.statuses.get("403", 0) == outside.requests,
+    )
+
+
+async def strangers_are_refused(stage: Stage) -> Measured:
+    """Nobody gets an HTTP answer without a certificate of this mesh, and the app hears of none."""
+    address, reached_before = await stage.inbound(STORES[0]), await _reached(stage, STORES[0])
+    replies = {
+        "plaintext": await ask_plain(address, STORE_V1, BUY),
+        "another CA's certificate": await ask_tls(address, STORE_V1, BUY, _forged()),
+        "no certificate": await ask_tls(address, STORE_V1, BUY, None),
+    }
+    reached = await _reached(stage, STORES[0]) - reached_before
+    answered = {what: reply.status for what, reply in replies.items() if reply.status is not None}
+    return Measured(
+        asked="plaintext, another CA's certificate and no certificate are refused at a sidecar's inbound port",
+        measured="; ".join(f"{what}: {reply.status or 'refused'}" for what, reply in replies.items()),
+        passed=not answered and reached == 0,
+    )
+
+
+async def permissive_mode_lets_all_in(stage: Stage) -> Measured:
+    """Still over mutual TLS: what has no certificate stays out."""
+    on = stage.workshop.permissive(wanted=True)
+    let_in = await stage.make_and_see(on, THIEF, lambda status: status == 200)
+    inside = await stage.shop.burst(THIEF, 50)
+    plain = await ask_plain(await stage.inbound(STORES[0]), STORE_V1, BUY)
+    bare = await ask_tls(await stage.inbound(STORES[0]), STORE_V1, BUY, None)
+    shut_out = await stage.make_and_see(on.undone(), THIEF, lambda status: status == 403)
+    outside = await stage.shop.burst(THIEF, 50)
+    return Measured(
+        asked="permissive mode lets the thief in, still over mutual TLS; off again, it is out",
+        measured=f"in: {_times(let_in)}; plaintext {plain.status or 'refused'}; out: {_times(shut_out)}",
+        passed=inside.succeeded == inside.requests
+        and plain.status is None
+        and bare.status is None
+        and outside.statuses.get("403", 0) == outside.requests,
+    )
+
+
+ROTATIONS = 3
+LEAF_LIFE_S = 4
+
+
+async def certificates_rotate_unnoticed(stage: Stage) -> Measured:
+    """Leaves that live seconds, under load for several lives; proxies' own certificates for xds rotate beside them."""
+    streams_before = await _client_certificate(stage, BUYER)
+    serials: set[str] = set()
+    sent = failed = 0
+    async with stage.changed(stage.workshop.leaf_lifetime(f"{LEAF_LIFE_S}s")):
+        deadline = time.monotonic() + LEAF_LIFE_S * (ROTATIONS + 1)
+        while len(serials) <= ROTATIONS and time.monotonic() < deadline:
+            burst = await stage.shop.burst(BUYER, 200, concurrency=8)
+            sent, failed = sent + burst.requests, failed + burst.requests - burst.succeeded
+            serials |= await _leaf_serials(stage, STORES[0])
+    streams = await _client_certificate(stage, BUYER)
+    renewed = "renewed too" if streams != streams_before else "not renewed"
+    return Measured(
+        asked=f"leaves that live {LEAF_LIFE_S} s rotate at least {ROTATIONS} times under load, with no failed request",
+        measured=f"{len(serials) - 1} rotations, {failed} of {sent} requests failed; the proxy's for xds: {renewed}",
+        passed=len(serials) > ROTATIONS and failed == 0 and sent > 0 and streams != streams_before,
+    )
+
+
+PROTOCOLS = ("http1", "h2c", "grpc", "websocket", "tcp")
+ECHO_CLIENT, ECHO_SERVER = "echo-client-0.echo", "echo-server-0.echo"
+
+
+async def protocols_pass(stage: Stage) -> Measured:
+    edits = stage.workshop.add_protocols()
+    for edit in edits:
+        edit.apply()
+    try:
+        await stage.board.until(lambda: stage.board.in_service(WORKLOADS + 2), "the echo pair", 20.0)
+        await _passes(stage, "tcp")
+        results = {protocol: await stage.shop.probe(ECHO_CLIENT, protocol, 20) for protocol in PROTOCOLS}
+    finally:
+        for edit in edits:
+            edit.undone().apply()
+        await stage.board.until(lambda: len(stage.board.processes()) == WORKLOADS, "the echo pair's end", 20.0)
+    good = [protocol for protocol, found in results.items() if found["echoed"] == found["sent"] == 20]
+    bad = [f"{protocol}: {found['failures'][:1]}" for protocol, found in results.items() if protocol not in good]
+    return Measured(
+        asked="HTTP/1.1, HTTP/2 cleartext, gRPC, WebSocket and plain TCP each pass both sidecars",
+        measured="; ".join([f"{protocol} 20 of 20" for protocol in good] + bad),
+        passed=len(good) == len(PROTOCOLS),
+    )
+
+
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("the buyer buys", buyer_buys),
+    ("the thief is refused", thief_is_refused),
+    ("a stolen certificate is refused", stolen_certificate_is_refused),
+    ("the bookstore restocks", bookstore_restocks),
+    ("split 100/0", split_is_kept(100, 0)),
+    ("split 50/50", split_is_kept(50, 50)),
+    ("split 90/10", split_is_kept(90, 10)),
+    ("a policy admits and shuts out", target_admits_and_shuts_out),
+    ("strangers are refused", strangers_are_refused),
+    ("permissive mode", permissive_mode_lets_all_in),
+    ("certificates rotate", certificates_rotate_unnoticed),
+    ("every protocol passes", protocols_pass),
+)
+
+
+def _success(burst: Burst) -> str:
+    share = 100 * burst.succeeded / burst.requests if burst.requests else 0.0
+    failures = f", failures such as {burst.first_failures[:1]}" if burst.first_failures else ""
+    return f"{share:.4g} % of {burst.requests} succeeded{failures}"
+
+
+def _times(change: Change) -> str:
+    first = f", first changed answer after {change.answered_ms:.0f} ms" if change.answered_ms is not None else ""
+    return f"acknowledged by {change.proxies} of {change.proxies} proxies after {change.acknowledged_ms:.0f} ms{first}"
+
+
+async def _denied(stage: Stage, workload: str) -> int:
+    text = await stage.shop.stats(workload, r"rbac.*\.denied$")
+    return sum(int(line.rpartition(": ")[2]) for line in text.splitlines() if line)
+
+
+async def _reached(stage: Stage, workload: str) -> int:
+    """Requests of no shopper that the app itself has seen: the check's own, which carry no client-app header."""
+    by_client = (await stage.shop.raw(workload))["requests_by_client"]
+    return sum(count for client, count in by_client.items() if client not in ("bookbuyer", "bookthief"))
+
+
+async def _leaf_serials(stage: Stage, workload: str) -> set[str]:
+    """Serial numbers of the workload's leaves that its Envoy serves now."""
+    return _serials(await stage.shop.admin(workload, "certs"), r"/proxy/", wanted=False)
+
+
+async def _client_certificate(stage: Stage, workload: str) -> set[str]:
+    return _serials(await stage.shop.admin(workload, "certs"), r"/proxy/", wanted=True)
+
+
+def _serials(certs: str, mark: str, *, wanted: bool) -> set[str]:
+    """Of Envoy's /certs page: the serials of leaf certificates whose SPIFFE URI has the mark, or has it not."""
+    found = set()
+    for certificate in msgspec.json.decode(certs).get("certificates", ()):
+        for chain in certificate.get("cert_chain", ()):
+            uris = [name.get("uri", "") for name in chain.get("subject_alt_names", ())]
+            if any("/sa/" in uri for uri in uris) and any(re.search(mark, uri) for uri in uris) == wanted:
+                found.add(chain["serial_number"])
+    return found
+
+
+async def _passes(stage: Stage, protocol: str) -> None:
+    """Wait until one probe gets through: the pair is ready a moment before its policies are."""
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline:
+        found = await stage.shop.probe(ECHO_CLIENT, protocol, 1)
+        if found["echoed"] == found["sent"]:
+            return
+        await asyncio.sleep(0.05)
+
+
+def _forged() -> Credential:
+    """The bookbuyer's certificate, as the CA of another mesh of the same name would make it."""
+    now_s, root_key, key = time.time(), make_key(), make_key()
+    serial, life_s = random.getrandbits(100), 3600
+    root = make_root(root_key, trust_domain="cluster.local", now_s=now_s, lifetime_s=life_s, serial=serial)
+    profile = profile_of(MeshLeaf(identity=BUYER_IDENTITY), "cluster.local")
+    leaf = sign(
+        profile, key.public_key(), issuer=root, issuer_key=root_key, now_s=now_s, lifetime_s=life_s, serial=serial + 1
+    )
+    return Credential(chain_pem=chain_pem([leaf]).encode(), key_pem=key_pem(key))

@@ -1,0 +1,39 @@
+"""The thief's own mesh certificate, as whoever breaks into its machine would take it: from its sidecar's stream.
+
+The sidecar's certificate for xds lies in the run folder, readable by its user; with it, xds hands out the workload's
+leaf and key as it does to the Envoy. That is the strongest certificate a thief can have, and it must not be enough.
+"""
+
+import asyncio
+from pathlib import Path
+
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+
+from osm.ads.types import SECRET
+from osm.cli.demo.straight import Credential
+from osm.contracts.names import Identity
+from osm.testing.ads_client import ClientIdentity, ads_client
+from services.xds.app import SERVER_NAME
+from services.xds.translate import leaf_name
+
+_TIMEOUT_S = 5.0
+
+
+async def steal(xds: str, proxy_id: str, identity: Identity, certificates: Path, roots_pem: bytes) -> Credential:
+    """Ask xds for the leaf of `identity` with the proxy's certificate in the folder `certificates`."""
+    proof = ClientIdentity(
+        chain_pem=(certificates / "chain.pem").read_bytes(),
+        key_pem=(certificates / "key.pem").read_bytes(),
+        roots_pem=roots_pem,
+        server_name=SERVER_NAME,
+    )
+    name = leaf_name(identity)
+    async with asyncio.timeout(_TIMEOUT_S):
+        async with ads_client(xds, node_id=proxy_id, identity=proof, subscribe={SECRET: (name,)}) as client:
+            await client.version(SECRET, name)
+            secret = client.messages[SECRET][name]
+    assert isinstance(secret, Secret), "the type URL says so"
+    leaf = secret.tls_certificate
+    return Credential(
+        chain_pem=leaf.certificate_chain.inline_string.encode(), key_pem=leaf.private_key.inline_string.encode()
+    )

@@ -1,0 +1,60 @@
+"""The command tree, and how every command ends: 0 done, 1 not as asked, 2 asked wrongly, 130 interrupted."""
+
+import sys
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from osm.cli import bus, policy, proxy, up
+from osm.cli.demo.command import demo
+from osm.cli.output import CommandError, fail
+from osm.cli.status import status
+from osm.runtime.service import ServiceFailed
+
+app = typer.Typer(
+    name="osm",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="A light service mesh for Envoy: the successor of Open Service Mesh.",
+    epilog="Try: [bold]osm demo[/]",
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo)
+app.command("up")(up.up)
+app.command("status")(status)
+app.add_typer(proxy.app, name="proxy")
+app.add_typer(policy.app, name="policy")
+app.add_typer(bus.app, name="bus")
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and end.", callback=lambda asked: _print_version(asked=asked)
+        ),
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def _print_version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"osm {installed_version('osm')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The `osm` program."""
+    try:
+        app()
+    except CommandError as error:
+        fail(error)
+    except ServiceFailed as error:
+        fail(CommandError(f"the mesh has ended: {error}", remedy="--log-level info shows more"))
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has enough; Python would complain about it at exit
+        raise SystemExit(141) from None

@@ -1,0 +1,34 @@
+"""Runs a command's coroutine to its end, or until Ctrl-C or SIGTERM, which cancel it so that it can clean up."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import uvloop
+
+from osm.runtime.service import first_reason
+
+T = TypeVar("T")
+
+INTERRUPTED = 130
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`. Raises SystemExit(130) if interrupted, else what `work` raised, out of its groups."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_cancellable(work))
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except asyncio.CancelledError:
+        raise SystemExit(INTERRUPTED) from None
+    except BaseExceptionGroup as group:
+        raise first_reason(group) from group
+
+
+async def _cancellable(work: Coroutine[Any, Any, T]) -> T:
+    me = asyncio.current_task()
+    assert me is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    return await work

@@ -1,0 +1,98 @@
+"""`osm up`: a folder of manifests as a mesh of processes with sidecars, until Ctrl-C."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from osm.bus import Bus, Document, Update
+from osm.cli.output import CommandError, problem_line, stdout
+from osm.cli.place import program
+from osm.cli.run_folder import RunFolder, run_folder
+from osm.cli.running import run
+from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS
+from osm.contracts.problem import Problem
+from osm.contracts.status import FileStatus, ObjectStatus, ProcessStatus
+
+CA_FOLDER = "~/.local/state/osm/ca"
+"""Where the root of `osm up` meshes is made once and kept."""
+
+FolderOption = Annotated[
+    Path,
+    typer.Option("--filename", "-f", help="The folder of manifests.", exists=True, file_okay=False, resolve_path=True),
+]
+
+
+def up(
+    folder: FolderOption,
+    name: Annotated[str, typer.Option(help="Tells apart meshes that run at the same time.")] = "mesh",
+    ca_folder: Annotated[Path, typer.Option(help="Where the root certificate is kept.")] = Path(CA_FOLDER),
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+) -> None:
+    """Run a folder of ordinary manifests as processes, each with an Envoy beside it. Ends with Ctrl-C.
+
+    Deployments run as processes, Services and SMI policies take effect, edits are live at once.
+
+    Example: osm up -f demo/manifests
+    """
+    with run_folder(name) as place:
+        run(_up(folder, place, ca_folder.expanduser(), log_level))
+
+
+async def _up(folder: Path, place: RunFolder, ca_folder: Path, log_level: str) -> None:
+    from osm.cli.mesh import embedded, observed_in  # noqa: PLC0415  # half a second of imports that a --help does not need
+
+    stdout.print(f"mesh from [bold]{folder}[/]; logs in {place.path}")
+    stdout.print(f"  {program()} status          what runs, what is invalid and why")
+    stdout.print(f"  {program()} proxy list      the sidecars")
+    stdout.print(f"  {program()} bus watch       every change as it passes")
+    with observed_in(place.path, log_level) as eyes:
+        async with embedded(folder, place, eyes, ca_folder=ca_folder) as bus:
+            await narrate(bus)
+
+
+async def narrate(bus: Bus) -> None:
+    """Say what changes for the user: workloads that become ready or fail, mistakes made and mended. Endless."""
+    story = Story()
+    async for update in bus.watch("status", states=(OBJECT_STATUS, FILE_STATUS, PROCESS_STATUS)):
+        for line in story.take(update):
+            stdout.print(line, soft_wrap=True)
+    raise CommandError("the mesh has ended")
+
+
+class Story:
+    """What has been said, so that it is said once. Pure."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, tuple[Problem, ...]] = {}
+        self._states: dict[str, tuple[str, str]] = {}
+
+    def take(self, update: Update) -> list[str]:
+        """The lines to print for an update of the status bucket."""
+        return [line for document in update.documents for line in self._tell(document)]
+
+    def _tell(self, document: Document) -> list[str]:
+        match document.value:
+            case ObjectStatus(problems=found) | FileStatus(problems=found):
+                return self._tell_problems(document.key, found)
+            case ProcessStatus(workload=workload, state=state, why=why):
+                return self._tell_process(document.key, workload, state, why)
+            case _:
+                self._states.pop(document.key, None)
+                return self._tell_problems(document.key, ())
+
+    def _tell_problems(self, key: str, found: tuple[Problem, ...]) -> list[str]:
+        before = self._problems.pop(key, ())
+        if found:
+            self._problems[key] = found
+        fresh = [problem_line(problem) for problem in found if problem not in before]
+        mended = [f"[green]mended:[/] {escape(str(problem))}" for problem in before if problem not in found]
+        return [*mended, *fresh]
+
+    def _tell_process(self, key: str, workload: str, state: str, why: str) -> list[str]:
+        if self._states.get(key) == (state, why):
+            return []
+        self._states[key] = (state, why)
+        colour = {"ready": "green", "failed": "red", "backoff": "red", "unready": "yellow"}.get(state, "dim")
+        return [f"[{colour}]{state}[/] {workload}{escape(f': {why}') if why else ''}"]
