@@ -46,7 +46,8 @@ def convert(raw: RawDocument, kind: type[T]) -> T | tuple[Problem, ...]:
 def _problem(raw: RawDocument, field: str, what: str, found: object, allowed: inspect.Type | None) -> Problem:
     named = _NAMED.findall(what)
     if what.startswith("Object contains unknown field"):
-        names = [each.encode_name for each in allowed.fields] if isinstance(allowed, inspect.StructType) else []
+        structs = [part for part in _parts(allowed) if isinstance(part, inspect.StructType)]
+        names = [each.encode_name for struct in structs for each in struct.fields]
         inner = f"{field}.{named[0]}" if field else named[0]
         return raw.problem(inner, f"unknown field; {nearest(named[0], names)}")
     if what.startswith("Object missing required field"):

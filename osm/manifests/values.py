@@ -17,12 +17,16 @@ MAX_DEPTH = 100
 MAX_ALIASED_VALUES = 10_000
 """How much aliases may stand for in one file; more is an alias bomb. A long text counts as several values."""
 
+MAX_FLAWS = 20
+"""How many flaws of one document are told; who has more mends these first."""
+
 _CHARACTERS_A_VALUE = 64
 
 _MERGE = "tag:yaml.org,2002:merge"
 _AS_TEXT = frozenset(f"tag:yaml.org,2002:{tag}" for tag in ("str", "timestamp", "binary", "value"))
 _CONVERTED = frozenset(f"tag:yaml.org,2002:{tag}" for tag in ("null", "bool", "int", "float"))
 _SHOWN_CHARACTERS = 40
+_SHOWN_PATH_CHARACTERS = 300
 
 
 class Refused(Exception):
@@ -49,10 +53,12 @@ class _Path:
 
     def __init__(self, above: "_Path | None", step: str | int) -> None:
         self._above = above
-        self._step = step
+        self._step = step if isinstance(step, int) else step[:_SHOWN_PATH_CHARACTERS]
 
     def __str__(self) -> str:
         above = str(self._above) if self._above is not None else ""
+        if len(above) > _SHOWN_PATH_CHARACTERS:
+            return above
         if isinstance(self._step, int):
             return f"{above}[{self._step}]"
         return f"{above}.{self._step}" if above else self._step
@@ -114,7 +120,9 @@ class Values:
             elif not isinstance(key, yaml.ScalarNode):
                 self._flaw(path, "a key is plain text, found a mapping or a sequence", line)
             elif key.value in found:
-                what = f"the key `{key.value}` is there twice, first at line {places[key.value].line}"
+                what = (
+                    f"the key `{key.value[:_SHOWN_CHARACTERS]}` is there twice, first at line {places[key.value].line}"
+                )
                 self._flaw(_Path(path, key.value), what, line)
             else:
                 found[key.value], places[key.value] = self._value(value, _Path(path, key.value), depth + 1, line)
@@ -147,7 +155,8 @@ class Values:
         return text
 
     def _flaw(self, path: _Path | None, what: str, line: int) -> None:
-        self.flaws.append(Flaw(str(path) if path is not None else "", what, line))
+        if len(self.flaws) < MAX_FLAWS:
+            self.flaws.append(Flaw(str(path) if path is not None else "", what, line))
 
 
 def line_of(placed: yaml.Node | yaml.Event) -> int:

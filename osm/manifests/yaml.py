@@ -20,6 +20,9 @@ from osm.manifests.values import MAX_DEPTH, Budget, Refused, Values, line_of
 MAX_FILE_BYTES = 2 * 1024 * 1024
 """More than a cluster would store in one object; nobody writes more by hand."""
 
+MAX_PROBLEMS = 100
+"""How many documents without a name are told of one file: it is another kind of file, most likely."""
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = "tag:yaml.org,2002:null"
 
@@ -135,7 +138,8 @@ class _Reader:
             self.documents.append(raw)
 
     def _unnamed(self, what: str, line: int, field: str = "") -> None:
-        self.problems.append(Problem(field=field, what=what, file=self.file, line=line))
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(field=field, what=what, file=self.file, line=line))
         self.whole = False
 
 

@@ -10,6 +10,7 @@ is the catalog's question.
     regex       which regular expressions Envoy takes
     split       TrafficSplit
     meshconfig  MeshConfig, its fields; meshsettings: what they mean
+    onemesh     which MeshConfig counts
     check       all problems of a folder at once
 """
 

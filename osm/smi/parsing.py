@@ -8,12 +8,19 @@ from typing import Any
 
 from msgspec import Struct
 
+from osm.contracts.codec import encode
 from osm.contracts.policy import HttpRouteGroup, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.problem import Problem
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
 from osm.smi import access, groups, meshconfig, meshsettings, specs, split
 from osm.smi.shape import Object
+
+MAX_POLICY_BYTES = 1024 * 1024
+"""About what a cluster stores in one object, and well below what the bus carries in one document."""
+
+MAX_PROBLEMS = 50
+"""How many mistakes of one object are told, so that a status line stays small."""
 
 Policy = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | Mesh
 
@@ -47,5 +54,12 @@ def parse(raw: RawDocument) -> Parsed[Policy]:
     if isinstance(document, tuple):
         return Parsed(object=None, problems=document)
     contract, problems = reading.contract(raw, document.spec)  # type: ignore[attr-defined]  # every kind's shape has one
+    size = len(encode(contract))
+    if size > MAX_POLICY_BYTES:
+        what = f"the object has {size} bytes as the mesh stores it, allowed are {MAX_POLICY_BYTES}; split it in two"
+        problems = (*problems, raw.problem("", what))
     wrong = any(problem.severity == "error" for problem in problems)
+    if len(problems) > MAX_PROBLEMS:
+        more = raw.problem("", f"{len(problems) - MAX_PROBLEMS} more problems are not listed", "warning")
+        problems = (*problems[:MAX_PROBLEMS], more)
     return Parsed(object=None if wrong else contract, problems=problems)

@@ -20,10 +20,8 @@ from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.manifests import Parsed, RawDocument, Scan
 from osm.manifests.last_good import InForce, in_force
-from osm.smi import Policy, is_policy, parse
-
-MESH_CONFIG_NAME = "osm-mesh-config"
-"""The MeshConfig that counts if there are several: the name that OSM's own installation gives it."""
+from osm.manifests.verdicts import problem
+from osm.smi import Policy, is_policy, onemesh, parse
 
 _CHANNELS: Mapping[str, State[Any]] = {
     "MeshConfig": MESH_CONFIG,
@@ -54,13 +52,13 @@ def picture(scan: Scan, before: Picture | None = None) -> Picture:
     """What follows from a scan, given what followed from the one before it."""
     found = in_force(scan, _parse, before.found if before is not None else None)
     objects = found.objects
-    meshes = [ref for ref in objects if ref.kind == "MeshConfig"]
-    chosen = min(meshes, key=lambda ref: (ref.name != MESH_CONFIG_NAME, ref), default=None)
+    mesh = onemesh.chosen(objects)
+    others = [ref for ref in objects if ref.kind == onemesh.MESH_CONFIG and ref != mesh]
     documents = {
         key: objects[ref]
         for kind in _CHANNELS
         for ref in objects
-        if ref.kind == kind and (kind != "MeshConfig" or ref == chosen) and (key := _key(ref))
+        if ref.kind == kind and ref not in others and (key := _key(ref))
     }
     named = {problem.subject for problem in found.problems if problem.severity == "error"} | found.kept.keys()
     spoiled = {key for ref in named if ref is not None and (key := _key(ref))} - documents.keys()
@@ -68,7 +66,7 @@ def picture(scan: Scan, before: Picture | None = None) -> Picture:
         found=found,
         documents=documents,
         spoiled=frozenset(spoiled),
-        problems=tuple(_second(found, ref, chosen) for ref in meshes if chosen is not None and ref != chosen),
+        problems=tuple(_another(found, ref, mesh) for ref in others if mesh is not None),
     )
 
 
@@ -84,9 +82,5 @@ def _key(ref: ObjectRef) -> str:
     return channel.key(ref.namespace, ref.name) if channel.parts else channel.key()
 
 
-def _second(found: Objects, ref: ObjectRef, chosen: ObjectRef) -> Problem:
-    kept = found.kept[ref]
-    what = f"the mesh has one MeshConfig, and {chosen} counts; remove this one"
-    if kept.document is not None:
-        return kept.document.problem("metadata.name", what)
-    return Problem(subject=ref, field="metadata.name", what=what, file=kept.file)
+def _another(found: Objects, ref: ObjectRef, mesh: ObjectRef) -> Problem:
+    return problem(ref, found.kept[ref], "metadata.name", onemesh.complaint(mesh))

@@ -14,6 +14,10 @@ class Strict(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     pass
 
 
+class Inner(Strict, frozen=True, kw_only=True):
+    depth: int = 0
+
+
 class Row(Strict, frozen=True, kw_only=True):
     port: Port = 1
     max_size: int | None = None
@@ -22,6 +26,7 @@ class Row(Strict, frozen=True, kw_only=True):
     mode: Literal["On", "Off"] = "On"
     flag: bool = False
     labels: dict[str, str] = {}
+    inner: Inner | None = None
     ratio: Annotated[float, Meta(ge=0, description="a share from 0")] = 0.0
 
 
@@ -61,8 +66,8 @@ ROW = "  rows:\n  - name: ok\n  - name: second\n    "
         ("  rows: [1]", "5 spec.rows[0]: expected a mapping, found 1"),
         (
             ROW + "maxsize: 1",
-            "8 spec.rows[1].maxsize: unknown field; allowed are flag, labels, maxSize, mode, name, port, ratio, target "
-            "(did you mean `maxSize`?)",
+            "8 spec.rows[1].maxsize: unknown field; allowed are flag, inner, labels, maxSize, mode, name, port, "
+            "ratio, target (did you mean `maxSize`?)",
         ),
         (ROW + "port: '80'", '8 spec.rows[1].port: expected a whole number, found "80"; remove the quotes'),
         (ROW + "port: many", '8 spec.rows[1].port: expected a whole number, found "many"'),
@@ -76,6 +81,11 @@ ROW = "  rows:\n  - name: ok\n  - name: second\n    "
         (ROW + "labels: {a: b, c: 1}", "8 spec.rows[1].labels.c: expected text, found 1; put it in quotes"),
         (ROW + "labels: {a: b, c: off}", "8 spec.rows[1].labels.c: expected text, found false; put it in quotes"),
         (ROW + "labels: {a: {}}", "8 spec.rows[1].labels.a: expected text, found a mapping"),
+        (
+            ROW + "inner: {dept: 1}",
+            "8 spec.rows[1].inner.dept: unknown field; allowed are depth (did you mean `depth`?)",
+        ),
+        (ROW + "inner: {depth: x}", '8 spec.rows[1].inner.depth: expected a whole number, found "x"'),
         (ROW + "labels: []", "8 spec.rows[1].labels: expected a mapping, found a list"),
         (ROW + "ratio: -1", "8 spec.rows[1].ratio: expected a share from 0, found -1"),
         (

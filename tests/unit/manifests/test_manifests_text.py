@@ -256,8 +256,8 @@ def test_no_text_makes_reading_fail_and_none_goes_unexplained(text: str) -> None
 
 
 def test_long_keys_above_many_values_cost_no_more_than_their_text() -> None:
-    found = read(HEAD + "a" * 200_000 + f": [{'1,' * 100_000}x: {{y: 1, y: 2}}]\n", "f")
-    assert [problem.what for problem in found.problems] == ["the key `y` is there twice, first at line 4"]
+    found = read(HEAD + f"? {'a' * 200_000}\n: [{'1,' * 100_000}{{y: 1, y: 2}}]\n", "f")
+    assert [problem.what for problem in found.problems] == ["the key `y` is there twice, first at line 5"]
 
 
 def test_an_own_field_keeps_its_line_beside_a_merged_one() -> None:
