@@ -6,5 +6,6 @@ Shared by `local`, which runs Envoys, and `injector`, which only writes what the
     bootstrap  what a sidecar must know before it has asked xds (pure)
     process    one Envoy as a child process
     admin      read-only questions to its admin interface
-    leash      a child process that never outlives its parent
+    child      any program as a child process; `local` runs apps with it too
+    leash      what keeps a child from outliving its parent
 """

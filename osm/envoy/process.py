@@ -4,13 +4,12 @@ Knows nothing of what the Envoy is for. It does not restart one that ended: its 
 """
 
 import asyncio
-import signal
 from pathlib import Path
 
 from msgspec import Struct
 
 from osm.envoy import admin
-from osm.envoy.leash import leashed
+from osm.envoy.child import Child
 
 STOP_WITHIN_S = 5.0
 """An Envoy told to end does so in milliseconds unless it is stuck."""
@@ -40,33 +39,19 @@ class Launch(Struct, frozen=True, kw_only=True):
 class EnvoyProcess:
     """A running Envoy."""
 
-    def __init__(self, launch: Launch, process: asyncio.subprocess.Process) -> None:
-        self.launch = launch
-        self._process = process
-
-    @classmethod
-    async def start(cls, launch: Launch) -> "EnvoyProcess":
-        """Raises OSError if this machine cannot start one more process."""
+    def __init__(self, launch: Launch) -> None:
+        """Starts it. Raises OSError if this machine cannot start one more process."""
         launch.admin.unlink(missing_ok=True)
-        with launch.log.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *leashed(*launch.command()),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={},
-                cwd=launch.bootstrap.parent,
-                start_new_session=True,  # a Ctrl-C at the terminal is for the agent, which stops things in order
-            )
-        return cls(launch, process)
+        self.launch = launch
+        self._child = Child.start(launch.command(), environment={}, folder=launch.bootstrap.parent, log=launch.log)
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._child.pid
 
     async def ended(self) -> int:
         """Wait for the end; the exit status, negative for a signal."""
-        return await self._process.wait()
+        return await self._child.ended()
 
     async def live(self) -> None:
         """Wait until the Envoy has its first configuration and serves; does not return if it ends before."""
@@ -75,12 +60,4 @@ class EnvoyProcess:
 
     async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Ask it to end, and kill it if it has not after `within_s`."""
-        if self._process.returncode is not None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(within_s):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await self._child.stop(within_s)

@@ -145,7 +145,7 @@ class EnvoySidecar:
             admin=admin_socket(self._ground, self._workload.id),
             log=self._home / "envoy.log",
         )
-        envoy = self._envoy = await EnvoyProcess.start(launch)
+        envoy = self._envoy = EnvoyProcess(launch)
         self._say(changed, "its Envoy waits for configuration from xds")
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -6,7 +6,6 @@ change is said as a `Trouble`; a process started again may find the cause gone, 
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from typing import Literal
 from msgspec import Struct
 
 from osm.contracts.problem import Severity
-from osm.envoy.leash import leashed
+from osm.envoy.child import Child
 from services.local import listeners, logs, probe
 from services.local.planned import Program
 
@@ -72,7 +71,7 @@ class Supervised:
         self._place = place
         self._changed = changed
         self._backoff = backoff or Backoff()
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._stopping = asyncio.Event()
         self._hopeless = False
         self._log_start = 0
@@ -83,7 +82,7 @@ class Supervised:
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process is not None else None
+        return self._child.pid if self._child is not None else None
 
     async def run(self) -> None:
         """Keep the program running until `stop`; when cancelled, end it within END_WITHIN_S."""
@@ -105,9 +104,8 @@ class Supervised:
     async def stop(self, grace_s: float) -> None:
         """SIGTERM, and SIGKILL after `grace_s`, to the program and its children. `run` then returns."""
         self._stopping.set()
-        process = self._process
-        if process is not None:
-            await _end(process, grace_s)
+        if self._child is not None:
+            await self._child.stop(grace_s)
 
     async def _once(self) -> str:
         """From start to end; what there is to say of the end."""
@@ -118,54 +116,46 @@ class Supervised:
             return what
         self._log_start = self._place.log.stat().st_size if self._place.log.exists() else 0
         try:
-            with self._place.log.open("ab") as log:
-                process = await asyncio.create_subprocess_exec(
-                    *leashed(*self.program.argv),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=environment,
-                    cwd=self._place.folder,
-                    start_new_session=True,
-                )
+            child = self._child = Child.start(
+                self.program.argv, environment=environment, folder=self._place.folder, log=self._place.log
+            )
         except OSError as error:
             return f"could not be started: {error}"
-        self._process = process
         try:
-            return await self._watched(process)
+            return await self._watched(child)
         finally:
-            await _end(process, END_WITHIN_S)
-            self._process = None
+            await child.stop(END_WITHIN_S)
+            self._child = None
 
     def _environment(self) -> dict[str, str]:
         return {**self._place.inherited, **dict(self.program.platform), **dict(self.program.own)}
 
-    async def _watched(self, process: asyncio.subprocess.Process) -> str:
+    async def _watched(self, child: Child) -> str:
         if self.program.check is None:
             self.trouble = None
             self._become("ready", "")
-            status = await process.wait()
+            status = await child.ended()
         else:
             self._become("starting", "")
             async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(probe.watch(self.program.check, self._heard(process)))
-                status = await process.wait()
+                watching = tasks.create_task(probe.watch(self.program.check, self._heard(child)))
+                status = await child.ended()
                 watching.cancel()
         if not self._hopeless:
             self.trouble = _why_it_ended(logs.tail(self._place.log, self._log_start), self.program)
         what = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit code {status}"
         return self.trouble.what if self.trouble is not None else f"{what}; its last words are in {self._place.log}"
 
-    def _heard(self, process: asyncio.subprocess.Process) -> Callable[[bool, str], None]:
+    def _heard(self, child: Child) -> Callable[[bool, str], None]:
         """What to do with each answer of the probe."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
 
         def heard(ready: bool, why: str) -> None:  # noqa: FBT001  # the answer itself
-            if self._stopping.is_set() or process.returncode is not None:
+            if self._stopping.is_set() or child.status is not None:
                 return
-            if ready and not self.ready and self._accused(process.pid):
-                _signal(process, signal.SIGKILL)
+            if ready and not self.ready and self._accused(child.pid):
+                child.signal(signal.SIGKILL)
             elif ready:
                 self.trouble = None
                 self._become("ready", "")
@@ -217,21 +207,3 @@ def _bind_there(program: Program) -> str:
     host = program.listens[0].host if program.listens else "its own address"
     line = "- {name: BIND_HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}"
     return f"let it listen on {host} alone: add `{line}` to its env and use that, or read OSM_BIND_HOST"
-
-
-async def _end(process: asyncio.subprocess.Process, grace_s: float) -> None:
-    """End the program and what it has started in its session."""
-    if process.returncode is None:
-        _signal(process, signal.SIGTERM)
-        try:
-            async with asyncio.timeout(grace_s):
-                await process.wait()
-        except TimeoutError:
-            _signal(process, signal.SIGKILL)
-            await process.wait()
-    _signal(process, signal.SIGKILL)  # children that outlived it
-
-
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)

@@ -63,7 +63,7 @@ async def running(folder: Path) -> AsyncIterator[EnvoyProcess]:
         admin=folder / "admin.sock",
         log=folder / "envoy.log",
     )
-    envoy = await EnvoyProcess.start(launch)
+    envoy = EnvoyProcess(launch)
     try:
         yield envoy
     finally:
