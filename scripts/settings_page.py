@@ -78,19 +78,19 @@ def _common() -> str:
         "Each is read from `OSM_<FIELD>`, or from `OSM_<SERVICE>_<FIELD>` where one service must differ "
         "(`OSM_XDS_LOG_LEVEL=debug`).\n"
     )
-    return f"## Every service\n\n{intro}\n{_table(PREFIX, Common, runtime_settings)}"
+    return f"## Every service\n\n{intro}\n{table(PREFIX, Common, runtime_settings)}"
 
 
 def _service(name: str, module: ModuleType) -> str:
-    return f"## {name}\n\n{_table(service_prefix(name), module.Settings, module)}"
+    return f"## {name}\n\n{table(service_prefix(name), module.Settings, module)}"
 
 
 def _nats() -> str:
     intro = "How to reach NATS, for every service whose bus is `nats://…` or `tls://…`.\n"
-    return f"## NATS\n\n{intro}\n{_table(PREFIX + 'NATS_', nats_settings.NatsSettings, nats_settings)}"
+    return f"## NATS\n\n{intro}\n{table(PREFIX + 'NATS_', nats_settings.NatsSettings, nats_settings)}"
 
 
-def _table(prefix: str, struct: type[msgspec.Struct], module: ModuleType) -> str:
+def table(prefix: str, struct: type[msgspec.Struct], module: ModuleType) -> str:
     lines = ["| variable | value | default | what it does, and why |", "|---|---|---|---|"]
     lines += [f"| {' | '.join(cells)} |" for cells in _rows(prefix, struct, module)]
     return "\n".join(lines) + "\n"
