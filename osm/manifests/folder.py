@@ -6,9 +6,11 @@ later, since editors and shells truncate, remove and rename before they write.
 """
 
 import asyncio
+import hashlib
 import os
 import stat
 import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -34,6 +36,9 @@ SETTLE_S = 0.05
 RECONCILE_S = 30.0
 """How often everything is looked at without being told: the kernel may drop events and cannot see all mounts."""
 
+TICK_NS = 20_000_000
+"""File times move in ticks of the kernel, 10 ms at most: a file this young may change and keep its times."""
+
 ABSENT_S = 0.25
 """How often a folder that is not there is looked for."""
 
@@ -53,8 +58,12 @@ class _Stamp(Struct, frozen=True):
 
 
 class _Read(Struct, frozen=True):
+    """A file as it was read. `young`: it may have changed since within the tick of its times, so read it again."""
+
     stamp: _Stamp
+    digest: bytes
     reading: Reading
+    young: bool
 
 
 class Folder:
@@ -82,8 +91,8 @@ class Folder:
             old = self._files.get(file)
             if stamp is None and any(str(above) in unread for above in Path(file).parents):
                 continue
-            new = old if old and old.stamp == stamp else _read(file, place, stamp) if place and stamp else None
-            if old is not None and old is not new and _lost(old, new) and self._doubted.get(file, ...) != stamp:
+            new = _read(file, place, stamp, old) if place and stamp else None
+            if old is not None and _lost(old, new) and self._doubted.get(file, ...) != stamp:
                 doubted[file] = stamp
                 new = old
             if new is not None:
@@ -185,8 +194,11 @@ def _label(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _read(file: str, place: Path, stamp: _Stamp) -> _Read | None:
-    """None if the file is gone by now."""
+def _read(file: str, place: Path, stamp: _Stamp, old: _Read | None) -> _Read | None:
+    """The file as it is; what was read before if it is the same. None if it is gone by now."""
+    if old is not None and old.stamp == stamp and not old.young:
+        return old
+    young = time.time_ns() - max(stamp.mtime_ns, stamp.ctime_ns) < TICK_NS
     try:
         with place.open("rb") as opened:
             text = opened.read(MAX_FILE_BYTES + 1)
@@ -194,14 +206,18 @@ def _read(file: str, place: Path, stamp: _Stamp) -> _Read | None:
         return None
     except OSError as error:
         what = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        return _Read(stamp, Reading(problems=(Problem(what=what, file=file),), whole=False))
-    return _Read(stamp, read(text, file))
+        return _Read(stamp, b"", Reading(problems=(Problem(what=what, file=file),), whole=False), young)
+    digest = hashlib.sha256(text).digest()
+    reading = old.reading if old is not None and old.digest == digest else read(text, file)
+    return _Read(stamp, digest, reading, young)
 
 
 def _lost(old: _Read, new: _Read | None) -> bool:
     """Whether less is known of the file's objects than before."""
     if new is None:
         return bool(old.reading.documents)
+    if new.reading is old.reading:
+        return False
     names = {document.ref for document in new.reading.documents}
     return any(document.ref not in names for document in old.reading.documents)
 

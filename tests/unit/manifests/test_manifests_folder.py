@@ -111,6 +111,14 @@ def test_only_changed_files_are_read_again(tmp_path: Path) -> None:
     assert second.documents[1].body["value"] == 17
 
 
+def test_a_change_within_one_tick_of_the_files_times_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    folder = Folder(tmp_path)
+    for value in range(100, 400):
+        write(file, thing("a", value))
+        assert [each.body["value"] for each in folder.scan().documents] == [value]
+
+
 @pytest.mark.parametrize(
     "loss",
     [
