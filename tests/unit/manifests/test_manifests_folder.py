@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from osm.manifests import Scan
-from osm.manifests.folder import Folder, scan, watch
+from osm.manifests.folder import Folder, _read, _Stamp, scan, watch
 
 
 def thing(name: str, value: int = 0) -> str:
@@ -111,12 +112,18 @@ def test_only_changed_files_are_read_again(tmp_path: Path) -> None:
     assert second.documents[1].body["value"] == 17
 
 
-def test_a_change_within_one_tick_of_the_files_times_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("age_s", "value"), [(-3600, 2), (3600, 1)], ids=["young", "old"])
+def test_a_file_is_read_again_if_it_may_have_changed_within_a_tick_of_its_times(
+    tmp_path: Path, age_s: int, value: int
+) -> None:
     file = tmp_path / "a.yaml"
-    folder = Folder(tmp_path)
-    for value in range(100, 400):
-        write(file, thing("a", value))
-        assert [each.body["value"] for each in folder.scan().documents] == [value]
+    write(file, thing("a", 1))
+    stamp = _Stamp(device=0, inode=0, size=0, mtime_ns=time.time_ns() - age_s * 10**9, ctime_ns=0)
+    first = _read(str(file), file, stamp, None)
+    write(file, thing("a", 2))
+    second = _read(str(file), file, stamp, first)
+    assert second is not None
+    assert [each.body["value"] for each in second.reading.documents] == [value]
 
 
 @pytest.mark.parametrize(
