@@ -85,7 +85,7 @@ def inbound_routes(it: Served, view: View) -> Built:
     name = cluster_name(it.backed.service, it.backed.port)
     host = VirtualHost(name=name, domains=["*"])
     host.routes.extend(plain_route(route_match(shape), it.local_name) for shape in _wanted(view))
-    host.typed_per_filter_config[HTTP_FILTER].CopyFrom(packed(per_route(_http_rules(view), it.name)))
+    host.typed_per_filter_config[HTTP_FILTER].CopyFrom(packed(per_route(_http_rules(view))))
     return Built(
         name=it.routes_name,
         message=configuration(it.routes_name, [host]),

@@ -32,7 +32,7 @@ from services.xds.translate.messages import exactly, from_ads, matching, packed
 from services.xds.translate.secret import bundle_name, leaf_name
 
 MESH_ALPN = "osm"
-"""What sidecars of the mesh negotiate; it keeps their chains apart from any other TLS on the same port."""
+"""What sidecars of the mesh offer; it keeps their chains apart from any other TLS on the same port."""
 
 
 class TlsIdentity(Struct, frozen=True, kw_only=True):
@@ -65,11 +65,16 @@ def upstream_tls(own: TlsIdentity, service: ServiceName, accounts: tuple[Identit
     context = UpstreamTlsContext(
         common_tls_context=_common(own, names), sni=service.fqdn, max_session_keys=UInt32Value(value=0)
     )
+    context.common_tls_context.alpn_protocols.append(MESH_ALPN)
     return _socket(context)
 
 
 def downstream_tls(own: TlsIdentity) -> TransportSocket:
-    """From any workload of the mesh; which of them may do what is access control's question."""
+    """From any workload of the mesh; which of them may do what is access control's question.
+
+    No ALPN is agreed to, though the chain was chosen by it: Envoy looks for HTTP/2 in a connection's first bytes only
+    if none was.
+    """
     context = DownstreamTlsContext(
         common_tls_context=_common(own, [matching(mesh_leaf_regex(own.trust_domain))]),
         require_client_certificate=BoolValue(value=True),
@@ -87,7 +92,6 @@ def mesh_leaf_regex(trust_domain: str) -> str:
 def _common(own: TlsIdentity, names: Iterable[StringMatcher]) -> CommonTlsContext:
     san_type = SubjectAltNameMatcher.SanType.URI
     return CommonTlsContext(
-        alpn_protocols=[MESH_ALPN],
         tls_params=TlsParameters(
             tls_minimum_protocol_version=TlsParameters.TlsProtocol.Value(own.minimum),
             tls_maximum_protocol_version=TlsParameters.TlsProtocol.Value(own.maximum),
