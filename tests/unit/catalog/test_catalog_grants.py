@@ -262,6 +262,13 @@ def test_a_route_group_that_comes_back_grants_again_and_clears_the_problem() -> 
     assert catalog.problems == {}
 
 
+def test_a_target_that_moves_to_another_destination_takes_its_sources_along() -> None:
+    runs = (service("v1", STORE), service("v2", OTHER_STORE))
+    catalog = change(settle(BOOKS, target(http()), runs=runs), target(http(), destination=OTHER_STORE))
+    assert policy(catalog, STORE) == Policy(identity=STORE)
+    assert [upstream.service.name for upstream in policy(catalog, BUYER).upstreams] == ["v2"]
+
+
 def test_a_sentence_about_what_exists_follows_what_exists() -> None:
     catalog = change(settle(target(http())), HttpRouteGroup(namespace="shop", name="new", matches=(BUY,)))
     assert "there is new" in said(catalog)[0]
