@@ -133,6 +133,7 @@ class Catalog:
         self._stale.splits.add(ref)
         self._stale.roots |= self._roots.put(ref, (root,) if root else ())
         self._stale.roots |= self._roots.values(ref)
+        self._known.keep(ref, None)  # the first split of its root reads again when that is derived
         self._put(ref, new)
 
     def _put(self, ref: ObjectRef, value: Struct | None) -> None:
