@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from osm.contracts.endpoints import Backed
 from osm.contracts.names import ServiceName
+from osm.contracts.policy import Mesh
 from osm.contracts.trust import MeshLeaf, ProxyClient
 from osm.envoy import admin
 from tests.envoy.translate_world import BUYER, HOST, HTTP, OPS, SHOP, TCP, THIEF, TRUST_DOMAIN, Client, Store, World
@@ -109,6 +110,15 @@ async def test_access_is_decided_at_the_server_whatever_the_path_is_written_like
     assert await counter(admin_socket, f"http.inbound.{SHOP}|{HTTP}.rbac.denied") == denied
 
 
+async def test_a_permissive_mesh_lets_every_workload_in_and_no_one_else(world: World) -> None:
+    store = Store(1)
+    await world.app("one", store.app)
+    await world.sidecar(replace(store.case(), mesh=Mesh(permissive=True)))
+    assert (await world.ask(store.inbound, THIEF, "GET /anything"))[0] == 200
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await _first_byte(store.inbound, world.tls(ProxyClient(identity=BUYER, proxy_id="buyer-0.buyers")))
+
+
 async def test_a_path_reaches_the_app_as_it_was_judged(world: World) -> None:
     store = Store(1)
     await world.app("one", store.app)
@@ -195,6 +205,18 @@ async def test_a_sidecar_whose_app_is_down_costs_no_request(world: World) -> Non
     await world.sidecar(alive.case())
     await world.sidecar(headless.case())
     await world.sidecar(client.case())
+    assert await _answers(client, 30) == ["alive"] * 30
+
+
+async def test_a_killed_endpoint_costs_no_request_but_those_it_was_answering(world: World) -> None:
+    alive, killed = Store(1), Store(2)
+    client = Client([alive, killed])
+    await world.app("alive", alive.app)
+    await world.app("killed", killed.app)
+    for case in (alive.case(), killed.case(), client.case()):
+        await world.sidecar(case)
+    assert set(await _answers(client, 10)) == {"alive", "killed"}
+    await world.kill(killed.case())
     assert await _answers(client, 30) == ["alive"] * 30
 
 

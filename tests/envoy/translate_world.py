@@ -4,6 +4,8 @@ Everything is real but the control plane: translations run as static configurati
 """
 
 import asyncio
+import os
+import signal
 import socket
 import ssl
 import time
@@ -91,6 +93,7 @@ class World:
         self.folder = folder
         self.authority = Authority()
         self._stack = stack
+        self._envoys: dict[str, EnvoyProcess] = {}
 
     async def app(self, name: str, port: int) -> web.AppRunner:
         """Says what it was asked; echoes web sockets."""
@@ -161,9 +164,16 @@ class World:
         )
         envoy = EnvoyProcess(launch)
         self._stack.push_async_callback(envoy.stop)
+        self._envoys[workload.proxy_id] = envoy
         async with asyncio.timeout(30):
             await envoy.live()
         return launch.admin
+
+    async def kill(self, case: Case) -> None:
+        """Ends a sidecar as a power cut would, and returns when it is gone."""
+        envoy = self._envoys[case.workload.proxy_id]
+        os.kill(envoy.pid, signal.SIGKILL)
+        await envoy.ended()
 
     def tls(self, subject: MeshLeaf | ProxyClient) -> ssl.SSLContext:
         """A client that holds `subject`'s certificate and verifies the other's against our root."""

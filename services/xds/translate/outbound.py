@@ -77,12 +77,12 @@ def host_names(to: Destination, namespace: DnsLabel) -> list[str]:
 
 def refusal(identity: Identity, *, permissive: bool) -> VirtualHost:
     """For every other host: an answer that says what to do about it."""
-    who = str(identity)
-    why = (
-        "%REQ(:AUTHORITY)% is not a service of this mesh; check its name and port\n"
-        if permissive
-        else f"no policy lets {who} reach %REQ(:AUTHORITY)%; a TrafficTarget with source {who} would\n"
-    )
+    why = "%REQ(:AUTHORITY)% is not a service of this mesh; check its name and port\n"
+    if not permissive:
+        why = (
+            f"no policy lets {identity} reach %REQ(:AUTHORITY)%; "
+            f"to a service of this mesh, a TrafficTarget with source {identity} would\n"
+        )
     body = SubstitutionFormatString(
         text_format_source=DataSource(inline_string=why), content_type="text/plain; charset=utf-8"
     )

@@ -77,8 +77,11 @@ def _allowed(view: View) -> Mapping[ServiceName, tuple[Identity, ...]]:
 
 
 def _ports(service: MeshService) -> tuple[ServicePort, ...]:
-    """By number; a number given twice counts once."""
-    return tuple({port.port: port for port in sorted(service.service.ports, reverse=True)}.values())[::-1]
+    """By number; of two entries with one number the first counts."""
+    found: dict[Port, ServicePort] = {}
+    for port in sorted(service.service.ports):
+        found.setdefault(port.port, port)
+    return tuple(found.values())
 
 
 def _destination(view: View, service: MeshService, port: ServicePort, accounts: tuple[Identity, ...]) -> Destination:
