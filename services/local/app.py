@@ -108,7 +108,7 @@ def _answers(agent: Agent, ground: Ground) -> Callable[[str, AdminQuery], Awaita
         if query.proxy_id not in agent.lives:
             known = ", ".join(sorted(agent.lives)) or "none"
             return AdminReply(why=f"no proxy {query.proxy_id} runs here; running are {known}")
-        return await admin.read(admin_socket(ground, query.proxy_id), query.query)
+        return await admin.read(admin_socket(ground, query.proxy_id), query.query, query.filter)
 
     return answer
 

@@ -4,6 +4,7 @@ Hand-written, because a probe needs no more of HTTP than a status line, and hund
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from services.local.planned import Check
@@ -23,6 +24,8 @@ async def probe(check: Check) -> str:
                 return await _get(check, reader, writer) if check.path is not None else ""
             finally:
                 writer.close()
+                with contextlib.suppress(OSError):  # the answer is known already
+                    await writer.wait_closed()
     except TimeoutError:
         return f"no answer from {check.address} within {check.timeout_s:g} s"
     except ConnectionRefusedError:
