@@ -116,7 +116,7 @@ class MemoryBus(Bus):
         except BusError:
             raise
         except Exception as error:  # one question's failure is the asker's to hear, as over NATS
-            raise BusError(f"{rpc.owner} {rpc.verb}: the answer failed: {error!r}") from error
+            raise BusError(f"{rpc.owner} {rpc.verb}: the answer failed: {error}") from error
         return decode(rpc.reply, reply)
 
     @asynccontextmanager

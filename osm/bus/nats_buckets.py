@@ -4,10 +4,11 @@ The owner and no operator makes it, so that a lost bucket heals without a person
 is made by whoever needs it first. A stream that is there already is left as it is: an operator may tune it.
 """
 
-from nats.js import JetStreamContext, api
+from nats.js import api
 from nats.js.errors import BadRequestError
 
 from osm.bus import nats_wire
+from osm.bus.nats_link import Link
 from osm.bus.rights import STATUS
 from osm.contracts.channels import STATUS_MAX_AGE_S
 
@@ -15,8 +16,8 @@ NAME_IN_USE = 10058
 """JetStream's error code for a stream of that name with other settings."""
 
 
-async def ensure(jetstream: JetStreamContext, bucket: str, *, replicas: int, max_age_s: float = 0.0) -> None:
-    """Make the bucket unless it is there. Raises what the NATS client raises."""
+async def ensure(link: Link, bucket: str, *, replicas: int, max_age_s: float = 0.0) -> None:
+    """Make the bucket unless it is there. Raises one of `nats_link.AWAY`."""
     config = api.StreamConfig(
         name=nats_wire.stream(bucket),
         description=f"Open Service Mesh: bucket {bucket}",
@@ -30,7 +31,7 @@ async def ensure(jetstream: JetStreamContext, bucket: str, *, replicas: int, max
         num_replicas=replicas,
     )
     try:
-        await jetstream.add_stream(config)
+        await link.api(link.jetstream.add_stream(config))
     except BadRequestError as error:
         if error.err_code != NAME_IN_USE:
             raise

@@ -56,28 +56,26 @@ class Follower:
     async def start(self) -> None:
         """Raises one of `nats_link.AWAY` (NotFoundError if there is no such bucket)."""
         jetstream = self._link.jetstream
-        info = await jetstream.stream_info(nats_wire.stream(self._bucket))
+        info = await self._link.api(jetstream.stream_info(nats_wire.stream(self._bucket)))
         self.created = str(info.created)
         self._whole_at = info.state.last_seq
         inbox = self._link.client.new_inbox()
         self._subscription = await self._link.client.subscribe(
             inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
         )
-        consumer = await jetstream.add_consumer(
-            nats_wire.stream(self._bucket),
-            api.ConsumerConfig(
-                name=self._name,
-                deliver_subject=inbox,
-                deliver_policy=api.DeliverPolicy.ALL,
-                ack_policy=api.AckPolicy.NONE,
-                max_deliver=1,
-                flow_control=True,
-                idle_heartbeat=HEARTBEAT_S,
-                inactive_threshold=INACTIVE_S,
-                mem_storage=True,
-                num_replicas=1,
-            ),
+        config = api.ConsumerConfig(
+            name=self._name,
+            deliver_subject=inbox,
+            deliver_policy=api.DeliverPolicy.ALL,
+            ack_policy=api.AckPolicy.NONE,
+            max_deliver=1,
+            flow_control=True,
+            idle_heartbeat=HEARTBEAT_S,
+            inactive_threshold=INACTIVE_S,
+            mem_storage=True,
+            num_replicas=1,
         )
+        consumer = await self._link.api(jetstream.add_consumer(nats_wire.stream(self._bucket), config))
         if not consumer.num_pending and not self._delivered:
             self._completed()
 
@@ -105,7 +103,7 @@ class Follower:
     async def compare(self) -> None:
         """Ask the stream how far it is; what it says shows in the next `check`. Raises one of `nats_link.AWAY`."""
         before = self.last
-        info = await self._link.jetstream.stream_info(nats_wire.stream(self._bucket))
+        info = await self._link.api(self._link.jetstream.stream_info(nats_wire.stream(self._bucket)))
         if str(info.created) != self.created or info.state.last_seq < before:
             self.lost = "the bucket was made anew"
         elif self.last == before < info.state.last_seq and info.state.messages:

@@ -84,7 +84,7 @@ async def _read_when_free(link: Link, bucket: str, rivals: Rivals | None, replic
 
     if rivals is not None:
         rivals.forget()
-    await nats_buckets.ensure(link.jetstream, bucket, replicas=replicas)
+    await nats_buckets.ensure(link, bucket, replicas=replicas)
     follower = Follower(link, bucket, see, changed)
     try:
         await follower.start()

@@ -6,17 +6,21 @@ when the server refuses who we are.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import nats.errors
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
 from osm.bus import BusError, nats_wire
 from osm.bus.nats_settings import NatsSettings, read_secret, require_private
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -56,7 +60,8 @@ class Link:
 
     @property
     def jetstream(self) -> JetStreamContext:
-        return self.client.jetstream(timeout=API_TIMEOUT_S)
+        """Its calls do not time out by themselves; see `within`."""
+        return self.client.jetstream(timeout=None)
 
     @property
     def connected(self) -> bool:
@@ -65,6 +70,31 @@ class Link:
     @property
     def max_body_bytes(self) -> int:
         return self.client.max_payload - nats_wire.HEADERS_BYTES
+
+    async def within(self, timeout_s: float, call: Awaitable[T]) -> T:
+        """The call's answer, or TimeoutError.
+
+        The client would bound it with `asyncio.wait_for`, which before Python 3.12 can swallow a cancellation: a
+        service that ends while a request is answered would go on.
+        """
+        async with asyncio.timeout(timeout_s):
+            return await call
+
+    async def request(self, subject: str, body: bytes, headers: dict[str, str], timeout_s: float) -> Msg:
+        """Raises TimeoutError, or another of `AWAY`."""
+        no_timeout: Any = None
+        return await self.within(
+            timeout_s, self.client.request(subject, body, timeout=no_timeout, headers=headers or None)
+        )
+
+    async def api(self, call: Awaitable[T]) -> T:
+        """A call of `jetstream`. Raises one of `AWAY`."""
+        return await self.within(API_TIMEOUT_S, call)
+
+    async def settle(self) -> None:
+        """Returns once the server has done what was sent before. Raises one of `AWAY`."""
+        for _ in range(2):  # the client writes a ping past its own buffer: only the second surely comes after it
+            await self.client.flush(timeout=1)
 
     async def until_connected(self) -> None:
         await self._up.wait()
@@ -107,7 +137,7 @@ class Link:
         """What is buffered is sent first, within the client's patience."""
         with suppress(*AWAY):
             if self.client.is_connected:
-                await self.client.flush(timeout=1)
+                await self.settle()
         self._up.clear()
         with suppress(*AWAY):
             await self.client.close()

@@ -29,9 +29,9 @@ async def ask(link: Link, rpc: Rpc[Q, T], request: Q, timeout_s: float) -> T:
     """Raises NoAnswer, TooLarge, or BusError if the answer is an error."""
     what = f"{rpc.owner} {rpc.verb}"
     body = documents.encode_one(f"{what}: the request", request, link.max_body_bytes)
-    headers = {trace.TRACEPARENT: traceparent} if (traceparent := trace.current()) else None
+    headers = {trace.TRACEPARENT: traceparent} if (traceparent := trace.current()) else {}
     try:
-        reply = await link.client.request(rpc.subject(link.name), body, timeout=timeout_s, headers=headers)
+        reply = await link.request(rpc.subject(link.name), body, headers, timeout_s)
     except nats.errors.NoRespondersError:
         raise NoAnswer(f"{what}: nobody serves it") from None
     except TimeoutError:
@@ -66,12 +66,13 @@ async def serve(link: Link, rpc: Rpc[Q, T], answer: Callable[[str, Q], Awaitable
 
         under_way: set[asyncio.Task[None]] = set()
         subscription = await link.client.subscribe(rpc.subject("*"), queue=rpc.owner, cb=take)
-        await link.client.flush()
+        await link.settle()
         try:
             yield
         finally:
             with suppress(*AWAY):
                 await subscription.unsubscribe()
+                await link.settle()  # from here on the server gives questions to other replicas
             for task in under_way:
                 task.cancel()
 

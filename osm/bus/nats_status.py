@@ -47,9 +47,7 @@ class NatsStatus(StatusWriter):
             await self._link.until_connected()
             changed.clear()
             try:
-                await nats_buckets.ensure(
-                    self._link.jetstream, rights.STATUS, replicas=self._replicas, max_age_s=self._max_age_s
-                )
+                await nats_buckets.ensure(self._link, rights.STATUS, replicas=self._replicas, max_age_s=self._max_age_s)
             except AWAY:
                 await asyncio.sleep(RETRY_S)
                 continue

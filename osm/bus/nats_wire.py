@@ -15,6 +15,8 @@ from osm.bus import BusError, Document, documents
 from osm.bus.trace import TRACEPARENT
 
 EXPECTED = "Nats-Expected-Last-Sequence"
+MESSAGE_ID = "Nats-Msg-Id"
+EXPECTED_ID = "Nats-Expected-Last-Msg-Id"
 OPERATION = "KV-Operation"
 MARKER = "Nats-Marker-Reason"
 WRITER = "Osm-Writer"
@@ -27,8 +29,8 @@ HEADERS_BYTES = 4096
 SYNCED = "_synced"
 LEADER = "_leader"
 
-WRONG_SEQUENCE = frozenset({10071, 10164})
-"""JetStream's error codes for a failed compare-and-set (the second since 2.12)."""
+OVERTAKEN = frozenset({10070, 10071, 10164})
+"""JetStream's error codes for a failed compare-and-set: by message id, by sequence, and by sequence since 2.12."""
 
 
 class Mark(Struct, frozen=True, kw_only=True):

@@ -1,11 +1,12 @@
 """The one hand on a bucket in NATS: what it should hold, what it does hold, and the writes between the two.
 
-Every write expects the stream's last sequence to be the one after our last write. When it is not, or nobody answered,
-the bucket is read again: if our lease still stands, what differs is written again; if it is another's, we are
-deposed and write no more.
+Every write expects that nobody has written to the stream since our last one, on any key. When somebody has, or nobody
+answered, the bucket is read again: if our lease still stands, what differs is written again; if it is another's,
+we are deposed and write no more.
 """
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -60,6 +61,7 @@ class NatsWriter(Writer):
         self._keys: set[str] = set()
         self._tombstones: dict[str, int] = {}
         self._last = 0
+        self._sent = 0
         self._created = ""
         self._revision = 0
 
@@ -169,9 +171,8 @@ class NatsWriter(Writer):
                 rest = [*self._lease_steps(), *rest]
             window = _window(rest)
             del rest[: len(window)]
-            expected = range(self._last, self._last + len(window))
             acks = await asyncio.gather(
-                *(self._put(key, body, last) for (key, body), last in zip(window, expected, strict=True))
+                *(self._put(*step, fence) for step, fence in zip(window, self._fences(len(window)), strict=True))
             )
             for step, sequence in zip(window, acks, strict=True):
                 if sequence is None:
@@ -179,17 +180,28 @@ class NatsWriter(Writer):
                 self._note(*step, sequence)
         return True
 
-    async def _put(self, key: str, body: bytes | None, expected: int) -> int | None:
+    def _fences(self, count: int) -> list[dict[str, str]]:
+        """Headers that let writes under way at once succeed only in one unbroken row after our last one.
+
+        The first expects the last sequence. The others must not: after k writes of another, the k-th of ours
+        would expect what it finds. They expect the message before them, by its id, to be the stream's last.
+        """
+        ids = [f"{self._holder}-{self._sent + n}" for n in range(count)]
+        self._sent += count
+        first = {nats_wire.MESSAGE_ID: ids[0], nats_wire.EXPECTED: str(self._last)}
+        return [first] + [
+            {nats_wire.MESSAGE_ID: own, nats_wire.EXPECTED_ID: before} for before, own in itertools.pairwise(ids)
+        ]
+
+    async def _put(self, key: str, body: bytes | None, fence: dict[str, str]) -> int | None:
         """The sequence it was written at; None if it was not, or nobody knows."""
-        headers = {nats_wire.EXPECTED: str(expected), nats_wire.WRITER: self._link.name}
+        headers = {**fence, nats_wire.WRITER: self._link.name}
         if body is None:
             headers[nats_wire.OPERATION] = "DEL"
         if traceparent := trace.current():
             headers[trace.TRACEPARENT] = traceparent
         try:
-            reply = await self._link.client.request(
-                nats_wire.subject(self._bucket, key), body or b"", timeout=ACK_TIMEOUT_S, headers=headers
-            )
+            reply = await self._link.request(nats_wire.subject(self._bucket, key), body or b"", headers, ACK_TIMEOUT_S)
         except nats.errors.MaxPayloadError as error:
             found, limit = len(body or b""), self._link.max_body_bytes
             raise TooLarge(f"{self._bucket} {key}: the document has {found} bytes, allowed are {limit}") from error
@@ -198,7 +210,7 @@ class NatsWriter(Writer):
         ack = nats_wire.read_ack(reply.data)
         if ack.error is None:
             return ack.seq
-        if ack.error.err_code in nats_wire.WRONG_SEQUENCE or ack.error.code == 503:
+        if ack.error.err_code in nats_wire.OVERTAKEN or ack.error.code == 503:
             return None
         raise BusError(f"bucket {self._bucket}: the server refuses {key}: {ack.error.description}")
 
@@ -261,7 +273,7 @@ class NatsWriter(Writer):
             self._require_leadership()
 
     async def _look_after(self) -> None:
-        info = await self._link.jetstream.stream_info(nats_wire.stream(self._bucket))
+        info = await self._link.api(self._link.jetstream.stream_info(nats_wire.stream(self._bucket)))
         whole = str(info.created) == self._created and (
             info.state.messages >= len(self._keys) if self._entities else info.state.messages == len(self._keys)
         )
@@ -275,8 +287,10 @@ class NatsWriter(Writer):
         """Remove deletions that every reader has seen. Only up to their own sequence: never a newer value."""
         old, self._tombstones = self._tombstones, {}
         for key, sequence in old.items():
-            await self._link.jetstream.purge_stream(
-                nats_wire.stream(self._bucket), seq=sequence + 1, subject=nats_wire.subject(self._bucket, key)
+            await self._link.api(
+                self._link.jetstream.purge_stream(
+                    nats_wire.stream(self._bucket), seq=sequence + 1, subject=nats_wire.subject(self._bucket, key)
+                )
             )
             self._keys.discard(key)
 

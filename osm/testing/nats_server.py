@@ -86,6 +86,10 @@ class NatsServer:
         """Kill -9."""
         await self._end(signal.SIGKILL)
 
+    def wipe(self) -> None:
+        """Lose the disk of a server that is not running."""
+        shutil.rmtree(self._folder / "store", ignore_errors=True)
+
     async def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
