@@ -70,7 +70,7 @@ class AdsServer:
         self._desk = Desk(
             engine=engine,
             authorize=authorize,
-            observer=observer or Unobserved(),
+            observer=Unobserved() if observer is None else observer,
             admitted=self._turnstile.passed,
         )
         self._conversations: set[Conversation] = set()

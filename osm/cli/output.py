@@ -28,7 +28,10 @@ class Format(StrEnum):
 
 OutputOption = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")]
 
-stdout = Console(soft_wrap=False, highlight=False)
+PIPED_COLUMNS = 240
+"""Wide enough that no table is folded where no terminal says how wide it is."""
+
+stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -4,8 +4,10 @@ The only place that knows the interface's paths. What changes an Envoy (quit, dr
 """
 
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from osm.contracts.status import AdminReply
 
@@ -21,21 +23,24 @@ _PATHS = {
 TIMEOUT_S = 3.0
 """A config dump of thousands of clusters takes Envoy a second; more means that it is stuck."""
 
+_EXCERPT_CHARS = 200
+
 
 class NoReply(Exception):
     """The admin interface did not answer; the message says why."""
 
 
-async def read(socket: Path, query: str) -> AdminReply:
-    """The answer to one of `AdminQuery`'s queries; `why` is set if there is none."""
+async def read(socket: Path, query: str, names: str = "") -> AdminReply:
+    """The answer to one of `AdminQuery`'s queries; `why` is set if there is none. `names` (RE2) is for `stats`."""
+    chosen = f"&filter={quote(names)}" if names and query == "stats" else ""
     try:
-        status, body, content_type = await _get(socket, _PATHS[query])
+        status, body, content_type = await _get(socket, _PATHS[query] + chosen)
     except NoReply as error:
         return AdminReply(why=str(error))
     if status == 404 and "resource=" in _PATHS[query]:  # Envoy's word for none of them
         return AdminReply(body='{"configs": []}', content_type="application/json")
     if status != 200:
-        return AdminReply(why=f"Envoy answered {status} to {query}")
+        return AdminReply(why=f"Envoy answered {status} to {query}: {body.strip()[:_EXCERPT_CHARS]}")
     return AdminReply(body=body, content_type=content_type)
 
 
@@ -54,7 +59,7 @@ async def _get(socket: Path, path: str) -> tuple[int, str, str]:
     try:
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session,
-            session.get(f"http://envoy{path}") as response,
+            session.get(URL(f"http://envoy{path}", encoded=True)) as response,
         ):
             return response.status, await response.text(), response.content_type
     except TimeoutError as error:

@@ -162,7 +162,9 @@ class Fleet:
 
     # What status lines say
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """Streams that are connected, held ones included."""
         return len(self._members)
 
     def acked_revision(self) -> int:

@@ -55,7 +55,7 @@ class Reporter:
             await asyncio.sleep(PROGRESS_GAP_S)
 
     async def _write_progress(self, fleet: Fleet) -> None:
-        said = (fleet.acked_revision(), len(fleet))
+        said = (fleet.acked_revision(), fleet.size)
         if said == self._progress:
             return
         self._progress = said

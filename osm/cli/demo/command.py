@@ -9,12 +9,12 @@ from typing import Annotated
 import aiohttp
 import typer
 
-from osm.cli.demo.board import Board
+from osm.cli.demo.board import Board, TooSlow
 from osm.cli.demo.check import Result, check
 from osm.cli.demo.shop import WORKLOADS, Shop
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.workshop import Workshop
-from osm.cli.output import Format, OutputOption, stderr, stdout, structured
+from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured
 from osm.cli.place import program
 from osm.cli.run_folder import RunFolder, run_folder
 from osm.cli.running import run
@@ -102,7 +102,9 @@ async def _stage(place: RunFolder, log_level: str, *, proxy_lifetime_s: int = 24
                 try:
                     await board.until(lambda: board.in_service(WORKLOADS), "the mesh", START_WITHIN_S)
                 except TooSlow as error:
-                    raise CommandError(str(error), remedy="--log-level info --keep shows what each service waits for")
+                    raise CommandError(
+                        str(error), remedy="`osm status` from another terminal says what waits for what"
+                    ) from error
                 waiting.cancel()
             yield Stage(
                 bus=bus,

@@ -65,13 +65,14 @@ class Stage:
 
     @asynccontextmanager
     async def changed(self, *edits: Edit) -> AsyncIterator[None]:
-        """Edits in force inside the block, undone after it."""
-        for edit in edits:
+        """Edits in force inside the block, undone after it; what says already what it shall say is left alone."""
+        needed = [edit for edit in edits if edit.before != edit.after]
+        for edit in needed:
             await self.make(edit)
         try:
             yield
         finally:
-            for edit in reversed(edits):
+            for edit in reversed(needed):
                 await self.make(edit.undone())
 
     async def inbound(self, workload: str) -> Address:

@@ -221,8 +221,8 @@ def _times(change: Change) -> str:
 
 
 async def _denied(stage: Stage, workload: str) -> int:
-    text = await stage.shop.stats(workload, r"rbac.*\.denied$")
-    return sum(int(line.rpartition(": ")[2]) for line in text.splitlines() if line)
+    text = await stage.shop.stats(workload, r"^http\.inbound\..*rbac.*denied$")
+    return sum(int(count) for count in re.findall(r"(?m)^http\.inbound.*: (\d+)$", text))
 
 
 async def _reached(stage: Stage, workload: str) -> int:

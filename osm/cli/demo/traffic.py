@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, structs
 
 STATS = (
-    r"^cluster\..+\|[0-9]+\.upstream_rq_([2-5]xx|total|time)$|rbac.*\.denied$|outbound-http-proxy\.downstream_rq_4xx$"
+    r"^cluster\..+\|[0-9]+\.upstream_rq_([2-5]xx|total|time)$|^http\.inbound\..*rbac.*denied$|^http\.outbound\.http-proxy\.downstream_rq_4xx$"
 )
 """The counters that are asked for (RE2), of all the hundreds that an Envoy keeps."""
 
 _CLUSTER = re.compile(r"^cluster\.(?P<service>[^|]+)\|\d+\.upstream_rq_(?P<what>[2-5]xx|total|time): (?P<value>.+)$")
-_DENIED = re.compile(r"rbac.*\.denied: (?P<value>\d+)$")
-_REFUSED = re.compile(r"outbound-http-proxy\.downstream_rq_4xx: (?P<value>\d+)$")
+_DENIED = re.compile(r"^http\.inbound\..*rbac.*denied: (?P<value>\d+)$")
+_REFUSED = re.compile(r"^http\.outbound\.http-proxy\.downstream_rq_4xx: (?P<value>\d+)$")
 _QUANTILE = re.compile(r"P(?P<of>\d+(?:\.\d+)?)\((?P<interval>[^,]+),(?P<ever>[^)]+)\)")
 
 WINDOW_S = 10.0
