@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from osm.contracts.catalog import HttpGrant, TcpGrant
 from osm.contracts.endpoints import HTTP_PROTOCOLS, Backed, Workload
-from osm.contracts.names import Address, ObjectRef
+from osm.contracts.names import Address, ObjectRef, Port, ServiceName
 from services.xds.translate.access import (
     HTTP_FILTER,
     NETWORK_FILTER,
@@ -62,13 +62,13 @@ class Served(Struct, frozen=True, kw_only=True):
 
 def served(workload: Workload) -> tuple[Served, ...]:
     """Sorted; one for each service and container port."""
-    lowest: dict[tuple[object, int], Backed] = {}
+    lowest: dict[tuple[ServiceName, Port], Backed] = {}
     for backed in sorted(workload.backs):
         lowest.setdefault((backed.service, backed.target_port), backed)
     return tuple(Served(backed=backed) for backed in lowest.values())
 
 
-def inbound_chain(it: Served, own: TlsIdentity, view: View, *, destination_port: int | None) -> FilterChain:
+def inbound_chain(it: Served, own: TlsIdentity, view: View, *, destination_port: Port | None) -> FilterChain:
     """For mesh TLS to this service; `destination_port` where one listener takes all container ports."""
     chain_match = FilterChainMatch(
         server_names=[it.backed.service.fqdn], transport_protocol="tls", application_protocols=[MESH_ALPN]

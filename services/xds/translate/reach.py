@@ -60,12 +60,23 @@ def destinations(view: View) -> tuple[Destination, ...]:
     """All that may be called, sorted by service and port.
 
     Who may be called is the catalog's word; a split's root needs no pods, so its accounts may be empty.
+    No other service is looked at, so that a change of one that is out of reach changes nothing here.
     """
+    allowed = _allowed(view)
+    within = {name: view.services[name] for name in sorted(allowed) if name in view.services}
     return tuple(
-        _destination(view, view.services[name], port, accounts)
-        for name, accounts in sorted(_allowed(view).items())
-        if name in view.services
-        for port in _ports(view.services[name])
+        Destination(
+            service=name,
+            port=port,
+            accounts=allowed[name],
+            assignment=AssignmentKey(
+                service=name, port=port.port, accounts=ALL if view.mesh.permissive else allowed[name]
+            ),
+            virtual_ips=tuple(sorted(each.service.virtual_ips)),
+            division=_division(each, port.port, within),
+        )
+        for name, each in within.items()
+        for port in _ports(each)
     )
 
 
@@ -84,28 +95,15 @@ def _ports(service: MeshService) -> tuple[ServicePort, ...]:
     return tuple(found.values())
 
 
-def _destination(view: View, service: MeshService, port: ServicePort, accounts: tuple[Identity, ...]) -> Destination:
-    name = service.service.name
-    endpoints_of = ALL if view.mesh.permissive else accounts
-    return Destination(
-        service=name,
-        port=port,
-        accounts=accounts,
-        assignment=AssignmentKey(service=name, port=port.port, accounts=endpoints_of),
-        virtual_ips=tuple(sorted(service.service.virtual_ips)),
-        division=_division(service, port.port, view.services),
-    )
-
-
-def _division(root: MeshService, port: Port, services: Mapping[ServiceName, MeshService]) -> Division | None:
+def _division(root: MeshService, port: Port, within: Mapping[ServiceName, MeshService]) -> Division | None:
     """None without a split, or if no backend with a weight has the port: then the root serves its own calls.
 
-    SMI TrafficSplit: a backend that lacks the root's port takes no part. One that does not exist does: its share
-    fails, as the user asked for it.
+    SMI TrafficSplit: a backend that lacks the root's port takes no part. One that does not exist or is out of reach
+    does: its share fails, as the user asked for it.
     """
     if root.split is None:
         return None
-    backends = [b for b in root.split.backends if b.service not in services or _has(services[b.service], port)]
+    backends = [b for b in root.split.backends if b.service not in within or _has(within[b.service], port)]
     if not any(backend.weight for backend in backends):
         return None
     shares = (Share(cluster=cluster_name(b.service, port), weight=b.weight) for b in backends)

@@ -101,6 +101,16 @@ def test_what_may_not_be_called_appears_nowhere() -> None:
     assert "vault" not in "".join(cases.rendered(case).values())
 
 
+@pytest.mark.parametrize("name", ["explicit-client", "explicit-split", "explicit-split-matches"])
+def test_services_out_of_reach_are_not_looked_at(name: str) -> None:
+    case = cases.read(name)
+    assert case.policy is not None
+    reachable = {upstream.service for upstream in case.policy.upstreams}
+    within = tuple(each for each in case.services if each.service.name in reachable)
+    assert len(within) < len(case.services)
+    assert cases.rendered(case) == cases.rendered(msgspec.structs.replace(case, services=within))
+
+
 def test_an_upstream_that_no_service_document_describes_is_left_out() -> None:
     case = cases.read("explicit-client")
     ghost = Upstream(service=ServiceName("bookstore", "ghost"), accounts=(Identity("bookstore", "ghost"),))
