@@ -273,7 +273,11 @@ async def test_a_silent_stream_is_closed(monkeypatch):
 async def test_a_proxy_that_does_not_read_is_dropped_and_others_are_served(monkeypatch):
     monkeypatch.setattr(server, "WATCH_INTERVAL_S", 0.05)
     settings = ServerSettings(write_deadline_s=0.3)
-    async with xds_server(settings=settings) as xds, aio.insecure_channel(target(xds)) as channel:
+    no_read_ahead = [("grpc.http2.bdp_probe", 0)]
+    async with (
+        xds_server(settings=settings) as xds,
+        aio.insecure_channel(target(xds), options=no_read_ahead) as channel,
+    ):
         big = cluster("big")
         big.alt_stat_name = "x" * 8_000_000
         xds.put(big)
