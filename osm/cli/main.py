@@ -1,5 +1,6 @@
 """The command tree, and how every command ends: 0 done, 1 not as asked, 2 asked wrongly, 130 interrupted."""
 
+import os
 import sys
 from importlib.metadata import version as installed_version
 from typing import Annotated
@@ -49,6 +50,8 @@ def _print_version(*, asked: bool) -> None:
 
 def main() -> None:
     """The `osm` program."""
+    # gRPC otherwise says a line of its own for every workload's process that is forked beside it.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     try:
         app()
     except CommandError as error:

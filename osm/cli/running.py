@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import uvloop
@@ -17,12 +18,19 @@ INTERRUPTED = 130
 def run(work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`. Raises SystemExit(130) if interrupted, else what `work` raised, out of its groups."""
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with ungrouped(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_cancellable(work))
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except asyncio.CancelledError:
         raise SystemExit(INTERRUPTED) from None
+
+
+@contextmanager
+def ungrouped() -> Iterator[None]:
+    """Raise the first real error of a task group as itself: what a person can read and code can catch."""
+    try:
+        yield
     except BaseExceptionGroup as group:
         raise first_reason(group) from group
 

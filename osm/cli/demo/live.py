@@ -8,7 +8,7 @@ import termios
 import time
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import aiohttp
@@ -21,9 +21,10 @@ from osm.cli.demo.shop import BUYER, STORES, THIEF
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.traffic import STATS, Window, read
 from osm.cli.demo.view import Scene, draw
-from osm.cli.demo.workshop import MESH_CONFIG, CannotEdit, Edit
+from osm.cli.demo.workshop import CannotEdit, Edit
 from osm.cli.output import stdout
 from osm.cli.place import program
+from osm.cli.running import ungrouped
 from osm.cli.status import object_problems
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS
 
@@ -33,7 +34,8 @@ READ_EVERY_S = 1.0
 STORY_LINES = 16
 """What fits under the tables on a usual terminal."""
 
-SPLIT_ROOT = ("bookstore-v1", "bookstore-v2")
+SPLIT = ("bookstore/bookstore-v1", "bookstore/bookstore-v2")
+"""The backends of the split, in the order of the file."""
 
 
 class Quit(Exception):
@@ -52,14 +54,16 @@ class LiveDemo:
 
     async def run(self) -> None:
         """Draw, read counters and obey keys. Ends when the user quits."""
-        with _raw_keys(self._keys), Live(console=stdout, auto_refresh=False, screen=True) as screen:
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._read_counters(), name="counters")
-                    tasks.create_task(self._draw(screen), name="screen")
-                    tasks.create_task(self._obey(), name="keys")
-            except* Quit:
-                return
+        with (
+            _raw_keys(self._keys),
+            Live(console=stdout, auto_refresh=False, screen=True) as screen,
+            suppress(Quit),
+            ungrouped(),
+        ):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read_counters(), name="counters")
+                tasks.create_task(self._draw(screen), name="screen")
+                tasks.create_task(self._obey(), name="keys")
 
     async def _draw(self, screen: Live) -> NoReturn:
         while True:
@@ -96,8 +100,8 @@ class LiveDemo:
         await self._change(edit, THIEF, wanted=200 if edit.after is not None else 403)
 
     async def _permissive(self) -> None:
-        edit = self._stage.workshop.toggle_permissive()
-        await self._change(edit, THIEF, wanted=200 if self._is_permissive(edit) else None)
+        wanted = 200 if not self._stage.workshop.is_permissive() else None
+        await self._change(self._stage.workshop.toggle_permissive(), THIEF, wanted=wanted)
 
     async def _split(self) -> None:
         await self._change(self._stage.workshop.next_split(), BUYER, wanted=None)
@@ -141,15 +145,11 @@ class LiveDemo:
     def _say(self, line: str) -> None:
         self._story = [*self._story, line][-STORY_LINES:]
 
-    def _is_permissive(self, edit: Edit | None = None) -> bool:
-        text = (edit.after or "") if edit else (self._stage.workshop.folder / MESH_CONFIG).read_text()
-        return "enablePermissiveTrafficPolicyMode: true" in text
-
     def _scene(self) -> Scene:
         board, workshop = self._stage.board, self._stage.workshop
         try:
             weights = workshop.weights()
-            permissive = self._is_permissive()
+            permissive = workshop.is_permissive()
         except (CannotEdit, OSError):
             weights, permissive = (), False
         return Scene(
@@ -159,8 +159,8 @@ class LiveDemo:
             proxies=board.proxies(),
             processes=board.processes(),
             rates=self._window.rates(),
-            asked=dict(zip(SPLIT_ROOT, weights, strict=False)),
-            observed=self._window.shares(f"bookstore/{name}" for name in SPLIT_ROOT),
+            asked=dict(zip(SPLIT, weights, strict=False)),
+            observed=self._window.shares(SPLIT),
             turned_away=self._window.turned_away(),
             problems=object_problems(board.lines(OBJECT_STATUS), board.lines(FILE_STATUS)),
             story=self._story,

@@ -10,8 +10,12 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, structs
 
-STATS = (
-    r"^cluster\..+\|[0-9]+\.upstream_rq_([2-5]xx|total|time)$|^http\.inbound\..*rbac.*denied$|^http\.outbound\.http-proxy\.downstream_rq_4xx$"
+STATS = "|".join(
+    (
+        r"^cluster\..+\|[0-9]+\.upstream_rq_([2-5]xx|total|time)$",
+        r"^http\.inbound\..*rbac.*denied$",
+        r"^http\.outbound\.http-proxy\.downstream_rq_4xx$",
+    )
 )
 """The counters that are asked for (RE2), of all the hundreds that an Envoy keeps."""
 

@@ -83,12 +83,16 @@ def _calls(scene: Scene) -> RenderableType:
 
 def _split(scene: Scene) -> Text:
     total = sum(scene.asked.values()) or 1
-    asked = "  ".join(f"{name} {round(100 * weight / total)} %" for name, weight in scene.asked.items())
+    asked = "  ".join(f"{_bare(name)} {round(100 * weight / total)} %" for name, weight in scene.asked.items())
     if scene.observed is None:
         seen = "no requests yet"
     else:
-        seen = "  ".join(f"{name} {round(100 * scene.observed.get(name, 0.0))} %" for name in scene.asked)
+        seen = "  ".join(f"{_bare(name)} {round(100 * scene.observed.get(name, 0.0))} %" for name in scene.asked)
     return Text.from_markup(f"[bold]SPLIT of bookstore[/]   asked: {asked}   observed: {seen}")
+
+
+def _bare(service: str) -> str:
+    return service.rpartition("/")[2]
 
 
 def _proxies(scene: Scene) -> RenderableType:

@@ -101,12 +101,15 @@ class Workshop:
             raise CannotEdit(f"{TRAFFIC_SPLIT}: looked for two lines `weight: N`, found {len(found)}")
         return found
 
-    def toggle_permissive(self) -> Edit:
-        text = (self.folder / MESH_CONFIG).read_text()
-        found = _PERMISSIVE.search(text)
+    def is_permissive(self) -> bool:
+        """What the file asks for now. Raises CannotEdit."""
+        found = _PERMISSIVE.search((self.folder / MESH_CONFIG).read_text())
         if found is None:
             raise CannotEdit(f"{MESH_CONFIG}: looked for a line `enablePermissiveTrafficPolicyMode: true or false`")
-        return self.permissive(wanted=found[2] == "false")
+        return found[2] == "true"
+
+    def toggle_permissive(self) -> Edit:
+        return self.permissive(wanted=not self.is_permissive())
 
     def permissive(self, *, wanted: bool) -> Edit:
         value = "true" if wanted else "false"

@@ -1,0 +1,132 @@
+import asyncio
+from typing import cast
+
+import pytest
+
+from osm.bus.memory import MemoryCore
+from osm.contracts.channels import PROXY_STATUS
+from osm.contracts.names import Identity
+from osm.contracts.status import ProxyStatus, Rejection
+from services.xds import report
+from services.xds.fleet import Fleet
+from services.xds.report import Reporter
+
+BUYER = ProxyStatus(
+    proxy_id="bookbuyer-0.bookbuyer", identity=Identity("bookbuyer", "bookbuyer"), replica="x", connected_at_s=1.0
+)
+
+
+class FakeFleet:
+    """Proxies whose lines a test sets."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, ProxyStatus] = {}
+        self.late: tuple[str, ...] = ()
+        self.acked = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.lines)
+
+    def acked_revision(self) -> int:
+        return self.acked
+
+    def behind(self) -> tuple[str, ...]:
+        return self.late
+
+    def status_of(self, proxy_id: str, behind: frozenset[str]) -> ProxyStatus | None:
+        line = self.lines.get(proxy_id)
+        if line is None or proxy_id not in behind:
+            return line
+        return ProxyStatus(
+            proxy_id=line.proxy_id,
+            identity=line.identity,
+            replica=line.replica,
+            connected_at_s=line.connected_at_s,
+            state="waiting",
+        )
+
+
+class Told:
+    """A reporter at work, and what it has put."""
+
+    def __init__(self, core: MemoryCore, reporter: Reporter, fleet: FakeFleet) -> None:
+        self.core = core
+        self.reporter = reporter
+        self.fleet = fleet
+        self.key = PROXY_STATUS.key(BUYER.proxy_id)
+
+    async def settles(self) -> bytes | None:
+        """The buyer's line after the reporter has had its turn."""
+        for _ in range(5):
+            await asyncio.sleep(report.PROGRESS_GAP_S)
+        return self.core.buckets["status"].bodies.get(self.key)
+
+
+@pytest.fixture
+async def told(monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201  # an async generator fixture
+    monkeypatch.setattr(report, "PROGRESS_GAP_S", 0.001)
+    core, fleet = MemoryCore(), FakeFleet()
+    reporter = Reporter(core.bus("xds").status(), "xds", "x")
+    running = asyncio.ensure_future(reporter.run(cast(Fleet, fleet)))
+    yield Told(core, reporter, fleet)
+    running.cancel()
+
+
+async def test_a_proxy_that_connects_is_told_at_once(told: Told) -> None:
+    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.reporter.touch(BUYER.proxy_id)
+    assert await told.settles() is not None
+
+
+async def test_waiting_for_a_moment_is_no_news(told: Told) -> None:
+    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.reporter.touch(BUYER.proxy_id)
+    before = await told.settles()
+    told.fleet.late = (BUYER.proxy_id,)
+    told.reporter.touch(BUYER.proxy_id)
+    assert await told.settles() == before
+
+
+async def test_waiting_for_long_is_told_with_since_when(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "SLOW_S", 0.0)
+    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.fleet.late = (BUYER.proxy_id,)
+    told.reporter.touch(BUYER.proxy_id)
+    line = await told.settles()
+    assert line is not None
+    assert b'"state":"waiting"' in line
+    assert b"behind_since_s" in line
+
+
+async def test_a_rejection_is_told_at_once(told: Told) -> None:
+    rejection = Rejection(type_url="t", resources=("r",), reason="Envoy does not like it")
+    told.fleet.lines[BUYER.proxy_id] = ProxyStatus(
+        proxy_id=BUYER.proxy_id,
+        identity=BUYER.identity,
+        replica="x",
+        connected_at_s=1.0,
+        state="rejected",
+        rejections=(rejection,),
+    )
+    told.reporter.touch(BUYER.proxy_id)
+    line = await told.settles()
+    assert line is not None
+    assert b"Envoy does not like it" in line
+
+
+async def test_the_line_of_a_proxy_that_left_is_taken_away(told: Told) -> None:
+    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.reporter.touch(BUYER.proxy_id)
+    assert await told.settles() is not None
+    del told.fleet.lines[BUYER.proxy_id]
+    told.reporter.touch(BUYER.proxy_id)
+    assert await told.settles() is None
+
+
+async def test_progress_is_told_when_it_moves(told: Told) -> None:
+    told.fleet.acked = 7
+    told.reporter.touch()
+    await told.settles()
+    (line,) = (body for key, body in told.core.buckets["status"].bodies.items() if key.startswith("progress.xds"))
+    assert b'"output":7' in line
