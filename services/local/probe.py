@@ -10,7 +10,9 @@ from collections.abc import Callable
 from services.local.planned import Check
 
 EAGER_S = 0.1
-"""How often a program that is not ready is asked, whatever its probe's period: a mesh on a laptop starts at once."""
+EAGER_GROWS = 1.05
+"""A program that is not ready is asked this soon again, whatever its probe's period, then less and less often (after
+10 s every half second): a mesh on a laptop starts at once, and one that stays broken costs little."""
 
 _STATUS_LINE_MAX_BYTES = 1024
 
@@ -38,6 +40,7 @@ async def watch(check: Check, told: Callable[[bool, str], None]) -> None:
     """Ask on and on; `told` hears what is so after every answer. Ends only if the check is for `once`, and ready."""
     await asyncio.sleep(check.delay_s)
     ready, good, bad = False, 0, 0
+    eager_s = EAGER_S
     while True:
         why = await probe(check)
         good, bad = (0, bad + 1) if why else (good + 1, 0)
@@ -45,7 +48,8 @@ async def watch(check: Check, told: Callable[[bool, str], None]) -> None:
         told(ready, "" if ready else why)
         if ready and check.once:
             return
-        await asyncio.sleep(check.period_s if ready else min(check.period_s, EAGER_S))
+        eager_s = EAGER_S if ready else eager_s * EAGER_GROWS
+        await asyncio.sleep(check.period_s if ready else min(check.period_s, eager_s))
 
 
 async def _get(check: Check, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
