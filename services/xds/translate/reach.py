@@ -73,7 +73,7 @@ def destinations(view: View) -> tuple[Destination, ...]:
                 service=name, port=port.port, accounts=ALL if view.mesh.permissive else allowed[name]
             ),
             virtual_ips=tuple(sorted(each.service.virtual_ips)),
-            division=_division(each, port.port, within),
+            division=_division(each, port, within),
         )
         for name, each in within.items()
         for port in _ports(each)
@@ -95,14 +95,17 @@ def _ports(service: MeshService) -> tuple[ServicePort, ...]:
     return tuple(found.values())
 
 
-def _division(root: MeshService, port: Port, within: Mapping[ServiceName, MeshService]) -> Division | None:
+def _division(root: MeshService, on: ServicePort, within: Mapping[ServiceName, MeshService]) -> Division | None:
     """None without a split, or if no backend with a weight has the port: then the root serves its own calls.
+
+    None too for a connection where the split is for certain requests only: what is in it nobody has looked at.
 
     SMI TrafficSplit: a backend that lacks the root's port takes no part. One that does not exist or is out of reach
     does: its share fails, as the user asked for it.
     """
-    if root.split is None:
+    if root.split is None or (root.split.matches and on.protocol not in HTTP_PROTOCOLS):
         return None
+    port = on.port
     backends = [b for b in root.split.backends if b.service not in within or _has(within[b.service], port)]
     if not any(backend.weight for backend in backends):
         return None

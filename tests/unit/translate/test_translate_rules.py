@@ -15,7 +15,7 @@ from osm.contracts.catalog import Policy, TcpGrant, Upstream
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch, Mesh
 from services.xds.translate import ALL, AssignmentKey, Translation, bundle_secret, load_assignment
-from services.xds.translate.reach import Share
+from services.xds.translate.reach import Share, destinations
 from services.xds.translate.request_match import shapes
 from services.xds.translate.route import LARGEST_TOTAL_WEIGHT, bounded
 from services.xds.translate.tls import TlsIdentity, upstream_tls
@@ -188,3 +188,14 @@ def test_equal_matches_of_different_names_are_one() -> None:
     one = HttpMatch(name="one", path_regex="/a", methods=("GET", "PUT"))
     other = HttpMatch(name="other", path_regex="/a", methods=("PUT", "GET"))
     assert len(shapes([one, other])) == 1
+
+
+def test_a_split_for_certain_requests_leaves_connections_to_the_root() -> None:
+    case = cases.read("explicit-split-matches")
+    root, *others = case.services
+    raw = msgspec.structs.replace(
+        root.service, ports=tuple(msgspec.structs.replace(port, protocol="tcp") for port in root.service.ports)
+    )
+    changed = msgspec.structs.replace(case, services=(msgspec.structs.replace(root, service=raw), *others))
+    reach = {to.name: to for to in destinations(changed.view())}
+    assert reach["bookstore/bookstore|14001"].division is None
