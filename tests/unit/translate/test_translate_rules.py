@@ -197,5 +197,5 @@ def test_a_split_for_certain_requests_leaves_connections_to_the_root() -> None:
         root.service, ports=tuple(msgspec.structs.replace(port, protocol="tcp") for port in root.service.ports)
     )
     changed = msgspec.structs.replace(case, services=(msgspec.structs.replace(root, service=raw), *others))
-    reach = {to.name: to for to in destinations(changed.view())}
+    reach = {to.name: to for to in destinations(changed.view)}
     assert reach["bookstore/bookstore|14001"].division is None
