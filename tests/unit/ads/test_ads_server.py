@@ -49,6 +49,7 @@ class Authority:
     def __init__(self):
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = self._sign("root", self.key.public_key(), x509.BasicConstraints(True, None))
+        self.identity = None
         self.pem = self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, *names, lifetime=timedelta(hours=1)):
@@ -62,8 +63,11 @@ class Authority:
         return signed.public_bytes(serialization.Encoding.PEM), private
 
     def server(self):
-        chain, key = self.issue("xds.test")
-        return ServerIdentity(chain_pem=chain, key_pem=key, client_roots_pem=self.pem)
+        """Always the same, as a server's identity is."""
+        if self.identity is None:
+            chain, key = self.issue("xds.test")
+            self.identity = ServerIdentity(chain_pem=chain, key_pem=key, client_roots_pem=self.pem)
+        return self.identity
 
     def client(self, *names, lifetime=timedelta(hours=1)):
         chain, key = self.issue(*names, lifetime=lifetime)
