@@ -21,7 +21,7 @@ def mutual_tls(current: Callable[[], ServerIdentity]) -> grpc.ServerCredentials:
     """Credentials that demand a client certificate; `current` is asked on each connection and must not wait.
 
     gRPC builds its TLS state anew only when `current` returns an unequal identity. That must be rare: seen with grpcio
-    1.85, a new identity at each of a thousand connections in a burst crashes the process (a reference count inside gRPC).
+    1.85, a new identity at each of a thousand connections in a burst crashes the process (inside gRPC).
     """
     given = current()
 
