@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from osm.bus import Bus
 from osm.bus.memory import MemoryCore
@@ -16,8 +17,8 @@ from osm.runtime import logging
 from osm.runtime.health import Health
 from osm.runtime.http import serve_http
 from osm.runtime.process import Observed, observed
-from osm.runtime.service import run_service
-from osm.runtime.settings import Common
+from osm.runtime.service import Run, run_service
+from osm.runtime.settings import Common, LogLevel
 from services.catalog import app as catalog
 from services.certmgr import app as certmgr
 from services.certmgr.settings import Settings as CertmgrSettings
@@ -37,7 +38,7 @@ LOG = "mesh.log"
 
 
 @contextmanager
-def observed_in(path: Path, log_level: str) -> Iterator[Observed]:
+def observed_in(path: Path, log_level: LogLevel) -> Iterator[Observed]:
     """Metrics and traces of this process, its logs in a file of the run folder."""
     with observed("mesh", Common(log_level=log_level)) as eyes, (path / LOG).open("a") as log:
         logging.set_up(log_level, stream=log)
@@ -53,7 +54,7 @@ async def embedded(
     Raises ServiceFailed, in a group, when a service ends.
     """
     core = MemoryCore()
-    services = {
+    services: dict[str, tuple[Run[Any], Common]] = {
         "meshspec": (meshspec.run, MeshspecSettings(folder=str(folder))),
         "endpoints": (endpoints.run, EndpointsSettings(folder=str(folder))),
         "catalog": (catalog.run, Common()),

@@ -21,6 +21,9 @@ _KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_|$)")
 """How the variables end that Kubernetes adds for every Service of the namespace."""
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
 class BadSetting(ValueError):
     """A variable is missing or holds what it may not; the message names it, what was found and what is allowed."""
 
@@ -30,7 +33,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
 
     trust_domain: str = "cluster.local"
     """The trust domain of every certificate; no `_` in it, since keys on the bus use that for `.`."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: LogLevel = "info"
     """debug, info, warning or error."""
     bus: str = "memory:"
     """`memory:` (one process only), `nats://host:port` or `tls://host:port`."""

@@ -1,7 +1,8 @@
 """What xds says of its proxies, to `status`: throttled, so that a thousand proxies do not flood the bus.
 
-A proxy's line goes out at once when something happened that a person would want to know. That it waits for an
-acknowledgement is no news until it has waited for long. The progress line goes out as soon as the last proxy has acknowledged: that is what "live" means.
+A proxy's line goes out at once when something happened that a person would want to know; that it waits for an
+acknowledgement is no news until it has waited for long. The progress line goes out as soon as the last proxy has
+acknowledged: that is what "live" means.
 """
 
 import asyncio

@@ -178,9 +178,12 @@ def _raw_keys(keys: asyncio.Queue[str]) -> Iterator[None]:
     before = termios.tcgetattr(descriptor)
     loop = asyncio.get_running_loop()
     tty.setcbreak(descriptor)
-    loop.add_reader(
-        descriptor, lambda: [keys.put_nowait(key) for key in os.read(descriptor, 64).decode("utf-8", "ignore")]
-    )
+
+    def pressed() -> None:
+        for key in os.read(descriptor, 64).decode("utf-8", "ignore"):
+            keys.put_nowait(key)
+
+    loop.add_reader(descriptor, pressed)
     try:
         yield
     finally:

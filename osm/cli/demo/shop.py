@@ -63,7 +63,7 @@ class Shop:
     async def raw(self, workload: str) -> dict[str, Any]:
         """What an app says of itself."""
         async with self._session.get(self.app_url(workload) + "/raw", timeout=_REQUEST_TIMEOUT) as answer:
-            return await answer.json()
+            return _object(await answer.read())
 
     async def ask_through(self, workload: str, path: str = BUY) -> tuple[int, str]:
         """One request to the bookstore through a workload's sidecar: status and who answered."""
@@ -100,4 +100,9 @@ class Shop:
         async with self._session.post(url, params=dict(query), timeout=_REQUEST_TIMEOUT) as answer:
             if answer.status != 200:
                 raise TooSlow(f"{workload} {path}: {answer.status} {await answer.text()}")
-            return await answer.json()
+            return _object(await answer.read())
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises msgspec.DecodeError or msgspec.ValidationError."""
+    return msgspec.json.decode(body, type=dict[str, Any])

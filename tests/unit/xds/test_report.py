@@ -64,7 +64,7 @@ class Told:
 
 
 @pytest.fixture
-async def told(monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201  # an async generator fixture
+async def told(monkeypatch: pytest.MonkeyPatch):  # an async generator fixture
     monkeypatch.setattr(report, "PROGRESS_GAP_S", 0.001)
     core, fleet = MemoryCore(), FakeFleet()
     reporter = Reporter(core.bus("xds").status(), "xds", "x")
