@@ -5,7 +5,6 @@ emptied or full.
 """
 
 import asyncio
-import os
 import shutil
 import signal
 import socket
@@ -14,29 +13,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-VERSION = "2.15.2"
+from osm.bus.nats_program import NoServer, find
+
+__all__ = ["NatsServer", "NoServer", "find", "nats_server"]
 
 READY_TIMEOUT_S = 20.0
 """A server recovers its store before it listens; a slow disk and a busy machine are included."""
-
-
-class NoServer(RuntimeError):
-    """There is no nats-server to be found, or it did not start; the message says what to do."""
-
-
-def find() -> Path:
-    """The binary: `OSM_NATS_SERVER`, the cache that `make nats-server` fills, or PATH. Raises NoServer."""
-    if named := os.environ.get("OSM_NATS_SERVER"):
-        if not os.access(named, os.X_OK):
-            raise NoServer(f"OSM_NATS_SERVER: expected an executable file, found {named}")
-        return Path(named)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cached = cache / "osm" / "tools" / f"nats-server-{VERSION}" / "nats-server"
-    if cached.is_file():
-        return cached
-    if on_path := shutil.which("nats-server"):
-        return Path(on_path)
-    raise NoServer(f"nats-server is neither in OSM_NATS_SERVER, nor {cached}, nor in PATH: run `make nats-server`")
 
 
 class NatsServer:
