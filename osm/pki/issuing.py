@@ -5,6 +5,7 @@ a certificate is decided before (certmgr's `decide`); here it is only made right
 """
 
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -36,10 +37,11 @@ class IssuerExpired(Exception):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """What a certificate says of its holder: one URI, DNS names, and which ends of a connection it may be."""
+    """What a certificate says of its holder: a URI, DNS names, IP addresses, which ends of a connection it may be."""
 
     uri: str
     dns_names: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     client: bool = True
     server: bool = False
 
@@ -120,7 +122,13 @@ def sign(
     """
     end_s = expiry_s(issuer, now_s=now_s, lifetime_s=lifetime_s)
     start_s = max(int(now_s) - _backdate_s(end_s - int(now_s)), not_before_s(issuer))
-    names = x509.SubjectAlternativeName([_uri(profile.uri), *map(x509.DNSName, profile.dns_names)])
+    names = x509.SubjectAlternativeName(
+        [
+            _uri(profile.uri),
+            *map(x509.DNSName, profile.dns_names),
+            *(x509.IPAddress(ip_address(address)) for address in profile.addresses),
+        ]
+    )
     uses = x509.ExtendedKeyUsage(
         [use for use, wanted in ((_CLIENT, profile.client), (_SERVER, profile.server)) if wanted]
     )
