@@ -11,9 +11,11 @@ from osm.cli.output import CommandError, problem_line, stdout
 from osm.cli.place import program
 from osm.cli.run_folder import RunFolder, run_folder
 from osm.cli.running import run
+from osm.cli.start import MEMORY, Carrier, CarrierOption, ReplicasOption, carrier, started
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS
 from osm.contracts.problem import Problem
 from osm.contracts.status import FileStatus, ObjectStatus, ProcessStatus
+from osm.runtime.settings import LogLevel
 
 CA_FOLDER = "~/.local/state/osm/ca"
 """Where the root of `osm up` meshes is made once and kept."""
@@ -26,9 +28,12 @@ FolderOption = Annotated[
 
 def up(
     folder: FolderOption,
+    *,
     name: Annotated[str, typer.Option(help="Tells apart meshes that run at the same time.")] = "mesh",
     ca_folder: Annotated[Path, typer.Option(help="Where the root certificate is kept.")] = Path(CA_FOLDER),
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+    bus: CarrierOption = MEMORY,
+    replicas: ReplicasOption = "",
+    log_level: Annotated[LogLevel, typer.Option(help="How much the services log, in the run folder.")] = "warning",
 ) -> None:
     """Run a folder of ordinary manifests as processes, each with an Envoy beside it. Ends with Ctrl-C.
 
@@ -36,20 +41,18 @@ def up(
 
     Example: osm up -f demo/manifests
     """
+    carried = carrier(bus, replicas)
     with run_folder(name) as place:
-        run(_up(folder, place, ca_folder.expanduser(), log_level))
+        run(_up(folder, place, carried, ca_folder.expanduser(), log_level))
 
 
-async def _up(folder: Path, place: RunFolder, ca_folder: Path, log_level: str) -> None:
-    from osm.cli.mesh import embedded, observed_in  # noqa: PLC0415  # half a second of imports that a --help does not need
-
+async def _up(folder: Path, place: RunFolder, carried: Carrier, ca_folder: Path, log_level: LogLevel) -> None:
     stdout.print(f"mesh from [bold]{folder}[/]; logs in {place.path}")
     stdout.print(f"  {program()} status          what runs, what is invalid and why")
     stdout.print(f"  {program()} proxy list      the sidecars")
     stdout.print(f"  {program()} bus watch       every change as it passes")
-    with observed_in(place.path, log_level) as eyes:
-        async with embedded(folder, place, eyes, ca_folder=ca_folder) as bus:
-            await narrate(bus)
+    async with started(carried, folder, place, ca_folder=ca_folder, log_level=log_level) as shared:
+        await narrate(shared)
 
 
 async def narrate(bus: Bus) -> None:

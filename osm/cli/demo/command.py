@@ -9,6 +9,7 @@ from typing import Annotated
 import aiohttp
 import typer
 
+from osm.bus import Bus
 from osm.cli.demo.board import Board, TooSlow
 from osm.cli.demo.check import Result, check
 from osm.cli.demo.shop import WORKLOADS, Shop
@@ -18,7 +19,9 @@ from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, s
 from osm.cli.place import program
 from osm.cli.run_folder import RunFolder, run_folder
 from osm.cli.running import run
+from osm.cli.start import MEMORY, Carrier, CarrierOption, ReplicasOption, carrier, started
 from osm.cli.up import narrate
+from osm.runtime.settings import LogLevel
 
 START_WITHIN_S = 30.0
 """A mesh that is not up by then will not be; it takes about 3 s."""
@@ -32,7 +35,9 @@ def demo(
     check_it: Annotated[bool, typer.Option("--check", help="Prove every claim without a person, then end.")] = False,
     output: OutputOption = Format.table,
     name: Annotated[str, typer.Option(help="Tells apart meshes that run at the same time.")] = "demo",
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+    bus: CarrierOption = MEMORY,
+    replicas: ReplicasOption = "",
+    log_level: Annotated[LogLevel, typer.Option(help="How much the services log, in the run folder.")] = "warning",
 ) -> None:
     """Run the bookstore mesh on this machine, live, each app a process with a real Envoy beside it.
 
@@ -40,15 +45,16 @@ def demo(
 
     Example: osm demo --check -o json
     """
+    carried = carrier(bus, replicas)
     with run_folder(name) as place:
         if check_it:
-            raise typer.Exit(run(_check(place, log_level, output)))
-        run(_live(place, log_level))
+            raise typer.Exit(run(_check(place, carried, log_level, output)))
+        run(_live(place, carried, log_level))
 
 
-async def _check(place: RunFolder, log_level: str, output: Format) -> int:
+async def _check(place: RunFolder, carried: Carrier, log_level: LogLevel, output: Format) -> int:
     results: list[Result] = []
-    async with _stage(place, log_level, proxy_lifetime_s=CHECK_PROXY_LIFE_S) as stage:
+    async with _stage(place, carried, log_level, proxy_lifetime_s=CHECK_PROXY_LIFE_S) as stage:
         async for result in check(stage):
             results.append(result)
             if output is Format.table:
@@ -69,8 +75,8 @@ def print_result(result: Result) -> None:
     stdout.print(f"      measured: {result.measured}", markup=False, soft_wrap=True)
 
 
-async def _live(place: RunFolder, log_level: str) -> None:
-    async with _stage(place, log_level) as stage:
+async def _live(place: RunFolder, carried: Carrier, log_level: LogLevel) -> None:
+    async with _stage(place, carried, log_level) as stage:
         if sys.stdin.isatty() and stdout.is_terminal:
             from osm.cli.demo.live import LiveDemo  # noqa: PLC0415  # needs a terminal's modules
 
@@ -82,39 +88,49 @@ async def _live(place: RunFolder, log_level: str) -> None:
 
 
 @asynccontextmanager
-async def _stage(place: RunFolder, log_level: str, *, proxy_lifetime_s: int = 24 * 3600) -> AsyncIterator[Stage]:
+async def _stage(
+    place: RunFolder, carried: Carrier, log_level: LogLevel, *, proxy_lifetime_s: int = 24 * 3600
+) -> AsyncIterator[Stage]:
     """The bookstore mesh, up and in sync."""
-    from osm.cli.mesh import embedded, observed_in  # noqa: PLC0415  # half a second that `osm --help` does not need
-
     workshop = Workshop.lay_out(place.path / "manifests")
+    async with (
+        started(
+            carried,
+            workshop.folder,
+            place,
+            ca_folder=place.path / "ca",
+            log_level=log_level,
+            proxy_lifetime_s=proxy_lifetime_s,
+        ) as bus,
+        open_stage(bus, workshop, place) as stage,
+    ):
+        yield stage
+
+
+@asynccontextmanager
+async def open_stage(bus: Bus, workshop: Workshop, place: RunFolder) -> AsyncIterator[Stage]:
+    """A stage on a mesh that has been started, once all is in sync. Raises CommandError."""
     board = Board()
-    with observed_in(place.path, log_level) as eyes:
-        async with (
-            embedded(
-                workshop.folder, place, eyes, ca_folder=place.path / "ca", proxy_lifetime_s=proxy_lifetime_s
-            ) as bus,
-            aiohttp.ClientSession() as session,
-            asyncio.TaskGroup() as tasks,
-        ):
-            following = tasks.create_task(board.run(bus), name="board")
-            with stderr.status("starting the mesh") as spinner:
-                waiting = tasks.create_task(_say_how_far(board, spinner.update), name="progress")
-                try:
-                    await board.until(lambda: board.in_service(WORKLOADS), "the mesh", START_WITHIN_S)
-                except TooSlow as error:
-                    raise CommandError(
-                        str(error), remedy="`osm status` from another terminal says what waits for what"
-                    ) from error
-                waiting.cancel()
-            yield Stage(
-                bus=bus,
-                board=board,
-                shop=Shop(bus, board, session),
-                workshop=workshop,
-                run_folder=place.path,
-                xds=place.xds_listen,
-            )
-            following.cancel()
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(board.run(bus), name="board")
+        with stderr.status("starting the mesh") as spinner:
+            waiting = tasks.create_task(_say_how_far(board, spinner.update), name="progress")
+            try:
+                await board.until(lambda: board.in_service(WORKLOADS), "the mesh", START_WITHIN_S)
+            except TooSlow as error:
+                raise CommandError(
+                    str(error), remedy="`osm status` from another terminal says what waits for what"
+                ) from error
+            waiting.cancel()
+        yield Stage(
+            bus=bus,
+            board=board,
+            shop=Shop(bus, board, session),
+            workshop=workshop,
+            run_folder=place.path,
+            xds=place.xds_listen,
+        )
+        following.cancel()
 
 
 async def _say_how_far(board: Board, say: Callable[[str], None]) -> None:

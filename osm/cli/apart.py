@@ -1,0 +1,74 @@
+"""The whole mesh as processes of their own over NATS: `osm demo --bus nats`, `osm up --nats URL`.
+
+The counterpart of `mesh.embedded`: the same settings, the same run folder, and whoever reads the mesh gets a bus
+from either. Each piece is kept running here, as kubelet would; nothing outlives this process.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from osm.bus import Bus
+from osm.bus.alongside import alongside
+from osm.bus.connect import connect
+from osm.bus.socket_lender import lend
+from osm.cli.kept import Kept
+from osm.cli.own_nats import own_nats
+from osm.cli.pieces import Piece, Wanted, pieces
+from osm.cli.reach import Reach
+from osm.cli.run_folder import RunFolder
+from osm.cli.start import OWN
+from osm.runtime import logging
+
+SERVER = "nats-server"
+
+GRACE_S = 12.0
+"""Between SIGTERM and SIGKILL: `local` ends its workloads in order first."""
+
+
+LOG = "mesh.log"
+"""Where this process says what became of the pieces; each piece has a log of its own beside it."""
+
+
+@contextmanager
+def logged_in(path: Path, log_level: str) -> Iterator[None]:
+    """Logs of this process in a file of the run folder: the terminal is the user's."""
+    with (path / LOG).open("a") as log:
+        logging.set_up(log_level, stream=log)
+        yield
+
+
+class Apart(Struct, frozen=True, kw_only=True):
+    """A running mesh: the CLI's view of its bus, how to reach it, and its processes by name."""
+
+    bus: Bus
+    reach: Reach
+    processes: Mapping[str, Kept]
+
+
+@asynccontextmanager
+async def apart(where: str, wanted: Wanted, run: RunFolder) -> AsyncIterator[Apart]:
+    """Run the folder's mesh while the context is open. `where`: `nats`, or the URL of a server that runs.
+
+    Raises CommandError, ServiceFailed if a piece's settings are wrong, BusError if the server refuses us.
+    """
+    async with AsyncExitStack() as stack:
+        processes: dict[str, Kept] = {}
+        if where == OWN:
+            server = await stack.enter_async_context(own_nats(run))
+            processes[SERVER], reach = server.process, server.reach
+        else:
+            reach = Reach.told(where, os.environ)
+        bus = await stack.enter_async_context(connect(reach.url, "cli", reach.settings("cli")))
+        await stack.enter_async_context(lend(bus, run.socket))
+        kept = [_kept(piece, run) for piece in pieces(wanted, run, reach, os.environ)]
+        processes |= {process.name: process for process in kept}
+        await stack.enter_async_context(alongside(*(process.run() for process in kept)))
+        yield Apart(bus=bus, reach=reach, processes=processes)
+
+
+def _kept(piece: Piece, run: RunFolder) -> Kept:
+    return Kept(piece.name, piece.command, environment=piece.environment, folder=run.path, grace_s=GRACE_S)

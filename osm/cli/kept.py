@@ -1,0 +1,83 @@
+"""A process that is kept running: started on a leash, started again when it ends, stopped with a deadline.
+
+What kubelet is to the pieces on Kubernetes, this is to them on one machine. It does not look into them.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import structlog
+
+from osm.envoy.child import Child
+from osm.runtime.service import ServiceFailed
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+"""Before it is started again: at once after a crash, rarely when it crashes for good."""
+
+STEADY_S = 10.0
+"""Having run for so long, its next crash is a first one."""
+
+BAD_SETTING = 2
+"""The exit status of a piece that cannot be served by starting it again."""
+
+LOG_END_BYTES = 600
+
+log = structlog.get_logger()
+
+
+class Kept:
+    """One process by name. `starts` counts them; `pid` is None between an end and the next start."""
+
+    def __init__(
+        self,
+        name: str,
+        command: tuple[str, ...],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        grace_s: float,
+    ) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.starts = 0
+        self._command = command
+        self._environment = environment
+        self._folder = folder
+        self._grace_s = grace_s
+        self._child: Child | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child is not None and self._child.status is None else None
+
+    async def run(self) -> NoReturn:
+        """Until cancelled; it has ended by then. Raises ServiceFailed if its settings are wrong."""
+        loop = asyncio.get_running_loop()
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began_s = loop.time()
+            status = await self._once()
+            if status == BAD_SETTING:
+                raise ServiceFailed(self.name, self.last_words())
+            pause_s = FIRST_PAUSE_S if loop.time() - began_s >= STEADY_S else pause_s
+            log.warning("a piece has ended and is started again", piece=self.name, status=status, log=str(self.log))
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _once(self) -> int:
+        child = self._child = Child.start(
+            self._command, environment=self._environment, folder=self._folder, log=self.log
+        )
+        self.starts += 1
+        try:
+            return await child.ended()
+        finally:
+            await child.stop(self._grace_s)
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - LOG_END_BYTES))
+            return file.read().decode(errors="replace").strip().rpartition("\n")[2]

@@ -1,0 +1,83 @@
+"""How a command starts a mesh: in this process or as pieces over NATS, by the same two options.
+
+Whoever asked gets a bus and need not know which. Imports are made where they are needed: `--help` needs none.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec import Struct
+
+from osm.bus import Bus
+from osm.cli.pieces import BadReplicas, Wanted, read_replicas
+from osm.cli.run_folder import RunFolder
+
+MEMORY, OWN = "memory", "nats"
+SCHEMES = ("nats://", "tls://")
+
+CarrierOption = Annotated[
+    str,
+    typer.Option(
+        "--bus",
+        "--nats",
+        metavar="memory|nats|URL",
+        help="memory: all in this process. nats: a process per service over a nats-server of its own. "
+        "nats://host:port or tls://host:port: the same over a server that runs, credentials from OSM_NATS_….",
+    ),
+]
+
+ReplicasOption = Annotated[
+    str,
+    typer.Option(metavar="SERVICE=N,…", help="Over NATS: processes of a service, such as xds=2,certmgr=2,catalog=2."),
+]
+
+
+class Carrier(Struct, frozen=True, kw_only=True):
+    """What carries the bus, and how many processes of which service share the work."""
+
+    where: str = MEMORY
+    replicas: Mapping[str, int] = {}
+
+
+def carrier(where: str, replicas: str) -> Carrier:
+    """The options' meaning. Raises typer.BadParameter."""
+    if where not in (MEMORY, OWN) and not where.startswith(SCHEMES):
+        raise typer.BadParameter(
+            f"found {where!r}; allowed are {MEMORY}, {OWN}, nats://host:port, tls://host:port", param_hint="--bus"
+        )
+    try:
+        found = read_replicas(replicas)
+    except BadReplicas as error:
+        raise typer.BadParameter(str(error), param_hint="--replicas") from error
+    if found and where == MEMORY:
+        raise typer.BadParameter("one process cannot have replicas; add --bus nats", param_hint="--replicas")
+    return Carrier(where=where, replicas=found)
+
+
+@asynccontextmanager
+async def started(
+    carried: Carrier, folder: Path, place: RunFolder, *, ca_folder: Path, log_level: str, proxy_lifetime_s: int = 86400
+) -> AsyncIterator[Bus]:
+    """Run the folder's mesh while the context is open. Raises what `mesh.embedded` and `apart.apart` raise."""
+    if carried.where == MEMORY:
+        from osm.cli.mesh import embedded, observed_in  # noqa: PLC0415  # half a second that `--help` does not need
+
+        with observed_in(place.path, log_level) as eyes:
+            async with embedded(folder, place, eyes, ca_folder=ca_folder, proxy_lifetime_s=proxy_lifetime_s) as bus:
+                yield bus
+        return
+    from osm.cli.apart import apart, logged_in  # noqa: PLC0415  # as above
+
+    wanted = Wanted(
+        folder=folder,
+        ca_folder=ca_folder,
+        proxy_lifetime_s=proxy_lifetime_s,
+        log_level=log_level,
+        replicas=carried.replicas,
+    )
+    with logged_in(place.path, log_level):
+        async with apart(carried.where, wanted, place) as mesh:
+            yield mesh.bus
