@@ -1,100 +1,186 @@
+"""A real Envoy, started from our bootstrap, before a real ADS port with mutual TLS."""
+
 import asyncio
-import json
 import stat
-from collections.abc import AsyncIterator
+import time
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 
-from osm.contracts.names import Address, Identity
+from osm.ads.credentials import ServerIdentity
+from osm.contracts.names import XDS_IDENTITY, Address, Identity
+from osm.contracts.trust import ControlPlane, ProxyClient
 from osm.envoy import admin, binary
-from osm.envoy.bootstrap import CertificateFiles, Sidecar, bootstrap, certificate_sds, roots_sds, text
+from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
 from osm.envoy.process import EnvoyProcess, Launch
+from osm.pki import issuing
 from osm.pki.keys import key_pem, make_key
+from osm.pki.reading import chain_pem
+from osm.testing.xds_server import xds_server
+from services.local.certificates import CertificateFolder
+
+pytestmark = pytest.mark.envoy
+
+BUYER = Identity("bookbuyer", "buyer")
+PROXY = "bookbuyer-0.bookbuyer"
+SHORT_S = 5
+"""Long enough for an Envoy to connect, short enough to wait for."""
 
 
-def sidecar(folder: Path) -> Sidecar:
-    return Sidecar(
-        proxy_id="bookbuyer-0.bookbuyer",
-        identity=Identity("bookbuyer", "buyer"),
+class Authority:
+    """A root, and certificates by it."""
+
+    def __init__(self):
+        self._key = make_key()
+        self._root = issuing.make_root(
+            self._key, trust_domain="cluster.local", now_s=time.time(), lifetime_s=7200, serial=1
+        )
+        self.roots_pem = chain_pem([self._root])
+        self._serial = 1
+
+    def issue(self, subject, lifetime_s=3600):
+        """Key and chain, PEM."""
+        key = make_key()
+        self._serial += 1
+        leaf = issuing.sign(
+            issuing.profile_of(subject, "cluster.local"),
+            key.public_key(),
+            issuer=self._root,
+            issuer_key=self._key,
+            now_s=time.time(),
+            lifetime_s=lifetime_s,
+            serial=self._serial,
+        )
+        return key_pem(key).decode(), chain_pem([leaf])
+
+    def xds(self, identity=XDS_IDENTITY):
+        key, chain = self.issue(ControlPlane(identity=identity))
+        return ServerIdentity(chain_pem=chain.encode(), key_pem=key.encode(), client_roots_pem=self.roots_pem.encode())
+
+    def renew(self, folder, lifetime_s=3600):
+        """Put a new certificate of the proxy into its folder."""
+        key, chain = self.issue(ProxyClient(identity=BUYER, proxy_id=PROXY), lifetime_s)
+        CertificateFolder(folder / "certificates").write(key_pem=key, chain_pem=chain, roots_pem=self.roots_pem)
+        return chain
+
+
+@asynccontextmanager
+async def envoy(folder, authority, port=1, lifetime_s=3600):
+    files = CertificateFolder(folder / "certificates").files
+    sidecar = Sidecar(
+        proxy_id=PROXY,
+        identity=BUYER,
         trust_domain="cluster.local",
-        xds=Address("127.0.0.1", 1),
+        xds=Address("127.0.0.1", port),
         admin=folder / "admin.sock",
         certificate_sds=folder / "certificate.json",
         roots_sds=folder / "roots.json",
     )
-
-
-def files(folder: Path) -> CertificateFiles:
-    current = folder / "certs" / "current"
-    return CertificateFiles(
-        chain=current / "chain.pem", key=current / "key.pem", roots=current / "roots.pem", watched=folder / "certs"
+    authority.renew(folder, lifetime_s)
+    for name, message in (
+        ("bootstrap", bootstrap(sidecar)),
+        ("certificate", certificate_sds(files)),
+        ("roots", roots_sds(files)),
+    ):
+        (folder / f"{name}.json").write_text(text(message))
+    process = EnvoyProcess(
+        Launch(
+            program=binary.find(),
+            bootstrap=folder / "bootstrap.json",
+            admin=folder / "admin.sock",
+            log=folder / "envoy.log",
+        )
     )
-
-
-def self_signed(folder: Path) -> None:
-    """A certificate that Envoy can load; nobody is asked to trust it."""
-    key = make_key()
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now).not_valid_after(now + timedelta(hours=1))
-    chain = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    version = folder / "certs" / "v1"
-    version.mkdir(parents=True)
-    for file, body in (("chain.pem", chain), ("roots.pem", chain), ("key.pem", key_pem(key))):
-        (version / file).write_bytes(body)
-    (folder / "certs" / "current").symlink_to("v1")
-
-
-@asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[EnvoyProcess]:
-    self_signed(folder)
-    (folder / "bootstrap.json").write_text(text(bootstrap(sidecar(folder))))
-    (folder / "certificate.json").write_text(text(certificate_sds(files(folder))))
-    (folder / "roots.json").write_text(text(roots_sds(files(folder))))
-    launch = Launch(
-        program=binary.find(),
-        bootstrap=folder / "bootstrap.json",
-        admin=folder / "admin.sock",
-        log=folder / "envoy.log",
-    )
-    envoy = EnvoyProcess(launch)
     try:
-        yield envoy
+        yield process
     finally:
-        await envoy.stop()
+        await process.stop()
 
 
-async def answer(folder: Path, query: str) -> str:
-    """The admin interface's answer, as soon as there is one."""
+async def until(condition):
     async with asyncio.timeout(30):
-        while (reply := await admin.read(folder / "admin.sock", query)).why:
+        while not await condition():
             await asyncio.sleep(0.05)
-    return reply.body
 
 
-@pytest.mark.envoy
-async def test_a_real_envoy_starts_from_it_and_is_not_live_without_xds(tmp_path):
-    async with running(tmp_path) as envoy:
-        assert "osm-xds" in await answer(tmp_path, "clusters")
+async def answers(folder):
+    """Wait until the admin interface answers."""
+
+    async def answered():
+        return not (await admin.read(folder / "admin.sock", "clusters")).why
+
+    await until(answered)
+
+
+async def stat_of(folder, name):
+    stats = (await admin.read(folder / "admin.sock", "stats")).body
+    return next((line.rpartition(": ")[2] for line in stats.splitlines() if line.startswith(f"{name}: ")), None)
+
+
+async def test_it_is_not_live_without_xds_and_its_admin_socket_is_private(tmp_path):
+    async with envoy(tmp_path, Authority()) as process:
+        await answers(tmp_path)
         assert stat.S_IMODE((tmp_path / "admin.sock").stat().st_mode) == 0o600
         assert not await admin.is_live(tmp_path / "admin.sock")
-        served = json.loads(await answer(tmp_path, "certs"))["certificates"]
-        assert len(served[0]["cert_chain"]) == 1
-        await envoy.stop()
-        assert await envoy.ended() == 0
+        await process.stop()
+        assert await process.ended() == 0
     assert "deprecated" not in (tmp_path / "envoy.log").read_text().lower()
 
 
-@pytest.mark.envoy
-async def test_every_query_of_a_real_envoy_is_answered(tmp_path):
-    async with running(tmp_path):
-        await answer(tmp_path, "clusters")
+async def test_every_query_is_answered(tmp_path):
+    async with envoy(tmp_path, Authority()):
+        await answers(tmp_path)
         for query in ("clusters", "listeners", "routes", "endpoints", "certs", "config_dump", "stats"):
             reply = await admin.read(tmp_path / "admin.sock", query)
             assert (reply.why, bool(reply.body)) == ("", True), query
+
+
+async def test_private_keys_are_not_in_the_dump(tmp_path):
+    async with envoy(tmp_path, Authority()):
+        await answers(tmp_path)
+        reply = await admin.read(tmp_path / "admin.sock", "config_dump")
+    assert "xds-client-certificate" in reply.body
+    assert "PRIVATE KEY" not in reply.body
+
+
+async def test_it_becomes_live_before_xds_and_shows_its_own_certificate(tmp_path):
+    authority = Authority()
+    async with xds_server(identity=authority.xds) as xds, envoy(tmp_path, authority, xds.port) as process:
+        async with asyncio.timeout(30):
+            await process.live()
+        (stream,) = xds.streams.values()
+        assert stream.node_id == PROXY
+        assert stream.peer.uris == (f"spiffe://cluster.local/ns/bookbuyer/sa/buyer/proxy/{PROXY}",)
+
+
+@pytest.mark.parametrize("poser", [Identity("bookthief", "thief"), Identity("osm-system", "osm-injector")])
+async def test_nobody_else_of_the_same_root_can_pose_as_xds(tmp_path, poser):
+    authority = Authority()
+    given = authority.xds(poser)
+    async with xds_server(identity=lambda: given) as xds, envoy(tmp_path, authority, xds.port):
+
+        async def refused():
+            return await stat_of(tmp_path, "cluster.osm-xds.ssl.fail_verify_san")
+
+        await until(refused)
+        assert xds.streams == {}
+
+
+async def test_a_stream_whose_certificate_ends_is_opened_anew_with_the_renewed_one(tmp_path):
+    """Neither a restart nor the old connection: what `watched_directory` and one request a connection are for."""
+    authority = Authority()
+    async with (
+        xds_server(identity=authority.xds) as xds,
+        envoy(tmp_path, authority, xds.port, lifetime_s=SHORT_S) as process,
+    ):
+        async with asyncio.timeout(30):
+            await process.live()
+        (old,) = xds.streams
+        renewed = authority.renew(tmp_path)
+
+        async def reconnected():
+            return old not in xds.streams and len(xds.streams) == 1
+
+        await until(reconnected)
+        (stream,) = xds.streams.values()
+        assert stream.peer.certificate_pem.decode().strip() == renewed.strip()

@@ -43,6 +43,10 @@ def test_the_node_is_named_by_proxy_and_identity(tmp_path):
     assert as_dict(tmp_path)["node"] == {"id": "bookbuyer-0.bookbuyer", "cluster": "buyer.bookbuyer"}
 
 
+def test_its_text_is_deterministic(tmp_path):
+    assert text(bootstrap(sidecar(tmp_path))) == text(bootstrap(sidecar(tmp_path)))
+
+
 def test_admin_is_a_unix_socket_that_only_its_owner_opens(tmp_path):
     pipe = as_dict(tmp_path)["admin"]["address"]["pipe"]
     assert pipe == {"path": str(tmp_path / "admin.sock"), "mode": 0o600}
