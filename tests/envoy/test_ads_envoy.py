@@ -136,7 +136,7 @@ async def envoy(tmp_path: Path, xds_port: int, api_type="DELTA_GRPC"):
         log=tmp_path / "log",
     )
     launch.bootstrap.write_text(json.dumps(bootstrap(xds_port, launch.admin, api_type)))
-    process = await EnvoyProcess.start(launch)
+    process = EnvoyProcess(launch)
     try:
         await asyncio.wait_for(process.live(), 20)
         yield launch
