@@ -29,6 +29,7 @@ test-unit: dev ## pure code and small services
 	$(PYTEST) -n 2 tests/unit
 
 test-contract: dev nats-server ## the bus, in memory and over a real nats-server
+	@scripts/nats-server oldest
 	$(PYTEST) tests/contract
 
 test-envoy: dev ## translation and protocol against a real Envoy

@@ -32,6 +32,14 @@ def find() -> Path:
     raise NoServer(f"nats-server is neither in OSM_NATS_SERVER, nor {cached}, nor in PATH: run `make nats-server`")
 
 
+def find_oldest() -> Path:
+    """The oldest supported one, which `scripts/nats-server oldest` puts into the cache. Raises NoServer."""
+    cached = _cached(OLDEST_VERSION)
+    if not cached.is_file():
+        raise NoServer(f"{cached} is missing: run `scripts/nats-server oldest`")
+    return cached
+
+
 def _cached(version: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "osm" / "tools" / f"nats-server-{version}" / "nats-server"

@@ -13,12 +13,10 @@ from nats.aio.client import Client
 from osm.bus import Bus
 from osm.bus.memory import MemoryCore
 from osm.bus.nats import open_nats
+from osm.bus.nats_program import find, find_oldest
 from osm.bus.nats_settings import NatsSettings
 from osm.bus.nats_wire import Lease, stream, subject
-from osm.testing.nats_server import NatsServer, NoServer, find, nats_server
-
-OLDEST = Path("/usr/sbin/nats-server")
-"""Debian 12's package, 2.9.10: the oldest supported."""
+from osm.testing.nats_server import NatsServer, nats_server
 
 STATUS_MAX_AGE_S = 0.6
 
@@ -81,11 +79,7 @@ class NatsCarrier:
 
 
 def _binary(kind: str) -> Path:
-    if kind != "nats-oldest":
-        return find()
-    if not OLDEST.exists():
-        raise NoServer(f"{OLDEST} is missing: apt-get install nats-server (2.9.10, the oldest supported)")
-    return OLDEST
+    return find_oldest() if kind == "nats-oldest" else find()
 
 
 @asynccontextmanager
