@@ -41,8 +41,10 @@ AWAY = (TimeoutError, nats.errors.Error, OSError)
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether JetStream answered with a no that repeating will not change (503 is "not now")."""
-    return isinstance(error, APIError) and not isinstance(error, NotFoundError) and error.code != 503
+    """Whether JetStream answered with a no that needs a person, as opposed to "not there" and "not now"."""
+    if not isinstance(error, APIError) or isinstance(error, NotFoundError):
+        return False
+    return nats_wire.is_refusal(error.code or 0, error.err_code or 0)
 
 
 class Link:
@@ -57,6 +59,7 @@ class Link:
         self._up = asyncio.Event()
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._last_error = ""
+        self._dialled = False
 
     @property
     def jetstream(self) -> JetStreamContext:
@@ -124,6 +127,7 @@ class Link:
                 **options,  # type: ignore[arg-type]  # user, password, user_credentials
             )
         )
+        self._dialled = True
         try:
             await asyncio.wait((connecting, self._closed), return_when=asyncio.FIRST_COMPLETED)
             if not connecting.done():
@@ -135,6 +139,8 @@ class Link:
 
     async def close(self) -> None:
         """What is buffered is sent first, within the client's patience."""
+        if not self._dialled:
+            return
         with suppress(*AWAY):
             if self.client.is_connected:
                 await self.settle()

@@ -70,7 +70,9 @@ class Feed:
 
     def take(self) -> Update | None:
         """The next update; None if there is nothing new, or the whole picture is due and not full yet."""
-        if self._follower is None or not self._moved or (self._whole_due and not self._full()):
+        if self._follower is None or self._follower.lost or not self._moved:
+            return None
+        if self._whole_due and not self._full():
             return None
         whole, told = self._whole_due, self._picture if self._whole_due else self._pending
         if whole:
@@ -141,7 +143,7 @@ class Feed:
                 self._expires[entry.key] = (self._now() + self._remaining_s(entry), entry)
 
     def _full(self) -> bool:
-        if self._follower is None or not self._follower.complete or self._follower.lost:
+        if self._follower is None or not self._follower.complete:
             return False
         if self._ages:
             return True

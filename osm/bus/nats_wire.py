@@ -23,6 +23,9 @@ WRITER = "Osm-Writer"
 ERROR = "Osm-Error"
 """Header of an rpc reply: the sentence of why there is no answer."""
 
+NO_ROOM = frozenset({10002, 10023, 10028, 10047, 10077})
+"""JetStream's error codes for a store or an account that is full, some of which it calls unavailable (503)."""
+
 HEADERS_BYTES = 4096
 """Room for headers: the server counts them into `max_payload`."""
 
@@ -172,6 +175,11 @@ def read_lease(body: bytes | None) -> Lease | None:
 
 UNKNOWN_LEASE_S = 60.0
 """A lease written by another version is respected for this long: longer than any version's own."""
+
+
+def is_refusal(code: int, err_code: int) -> bool:
+    """Whether JetStream's error stays until a person does something; an unavailable server comes back by itself."""
+    return code != 503 or err_code in NO_ROOM
 
 
 def read_ack(body: bytes) -> Ack:

@@ -15,6 +15,7 @@ import msgspec
 import nats.errors
 import structlog
 from msgspec import Struct
+from nats.js.errors import NotFoundError
 
 from osm.bus import BusError, LeadershipLost, TooLarge, Writer, documents, nats_lease, nats_wire, trace
 from osm.bus.alongside import alongside
@@ -210,7 +211,7 @@ class NatsWriter(Writer):
         ack = nats_wire.read_ack(reply.data)
         if ack.error is None:
             return ack.seq
-        if ack.error.err_code in nats_wire.OVERTAKEN or ack.error.code == 503:
+        if ack.error.err_code in nats_wire.OVERTAKEN or not nats_wire.is_refusal(ack.error.code, ack.error.err_code):
             return None
         raise BusError(f"bucket {self._bucket}: the server refuses {key}: {ack.error.description}")
 
@@ -273,15 +274,23 @@ class NatsWriter(Writer):
             self._require_leadership()
 
     async def _look_after(self) -> None:
-        info = await self._link.api(self._link.jetstream.stream_info(nats_wire.stream(self._bucket)))
-        whole = str(info.created) == self._created and (
-            info.state.messages >= len(self._keys) if self._entities else info.state.messages == len(self._keys)
-        )
-        if whole and await self._send(self._lease_steps()):
+        if await self._is_whole() and await self._send(self._lease_steps()):
             return
         log.info("bus bucket written anew", bucket=self._bucket, revision=self._last)
         await self._recover()
         await self._write(self._missing())
+
+    async def _is_whole(self) -> bool:
+        """Whether the stream is the one we wrote, and holds as many keys. Purges leave no other trace."""
+        try:
+            info = await self._link.api(self._link.jetstream.stream_info(nats_wire.stream(self._bucket)))
+        except NotFoundError:
+            return False
+        if str(info.created) != self._created:
+            return False
+        if self._entities:  # others write here too
+            return info.state.messages >= len(self._keys)
+        return info.state.messages == len(self._keys)
 
     async def _sweep(self) -> None:
         """Remove deletions that every reader has seen. Only up to their own sequence: never a newer value."""

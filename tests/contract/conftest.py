@@ -106,6 +106,11 @@ async def carrier(request: pytest.FixtureRequest) -> AsyncIterator[Carrier]:
 
 
 @pytest.fixture(params=["nats", "nats-oldest"])
-async def over_nats(request: pytest.FixtureRequest) -> AsyncIterator[NatsCarrier]:
-    async with nats_carrier(_binary(request.param)) as carrier:
+def binary(request: pytest.FixtureRequest) -> Path:
+    return _binary(request.param)
+
+
+@pytest.fixture
+async def over_nats(binary: Path) -> AsyncIterator[NatsCarrier]:
+    async with nats_carrier(binary) as carrier:
         yield carrier

@@ -10,16 +10,13 @@ from pathlib import Path
 import pytest
 
 from osm.bus import BusError, LeadershipLost, NoAnswer
-from osm.bus.connect import connect
-from osm.bus.nats import open_nats
-from osm.bus.nats_settings import NatsSettings
 from osm.bus.nats_wire import stream
 from osm.contracts.channels import MESH_CONFIG, SERVICE_STATUS, SIGN, TCP_ROUTE
 from osm.contracts.names import Identity
 from osm.contracts.policy import Mesh, TcpRoute
 from osm.contracts.status import ServiceStatus
 from osm.contracts.trust import MeshLeaf, Refused, SignReply, SignRequest
-from osm.testing.nats_server import NoServer, find, nats_server
+from osm.testing.nats_server import NoServer, find
 from osm.testing.picture import Picture
 
 pytestmark = pytest.mark.nats
@@ -125,18 +122,24 @@ async def test_a_consumer_deleted_under_a_watch_costs_nothing_but_a_second_readi
         assert picture.last.full
 
 
-async def test_a_full_disk_is_an_error_that_names_the_key_and_nothing_is_lost() -> None:
-    big = Mesh(sidecar_log_level="x" * 700_000)
-    async with nats_server(find(), max_file_bytes=1_000_000) as server:
-        async with open_nats(server.url, "meshspec", NatsSettings()) as bus, connect(server.url, "cli") as reader:
-            async with bus.writer("meshspec") as writer:
-                await writer.publish(route("a"))
-                with pytest.raises(BusError, match="bucket meshspec: the server refuses tcp-route.default.*resource"):
-                    for number in range(10_000):
-                        await writer.apply({MESH: Mesh(sidecar_log_level="x" * 700_000 + str(number))} | route("a", 1))
-                picture = Picture(reader.watch("meshspec"))
-                await picture.next()
-                assert key("a") in picture.keys
+async def test_a_full_store_is_an_error_that_names_the_key_and_passes(over_nats) -> None:
+    server = over_nats.server
+    await server.stop()
+    server.configure(max_file_bytes=1_000_000)
+    await server.start()
+    async with over_nats.bus("meshspec") as bus, over_nats.bus("cli") as reader, bus.writer("meshspec") as writer:
+        await writer.publish({})
+        await writer.apply({MESH: Mesh(sidecar_log_level="x" * 1_500_000)})
+        picture = Picture(reader.watch("meshspec"))
+        await picture.next()
+        with pytest.raises(BusError, match=r"bucket meshspec: the server refuses .*resource"):
+            await writer.apply(route("a"))
+        assert picture.keys == {MESH}
+        await server.stop()
+        server.configure(max_file_bytes=10_000_000)
+        await server.start()
+        await writer.apply(route("b"))
+        await picture.until(lambda now: now.keys == {key("a"), key("b"), MESH})
 
 
 async def test_pipelined_writes_of_a_deposed_leader_all_fail_however_few_the_new_one_made(over_nats) -> None:
