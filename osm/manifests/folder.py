@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
-from watchfiles._rust_notify import RustNotify
+from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
@@ -135,7 +135,7 @@ async def _stirrings(path: Path, reconcile_s: float) -> AsyncGenerator[None, Non
     loop, stop = asyncio.get_running_loop(), threading.Event()
     try:
         watcher = RustNotify([str(path)], False, False, 0, True, True)  # noqa: FBT003  # positional in watchfiles
-    except OSError:  # gone, or too many watches: look without being told
+    except (OSError, WatchfilesRustInternalError):  # gone, or the kernel's watches are used up: look without being told
         yield
         await asyncio.sleep(ABSENT_S)
         return
