@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,13 @@ NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n"
 
 
 @pytest.fixture
-def no_watches_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_watches_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose inotify instances are all in use."""
 
     def refuse(*_arguments: object) -> None:
         raise WatchfilesRustInternalError("Too many open files (os error 24)")
 
     monkeypatch.setattr(folder, "RustNotify", refuse)
-    yield
 
 
 async def test_edits_are_seen_without_the_kernels_help(tmp_path: Path, no_watches_left: None) -> None:
