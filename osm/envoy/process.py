@@ -14,8 +14,28 @@ from osm.envoy.child import Child
 STOP_WITHIN_S = 5.0
 """An Envoy told to end does so in milliseconds unless it is stuck."""
 
+LOG_READ_BYTES = 64 * 1024
+"""Of an Envoy's log, to find why it ended: one that fails does so early."""
+
 LIVE_POLL_S = 0.1
 """Envoy does not tell when it becomes live, so it is asked; only until it is."""
+
+
+NO_INOTIFY = (
+    "this user has no inotify instances left, of which each Envoy takes 4; "
+    "run: sudo sysctl fs.inotify.max_user_instances=1024"
+)
+"""Linux allows 128 unless told otherwise: enough for some 30 Envoys."""
+
+
+def last_words(log: str) -> str:
+    """Why an Envoy ended, from what it has written to its log; empty if it does not say."""
+    for line in log.splitlines():
+        if "inotify_fd_ >= 0" in line:
+            return NO_INOTIFY
+        if "][critical][" in line and "backtrace" not in line:
+            return line.split("] ")[-1]
+    return ""
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -43,6 +63,7 @@ class EnvoyProcess:
         """Starts it. Raises OSError if this machine cannot start one more process."""
         launch.admin.unlink(missing_ok=True)
         self.launch = launch
+        self._log_start = launch.log.stat().st_size if launch.log.exists() else 0
         self._child = Child.start(launch.command(), environment={}, folder=launch.bootstrap.parent, log=launch.log)
 
     @property
@@ -52,6 +73,12 @@ class EnvoyProcess:
     async def ended(self) -> int:
         """Wait for the end; the exit status, negative for a signal."""
         return await self._child.ended()
+
+    def last_words(self) -> str:
+        """Why it ended, in a sentence; empty if its log does not say."""
+        with self.launch.log.open("rb") as log:
+            log.seek(self._log_start)
+            return last_words(log.read(LOG_READ_BYTES).decode("utf-8", "replace"))
 
     async def live(self) -> None:
         """Wait until the Envoy has its first configuration and serves; does not return if it ends before."""

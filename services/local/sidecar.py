@@ -132,13 +132,13 @@ class EnvoySidecar:
         loop = asyncio.get_running_loop()
         while True:
             began_s = loop.time()
-            status = await self._once(changed)
+            why = await self._once(changed)
             crashes = 1 if loop.time() - began_s >= backoff.steady_s else crashes + 1
-            self._say(changed, f"its Envoy ended with status {status}; its log is {self._home / 'envoy.log'}")
+            self._say(changed, f"its Envoy ended: {why}; its log is {self._home / 'envoy.log'}")
             await asyncio.sleep(backoff.pause_s(crashes))
 
-    async def _once(self, changed: Callable[[], None]) -> int:
-        """From start to end of one Envoy process; its exit status."""
+    async def _once(self, changed: Callable[[], None]) -> str:
+        """From start to end of one Envoy process; why it ended."""
         launch = Launch(
             program=self._ground.program,
             bootstrap=self._home / "bootstrap.json",
@@ -152,7 +152,7 @@ class EnvoySidecar:
                 living = tasks.create_task(self._live(envoy, changed))
                 status = await envoy.ended()
                 living.cancel()
-            return status
+            return envoy.last_words() or f"status {status}"
         finally:
             self.live.clear()
             self._envoy = None
