@@ -29,6 +29,7 @@ from services.local.agent import Agent
 from services.local.board import Board
 from services.local.environment import inherited
 from services.local.life import Life
+from services.local.meshed import Meshed
 from services.local.plan import Machine, Plan, plan
 from services.local.planned import Planned
 from services.local.publish import Publisher
@@ -42,13 +43,13 @@ log = structlog.get_logger()
 async def run(bus: Bus, settings: Settings, health: Health) -> None:
     """Serve until cancelled; all processes have ended by then. Raises NoEnvoy, BadAddress."""
     ground = _ground(settings)
-    board, roots = Board(), Roots(settings.trust_domain)
+    board, roots, meshed = Board(), Roots(settings.trust_domain), Meshed()
     machine_variables = inherited(os.environ, str(Path(sys.executable).parent))
 
     def begin(planned: Planned) -> Life:
         return Life(
             planned,
-            EnvoySidecar(bus, ground, planned.document, roots),
+            EnvoySidecar(bus, ground, planned.document, roots, meshed),
             board,
             folder=home(ground, planned.id),
             inherited=machine_variables,
@@ -66,6 +67,7 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(publisher.run(), name="local: publisher")
         tasks.create_task(roots.run(bus), name="local: roots")
+        tasks.create_task(meshed.run(bus), name="local: meshed accounts")
         tasks.create_task(logs.keep_bounded(ground.folder), name="local: logs")
         tasks.create_task(agent.run(), name="local: agent")
         health.starting("the folder of manifests")

@@ -20,6 +20,7 @@ from osm.envoy.process import EnvoyProcess, Launch
 from osm.pki.files import private_folder
 from osm.pki.holder import Holder
 from services.local.certificates import CertificateFolder
+from services.local.meshed import Meshed
 from services.local.roots import Roots
 from services.local.supervise import Backoff
 
@@ -66,12 +67,13 @@ def admin_socket(ground: Ground, id_: str) -> Path:
 class EnvoySidecar:
     """The real one."""
 
-    def __init__(self, bus: Bus, ground: Ground, workload: LocalWorkload, roots: Roots) -> None:
+    def __init__(self, bus: Bus, ground: Ground, workload: LocalWorkload, roots: Roots, meshed: Meshed) -> None:
         self.live = asyncio.Event()
-        self.why = "waiting for its certificate"
+        self.why = "waiting for its account to be in the mesh"
         self._ground = ground
         self._workload = workload
         self._roots = roots
+        self._meshed = meshed
         self._home = home(ground, workload.id)
         self._certificates = CertificateFolder(self._home / "certificates")
         subject = ProxyClient(identity=workload.identity, proxy_id=workload.id)
@@ -85,6 +87,8 @@ class EnvoySidecar:
 
     async def run(self, changed: Callable[[], None]) -> None:
         self._prepare()
+        await self._meshed.wait(self._workload.identity)
+        self._say(changed, "waiting for its certificate")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._holder.run(), name=f"{self._workload.id}: certificate")

@@ -11,7 +11,9 @@ import pytest
 
 from osm.bus import BusError
 from osm.bus.memory import MemoryCore
-from osm.contracts.channels import BUNDLE, PROXY_ADMIN, SIGN
+from osm.contracts.channels import BUNDLE, IDENTITY, PROXY_ADMIN, SIGN
+from osm.contracts.endpoints import MeshIdentity
+from osm.contracts.names import Identity
 from osm.contracts.status import AdminQuery
 from osm.contracts.trust import Bundle, Chain, SignReply
 from osm.envoy.binary import NoEnvoy
@@ -132,7 +134,7 @@ def settings(tmp_path, **others):
 
 
 @asynccontextmanager
-async def mesh(tmp_path, authority=None, **others):
+async def mesh(tmp_path, authority=None, *, meshed=True, **others):
     core, authority = MemoryCore(), authority or Authority()
     given = settings(tmp_path, **others)
     async with AsyncExitStack() as stack:
@@ -141,6 +143,9 @@ async def mesh(tmp_path, authority=None, **others):
         writer = await stack.enter_async_context(certmgr.writer("certmgr"))
         bundle = Bundle(trust_domain="cluster.local", roots_pem=(chain_pem([authority.root]),))
         await writer.publish({BUNDLE.key("cluster.local"): bundle})
+        endpoints = await stack.enter_async_context(core.bus("endpoints").writer("endpoints"))
+        identity = Identity("town", "default")
+        await endpoints.publish({IDENTITY.key("town", "default"): MeshIdentity(identity=identity)} if meshed else {})
         task = asyncio.create_task(run(core.bus("local"), given, Health("local", "one", "test", 0.0)))
         try:
             yield Mesh(core, tmp_path, authority)
@@ -159,6 +164,14 @@ async def test_a_folder_becomes_running_workloads(tmp_path):
         assert str(local["workload.shop-0_town"].identity) == "town/default"
         ((caller, subject),) = here.authority.asked
         assert (caller, subject.proxy_id) == ("local", "shop-0.town")
+
+
+async def test_no_certificate_is_asked_for_before_the_account_is_in_the_mesh(tmp_path):
+    async with mesh(tmp_path, meshed=False) as here:
+        key = "process.shop-0_town"
+        seen = await here.until("status", lambda seen: key in seen)
+        assert seen[key].why == "waiting for its account to be in the mesh"
+        assert here.authority.asked == []
 
 
 async def test_a_workload_that_is_taken_out_of_the_folder_goes(tmp_path):
