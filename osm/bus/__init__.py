@@ -107,8 +107,10 @@ class Bus(Protocol):
         """
 
     def watch(self, *buckets: str, states: Collection[State[Any]] = ()) -> AsyncIterator[Update]:
-        """Updates of the buckets, each bucket's full picture first; endless. `states` limits the kinds of keys.
+        """Updates of the buckets, each bucket's full picture first; endless.
 
+        `states` limits the kinds of keys of the buckets they belong to; of the others all are told.
+        A change of other kinds is told as an update without documents: the revision has moved.
         A reader that is busy gets one Update for all it missed. An update waits for nothing:
         the first change comes at once, what comes meanwhile is coalesced.
         """

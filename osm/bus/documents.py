@@ -4,6 +4,7 @@ It refuses to know where the bytes lie.
 """
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -66,6 +67,11 @@ def require_kind(bucket: str, key: str, entities: Collection[str]) -> State[Stru
     if entities and kind.entity not in entities:
         raise BusError(f"{bucket} {key}: this writer holds {', '.join(sorted(entities))} only")
     return kind
+
+
+def kinds(bucket: str, states: Collection[State[Any]]) -> frozenset[str]:
+    """Which kinds of keys of a bucket these states limit a reader to; empty, which means all, if none is of it."""
+    return frozenset(state.entity for state in states if state.bucket == bucket)
 
 
 def entity(key: str) -> str:

@@ -84,9 +84,8 @@ class MemoryBus(Bus):
     async def watch(self, *buckets: str, states: Collection[State[Any]] = ()) -> AsyncIterator[Update]:
         for bucket in buckets:
             rights.require_read(self.name, bucket)
-        wanted = frozenset(state.entity for state in states)
         changed = asyncio.Event()
-        feeds = [Feed(self._core.buckets[bucket], wanted, changed) for bucket in buckets]
+        feeds = [Feed(self._core.buckets[bucket], documents.kinds(bucket, states), changed) for bucket in buckets]
         try:
             while True:
                 await changed.wait()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from osm.bus import Bus, StatusWriter, Update, Writer, nats_rpc, nats_watch, nats_writer, rights
+from osm.bus import Bus, StatusWriter, Update, Writer, documents, nats_rpc, nats_watch, nats_writer, rights
 from osm.bus.alongside import alongside
 from osm.bus.nats_link import Link, open_link
 from osm.bus.nats_settings import NatsSettings
@@ -44,11 +44,9 @@ class NatsBus(Bus):
     async def watch(self, *buckets: str, states: Collection[State[Any]] = ()) -> AsyncIterator[Update]:
         for bucket in buckets:
             rights.require_read(self.name, bucket)
-        kinds = frozenset(state.entity for state in states)
         updates = nats_watch.watch(
             self._link,
-            buckets,
-            kinds,
+            {bucket: documents.kinds(bucket, states) for bucket in buckets},
             reconcile_s=self._settings.reconcile_s,
             max_age_s=self._status_max_age_s,
         )

@@ -6,7 +6,7 @@ Until the new picture is full (all marks complete), nothing is told, and the rea
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 import structlog
 
@@ -169,11 +169,17 @@ class Feed:
 
 
 async def watch(
-    link: Link, buckets: tuple[str, ...], entities: frozenset[str], *, reconcile_s: float, max_age_s: float
+    link: Link, buckets: Mapping[str, frozenset[str]], *, reconcile_s: float, max_age_s: float
 ) -> AsyncGenerator[Update, None]:
-    """Endless updates of the buckets. One reader, one task: the feeds have none of their own."""
+    """Endless updates of the buckets, each limited to some kinds of keys (all if empty).
+
+    One reader, one task: the feeds have none of their own.
+    """
     changed = asyncio.Event()
-    feeds = [Feed(link, bucket, entities, changed, reconcile_s=reconcile_s, max_age_s=max_age_s) for bucket in buckets]
+    feeds = [
+        Feed(link, bucket, entities, changed, reconcile_s=reconcile_s, max_age_s=max_age_s)
+        for bucket, entities in buckets.items()
+    ]
     link.wake.add(changed)
     try:
         while True:

@@ -35,7 +35,7 @@ class SocketBus(Bus):
         self._path = path
 
     async def watch(self, *buckets: str, states: Collection[State[Any]] = ()) -> AsyncIterator[Update]:
-        request = Watch(buckets=buckets, entities=tuple(sorted({state.entity for state in states})))
+        request = Watch(buckets=buckets, states=tuple(sorted(f"{state.bucket}.{state.entity}" for state in states)))
         gathered: list[Document] = []
         async with self._conversation(request) as lines:
             async for line in lines:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from osm.bus import Bus, BusError, NoAnswer, Update, socket_lines
 from osm.bus.socket_lines import Ask, Failed, Reply, Request, Told, Watch, Written
-from osm.contracts.channels import BUCKETS, RPCS
+from osm.contracts.channels import RPCS, STATES
 from osm.contracts.codec import Undecodable, decode, encode
 
 MAX_PATH_BYTES = 107
@@ -97,10 +97,9 @@ async def _watch_until_gone(
 
 
 async def _tell(bus: Bus, request: Watch, writer: asyncio.StreamWriter) -> None:
-    known = {state for bucket in request.buckets for state in BUCKETS.get(bucket, ())}
-    states = [state for state in known if state.entity in request.entities]
-    if request.entities and not states:
-        why = f"no kinds of key {', '.join(request.entities)} (the mesh may be older than this CLI)"
+    states = [state for state in STATES if f"{state.bucket}.{state.entity}" in request.states]
+    if len(states) < len(request.states):
+        why = f"not all known: kinds of key {', '.join(request.states)} (the mesh may be older than this CLI)"
         await socket_lines.write(writer, Failed(why=why))
         return
     try:

@@ -24,10 +24,10 @@ FOLDER_MODE = 0o700
 
 
 class Watch(Struct, frozen=True, kw_only=True, tag="watch"):
-    """Updates of these buckets; `entities` limits the kinds of keys."""
+    """Updates of these buckets; `states` (`bucket.entity`) limits the kinds of keys."""
 
     buckets: tuple[str, ...]
-    entities: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
 
 
 class Ask(Struct, frozen=True, kw_only=True, tag="ask"):

@@ -192,6 +192,22 @@ async def test_the_kinds_of_keys_can_be_chosen_and_the_revision_still_moves(carr
         assert (update.documents, update.revision) == ((), revision)
 
 
+async def test_a_kind_is_chosen_in_its_own_bucket_only(carrier) -> None:
+    """`mesh` is a key of two buckets: that of meshspec is not asked for, of catalog everything is."""
+    async with (
+        carrier.bus("meshspec") as meshspec,
+        carrier.bus("catalog") as catalog,
+        carrier.bus("cli") as cli,
+        meshspec.writer("meshspec", ["mesh", "tcp-route"]) as one,
+        catalog.writer("catalog") as two,
+    ):
+        await one.publish({MESH: Mesh()} | route("a"))
+        await two.publish({MESH: Mesh()})
+        updates = cli.watch("meshspec", "catalog", states=(TCP_ROUTE,))
+        told = [await anext(updates), await anext(updates)]
+        assert [[document.key for document in update.documents] for update in told] == [[key("a")], [MESH]]
+
+
 async def test_writers_of_different_kinds_work_side_by_side(carrier) -> None:
     async with carrier.bus("meshspec") as bus, carrier.bus("cli") as reader:
         picture = Picture(reader.watch("meshspec", states=(TCP_ROUTE, MESH_CONFIG)))

@@ -42,6 +42,19 @@ async def messages(over_nats) -> int:
     return info.state.messages
 
 
+async def test_a_consumer_lost_in_silence_is_found_by_comparing_revisions(over_nats, monkeypatch) -> None:
+    monkeypatch.setattr("osm.bus.nats_follow.SILENCE_S", 1e9)
+    async with over_nats.bus("meshspec") as bus, over_nats.bus("cli") as reader, bus.writer("meshspec") as writer:
+        await writer.publish(route("a"))
+        picture = Picture(reader.watch("meshspec"))
+        await picture.next()
+        jetstream = over_nats.admin.jetstream()
+        for consumer in await jetstream.consumers_info(stream("meshspec")):
+            await jetstream.delete_consumer(stream("meshspec"), consumer.name)
+        await writer.apply(route("b"))
+        await picture.until(lambda now: now.last.full and key("b") in now.keys)
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_after_a_server_restart_readers_get_whole_pictures_and_writers_write_on(over_nats, how: str) -> None:
     async with over_nats.bus("meshspec") as bus, over_nats.bus("cli") as reader, bus.writer("meshspec") as writer:
