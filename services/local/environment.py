@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from osm.contracts.names import Address
 from osm.manifests.explicit_ports import ServicePort, variable
-from osm.manifests.workloads import EnvVar
+from osm.manifests.pods import EnvVar
 
 _INHERITED = ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 _REFERENCE = re.compile(r"\$(?:(?P<dollar>\$)|\((?P<name>[^)]*)\))")

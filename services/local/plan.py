@@ -14,7 +14,8 @@ from osm.contracts.names import ROOT_NAMESPACE, Address, ObjectRef
 from osm.contracts.problem import Problem
 from osm.manifests.explicit_ports import ServicePort, offered
 from osm.manifests.last_good import InForce
-from osm.manifests.workloads import Container, Namespace, Probe
+from osm.manifests.pods import Container, Probe
+from osm.manifests.workloads import Namespace
 from services.local import addresses
 from services.local.environment import Environment, Facts, expand, known_fields, platform, resolve
 from services.local.planned import Check, Planned, Program

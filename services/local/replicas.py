@@ -8,8 +8,9 @@ from osm.contracts.endpoints import workload_id
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem, Severity
 from osm.manifests.last_good import Kept
+from osm.manifests.pods import ObjectMeta, PodSpec
 from osm.manifests.verdicts import problem
-from osm.manifests.workloads import Deployment, ObjectMeta, Pod, PodSpec, StatefulSet
+from osm.manifests.workloads import Deployment, Pod, StatefulSet
 
 DEFAULT_ACCOUNT = "default"
 """Every namespace has it, in Kubernetes as here."""

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osm.contracts.names import Address
-from osm.manifests.workloads import EnvSource, EnvVar, FieldRef
+from osm.manifests.pods import EnvSource, EnvVar, FieldRef
 from services.local.environment import Facts, expand, inherited, platform, resolve
 
 FACTS = Facts(
