@@ -12,7 +12,8 @@ Importing this package starts nothing; only `folder` touches files.
     last_good  scans → the objects in force: what was good stays while its text is broken
     verdicts   what a service says of the objects it read
     wording    how sentences show values and name what is nearest
-    workloads  the kinds that run, as structs
+    workloads  the kinds that run, as structs; `pods` what those hold
+    explicit_ports  where sidecars offer service ports to their own apps
 """
 
 from osm.manifests.document import Parsed, RawDocument, Scan
