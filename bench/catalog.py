@@ -17,6 +17,7 @@ from statistics import median
 import msgspec
 from msgspec import Struct
 
+from bench.result import Thinking
 from osm.bus import Document, Update
 from osm.contracts.codec import encode
 from osm.contracts.endpoints import (
@@ -239,15 +240,27 @@ def weights(number: int) -> tuple[SplitBackend, ...]:
     return (msgspec.structs.replace(first, weight=100 + number), second)
 
 
-def main() -> int:
+def rows() -> list[Row]:
     catalog, first = cold()
-    rows = [first, *warm(catalog)]
+    return [first, *warm(catalog)]
+
+
+def thinking() -> tuple[Thinking, ...]:
+    """The same, as part of a result."""
+    return tuple(
+        Thinking(what=row.what, median_ms=row.ms, worst_ms=row.worst_ms, bound_ms=row.bound_ms, written=row.documents)
+        for row in rows()
+    )
+
+
+def main() -> int:
+    found = rows()
     print(f"{SERVICES} services, {SERVICES * WORKLOADS_EACH} workloads, {TARGETS} targets, {SPLITS} splits")
     print(f"{'':<30}{'median ms':>10}{'worst ms':>10}{'bound ms':>10}  written")
-    for row in rows:
+    for row in found:
         miss = "" if row.good else "  <- missed"
         print(f"{row.what:<30}{row.ms:>10.2f}{row.worst_ms:>10.2f}{row.bound_ms:>10.0f}  {row.documents}{miss}")
-    return 0 if all(row.good for row in rows) else 1
+    return 0 if all(row.good for row in found) else 1
 
 
 if __name__ == "__main__":

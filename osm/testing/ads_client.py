@@ -280,9 +280,9 @@ async def ads_client(
     clusters and listeners. `initial_versions` is what an earlier client held (its `versions`).
     """
     first = {CLUSTER: (), LISTENER: ()} if subscribe is None else subscribe
-    async with _channel(target, identity) as channel, asyncio.TaskGroup() as tasks:
+    async with channel(target, identity) as connection, asyncio.TaskGroup() as tasks:
         method = DELTA_METHOD if delta else SOTW_METHOD
-        call = channel.stream_stream(method, None, None)(None)  # bytes in, bytes out
+        call = connection.stream_stream(method, None, None)(None)  # bytes in, bytes out
         client = AdsClient(call, node_id=node_id, delta=delta, follow=follow, initial_versions=initial_versions or {})
         for type_url, names in first.items():
             client.subscribe(type_url, names)
@@ -295,7 +295,7 @@ async def ads_client(
                 loop.cancel()
 
 
-def _channel(target: str, identity: ClientIdentity | None) -> aio.Channel:
+def channel(target: str, identity: ClientIdentity | None) -> aio.Channel:
     options: list[tuple[str, str | int]] = [
         ("grpc.max_receive_message_length", -1),
         ("grpc.use_local_subchannel_pool", 1),  # a connection for each client, as proxies have

@@ -32,10 +32,13 @@ SERVER_NAME = f"{XDS_IDENTITY.account}.{XDS_IDENTITY.namespace}.svc"
 """The name in its own certificate for gRPC clients that know no SPIFFE; Envoys pin the URI instead."""
 
 
-async def run(bus: Bus, settings: Settings, health: Health) -> None:
-    """Serve until cancelled. Raises OSError if the address is taken, BusError if the bus refuses."""
+async def run(bus: Bus, settings: Settings, health: Health, *, engine: Engine | None = None) -> None:
+    """Serve until cancelled. Raises OSError if the address is taken, BusError if the bus refuses.
+
+    `engine` is given by who wants to watch it at work; services have one of their own.
+    """
     async with asyncio.TaskGroup() as tasks:
-        xds = _Xds(bus, settings, health, tasks)
+        xds = _Xds(bus, settings, health, tasks, engine or Engine())
         tasks.create_task(xds.own.run(), name="xds: own certificate")
         tasks.create_task(forget_unused(xds.leaves, xds.fleet.identities), name="xds: unused leaves")
         tasks.create_task(xds.reporter.run(xds.fleet), name="xds: status lines")
@@ -50,13 +53,13 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
 class _Xds:
     """The parts of one xds process."""
 
-    def __init__(self, bus: Bus, settings: Settings, health: Health, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, bus: Bus, settings: Settings, health: Health, tasks: asyncio.TaskGroup, engine: Engine) -> None:
         self._bus = bus
         self._settings = settings
         self._health = health
         self.complete = asyncio.Event()
         self.own = Holder(bus, ControlPlane(identity=XDS_IDENTITY, dns_names=(SERVER_NAME,)))
-        self.engine, self.documents = Engine(), Documents()
+        self.engine, self.documents = engine, Documents()
         self.reporter = Reporter(bus.status(), health.service, health.replica)
         self.leaves = Leaves(bus, tasks)
         self.fleet = Fleet(

@@ -1,0 +1,72 @@
+"""`python -m bench`: everything, as tables and as JSON in bench/results. Exit code 1 if a bound is missed.
+
+Others on the machine blur times; ratios to the echo of the same run stand longer.
+"""
+
+import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from bench import catalog, page, plan
+from bench.machine import load, this_machine, versions
+from bench.result import Result, Run, missed
+from bench.table import show
+
+STREAMS = (10, 20, 100, 500, 1000)
+QUICK_STREAMS = (20, 200)
+ROUNDS = plan.Rounds(endpoints=100, policies=30)
+QUICK_ROUNDS = plan.Rounds(endpoints=20, policies=10)
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> int:
+    asked = _arguments()
+    console = Console(width=140)
+    streams = tuple(asked.streams or (QUICK_STREAMS if asked.quick else STREAMS))
+    rounds = QUICK_ROUNDS if asked.quick else ROUNDS
+    load_before = load()
+    result = Result(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=this_machine(),
+        load_before=load_before,
+        versions=versions(),
+        settings={"quick": asked.quick, "endpoints": rounds.endpoints, "policies": rounds.policies},
+        runs=tuple(_run(console, number, rounds) for number in streams),
+        catalog=catalog.thinking() if asked.catalog else (),
+    )
+    show(result, console)
+    console.print(f"written: {_save(result)}")
+    if asked.page:
+        for path in page.write(result):
+            console.print(f"written: {path}")
+    return 1 if any(missed(run) for run in result.runs) else 0
+
+
+def _run(console: Console, streams: int, rounds: plan.Rounds) -> Run:
+    console.print(f"{streams} proxies …", style="dim")
+    return asyncio.run(plan.run(streams, rounds))
+
+
+def _save(result: Result) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{result.date.replace(':', '').replace('+0000', 'Z')}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    return path
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer proxies and rounds: within two minutes")
+    parser.add_argument("--streams", type=int, nargs="+", metavar="N", help="numbers of proxies")
+    parser.add_argument("--no-catalog", dest="catalog", action="store_false", help="leave the catalog's own out")
+    parser.add_argument("--page", action="store_true", help="write docs/performance.md's tables and curves anew")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

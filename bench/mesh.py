@@ -1,0 +1,253 @@
+"""The process that is measured: certmgr, catalog and xds on the in-memory bus, and the hand that changes documents.
+
+    python -m bench.mesh FOLDER STREAMS
+
+Wired as `osm up` wires them, but what meshspec and endpoints would publish is written here, so that a change begins
+at a known moment. Answers `bench.child.Ask`s; the certificates for its clients are in FOLDER.
+"""
+
+import asyncio
+import resource
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from bench.child import answer_asks, say
+from bench.passports import Passports, passport, proxy_passport, save
+from bench.watched import WatchedEngine
+from bench.world import World, target_key
+from osm.bus import Bus, Writer
+from osm.bus.memory import MemoryCore
+from osm.contracts.channels import BUNDLE
+from osm.contracts.names import XDS_IDENTITY
+from osm.contracts.trust import Bundle, ControlPlane
+from osm.runtime.health import Health
+from osm.runtime.process import observed, run_until_stopped
+from osm.runtime.service import Run, run_service
+from osm.runtime.settings import Common
+from services.catalog import app as catalog
+from services.certmgr import app as certmgr
+from services.certmgr.settings import Settings as CertmgrSettings
+from services.xds import app as xds
+from services.xds.settings import Settings as XdsSettings
+
+HUB = 0
+"""The service whose endpoints move, and the identity whose policy is edited."""
+
+PAUSE_S = 0.05
+"""Between two changes: status lines go out, and the next change finds a quiet mesh."""
+
+NOOP_WAIT_S = 0.1
+"""How long an edit without a meaning may take to show that it had one."""
+
+WARM_UP = 3
+
+
+class Serving(Struct, frozen=True, kw_only=True):
+    """Proxies may connect at `target`."""
+
+    target: str
+    rss_bytes: int
+
+
+class Connected(Struct, frozen=True, kw_only=True):
+    """How it stands once every proxy is configured; `answered_s` is the monotonic time of the last answer."""
+
+    answered_s: float
+    pushes: int
+    bytes: int
+    cpu_s: float
+    rss_bytes: int
+
+
+class Samples(Struct, frozen=True, kw_only=True):
+    """A series of equal changes. `given_s`: until the engine had the change; `answered_s`: until the last answer."""
+
+    given_s: tuple[float, ...]
+    answered_s: tuple[float, ...]
+    pushes: int
+    bytes: int
+    cpu_s: float
+    rss_bytes: int
+
+
+Write = Callable[[], Awaitable[object]]
+
+
+class Mesh:
+    """The hand on the documents and the eye on the engine."""
+
+    def __init__(self, world: World, engine: WatchedEngine, meshspec: Writer, endpoints: Writer) -> None:
+        self._world = world
+        self._engine = engine
+        self._meshspec = meshspec
+        self._endpoints = endpoints
+        self._moves = 0
+        self._edits = 0
+
+    async def connected(self, _rounds: int) -> Connected:
+        engine = self._engine
+        return Connected(
+            answered_s=engine.answered_s,
+            pushes=engine.pushes,
+            bytes=engine.bytes,
+            cpu_s=time.process_time(),
+            rss_bytes=rss_bytes(),
+        )
+
+    async def move_endpoint(self, rounds: int) -> Samples:
+        """One address of one service changes."""
+        return await self._changes(self._move_endpoint, rounds)
+
+    async def edit_policy(self, rounds: int) -> Samples:
+        """What may be called at one identity's services changes."""
+        return await self._changes(self._edit_policy, rounds)
+
+    async def edit_nothing(self, rounds: int) -> Samples:
+        """The same documents once more, their lists in another order: nothing may be pushed."""
+        before = self._meter()
+        for at in range(rounds):
+            backwards = at % 2 == 0
+            target = self._world.target(HUB, edited=self._edits % 2 == 1, backwards=backwards)
+            service = self._world.service(HUB, moved=self._moves, backwards=backwards)
+            await self._meshspec.apply({target_key(HUB): target})
+            await self._endpoints.apply({self._world.service_key(HUB): service})
+            await asyncio.sleep(NOOP_WAIT_S)
+        return self._samples(before, (), ())
+
+    async def _changes(self, write: Write, rounds: int) -> Samples:
+        for _ in range(WARM_UP):
+            await self._change(write)
+        before, given, answered = self._meter(), [], []
+        for _ in range(rounds):
+            began_s = await self._change(write)
+            given.append(self._engine.given_s - began_s)
+            answered.append(self._engine.answered_s - began_s)
+            await asyncio.sleep(PAUSE_S)
+        return self._samples(before, tuple(given), tuple(answered))
+
+    async def _change(self, write: Write) -> float:
+        batch = self._engine.batch
+        began_s = time.monotonic()
+        await asyncio.gather(self._engine.next_batch(), write())
+        if self._engine.batch != batch + 1:
+            raise RuntimeError(f"one change became {self._engine.batch - batch} batches: it was not alone")
+        return began_s
+
+    async def _move_endpoint(self) -> None:
+        self._moves += 1
+        await self._endpoints.apply({self._world.service_key(HUB): self._world.service(HUB, moved=self._moves)})
+
+    async def _edit_policy(self) -> None:
+        self._edits += 1
+        await self._meshspec.apply({target_key(HUB): self._world.target(HUB, edited=self._edits % 2 == 1)})
+
+    def _meter(self) -> tuple[int, int, float]:
+        return self._engine.pushes, self._engine.bytes, time.process_time()
+
+    def _samples(
+        self, before: tuple[int, int, float], given: tuple[float, ...], answered: tuple[float, ...]
+    ) -> Samples:
+        pushes, sent, cpu_s = self._meter()
+        return Samples(
+            given_s=given,
+            answered_s=answered,
+            pushes=pushes - before[0],
+            bytes=sent - before[1],
+            cpu_s=cpu_s - before[2],
+            rss_bytes=rss_bytes(),
+        )
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def free_address() -> str:
+    """A loopback address that was free a moment ago."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{found.getsockname()[1]}"
+
+
+async def run(folder: Path, streams: int) -> None:
+    core, world, engine, listen = MemoryCore(), World(streams=streams), WatchedEngine(), free_address()
+    settings = CertmgrSettings(ca_folder=str(folder / "ca"))
+    services: dict[str, tuple[Run[Any], Common]] = {
+        "certmgr": (certmgr.run, settings),
+        "catalog": (catalog.run, Common()),
+        "xds": (partial(xds.run, engine=engine), XdsSettings(listen=listen)),
+    }
+    healths = {name: Health.begin(name, "bench") for name in services}
+    async with (
+        core.bus("meshspec").writer("meshspec") as meshspec,
+        core.bus("endpoints").writer("endpoints") as endpoints,
+        asyncio.TaskGroup() as tasks,
+    ):
+        running = [
+            tasks.create_task(run_service(name, serve, core.bus(name), own, healths[name]), name=name)
+            for name, (serve, own) in services.items()
+        ]
+        await meshspec.publish(world.policies())
+        await endpoints.publish(world.endpoints())
+        await _active(healths["xds"])
+        save(folder, await _passports(core, world))
+        mesh = Mesh(world, engine, meshspec, endpoints)
+        say(Serving(target=listen, rss_bytes=rss_bytes()))
+        await answer_asks(
+            {
+                "connected": mesh.connected,
+                "move endpoint": mesh.move_endpoint,
+                "edit policy": mesh.edit_policy,
+                "edit nothing": mesh.edit_nothing,
+            }
+        )
+        for task in running:
+            task.cancel()
+
+
+async def _active(health: Health) -> None:
+    """xds serves last, when everything it needs does."""
+    active = asyncio.Event()
+    health.on_change(lambda _: active.set() if health.ready else None)
+    if not health.ready:
+        await active.wait()
+
+
+async def _passports(core: MemoryCore, world: World) -> Passports:
+    """What local would ask for its proxies; and a server's, in the name of xds."""
+    local = core.bus("local")
+    server = ControlPlane(identity=XDS_IDENTITY, dns_names=(xds.SERVER_NAME,))
+    return Passports(
+        proxies=tuple([await proxy_passport(local, world.workload(at)) for at in range(world.streams)]),
+        server=await passport(core.bus("xds"), "echo", server),
+        roots_pem="".join((await _bundle(core.bus("xds"))).roots_pem),
+        server_name=xds.SERVER_NAME,
+    )
+
+
+async def _bundle(bus: Bus) -> Bundle:
+    async for update in bus.watch(BUNDLE.bucket):
+        for document in update.documents:
+            if isinstance(document.value, Bundle):
+                return document.value
+    raise AssertionError("unreachable: a watch is endless")
+
+
+async def _work() -> None:
+    with observed("bench", Common(log_level="warning")):
+        await run(Path(sys.argv[1]), int(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    try:
+        run_until_stopped(_work)
+    except Exception as error:  # it ends when its parent has asked for all: the only end that is none of a failure
+        raise SystemExit(0 if "its work returned" in str(error) else str(error)) from error

@@ -1,0 +1,122 @@
+"""The numbers and curves of docs/performance.md, written anew from a result: what stands there was measured.
+
+Only what lies between the markers is replaced; the words around it are a person's.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.draw import Line, chart
+from bench.result import Result, Run, Series, missed
+
+DOCS = Path(__file__).parent.parent / "docs"
+BEGIN, END = "<!-- numbers: written by `python -m bench --page` -->", "<!-- end of numbers -->"
+
+
+def write(result: Result, docs: Path = DOCS) -> tuple[Path, ...]:
+    """The files written. Raises ValueError if the page has lost its markers."""
+    path = docs / "performance.md"
+    path.write_text(filled(path.read_text(), numbers(result)))
+    drawn = charts(result.runs)
+    for name, svg in drawn.items():
+        (docs / name).write_text(svg)
+    return (path, *(docs / name for name in drawn))
+
+
+def filled(text: str, between: str) -> str:
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"docs/performance.md: expected the lines {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n\n{between}\n{END}{after}"
+
+
+def charts(runs: tuple[Run, ...]) -> dict[str, str]:
+    """SVG by file name."""
+    return {
+        "performance-time.svg": chart(
+            "From a changed endpoint to the last acknowledgement, ms",
+            (
+                Line(name="p99", points=_points(runs, lambda run: run.move_endpoint.p99_ms)),
+                Line(name="p50", points=_points(runs, lambda run: run.move_endpoint.p50_ms)),
+                Line(name="bare gRPC echo, p50", points=_points(runs, lambda run: run.echo.p50_ms)),
+            ),
+            x_title="connected proxies",
+            log_y=True,
+        ),
+        "performance-cpu.svg": chart(
+            "CPU of the control plane for a push and its acknowledgement, µs",
+            (
+                Line(name="moved endpoint", points=_points(runs, lambda run: run.move_endpoint.cpu_us_per_push)),
+                Line(name="bare gRPC echo", points=_points(runs, lambda run: run.echo.cpu_us_per_push)),
+            ),
+            x_title="connected proxies",
+        ),
+    }
+
+
+def numbers(result: Result) -> str:
+    machine = result.machine
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    misses = [f"- {sentence}" for run in result.runs for sentence in missed(run)]
+    return "\n".join(
+        [
+            f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, Linux {machine.kernel}; {versions}; "
+            f"{result.date[:10]}; load before the run {result.load_before}.",
+            "",
+            "| proxies | change | pushes | p50 ms | p99 ms | max ms | until encoded, ms |",
+            "|---:|---|---:|---:|---:|---:|---:|",
+            *(
+                _time_row(run, series)
+                for run in result.runs
+                for series in (run.move_endpoint, run.edit_policy, run.echo)
+            ),
+            "",
+            "| proxies | CPU µs a push (echo) | times echo | clients' share of CPU | bytes a push "
+            "| KB a proxy (echo) | first configuration for all at once | bytes for no-op edits |",
+            "|---:|---:|---:|---:|---:|---:|---:|---:|",
+            *map(_cost_row, result.runs),
+            "",
+            *(["Bounds missed in this run:", "", *misses, ""] if misses else ["Every bound was kept in this run.", ""]),
+            *_catalog(result),
+        ]
+    )
+
+
+def _time_row(run: Run, one: Series) -> str:
+    what = {"push": "bare echo", "move endpoint": "an endpoint moves", "edit policy": "a policy is edited"}[one.what]
+    prepared = "" if one.what == "push" else f"{one.prepared_ms:.1f}"
+    return (
+        f"| {run.streams} | {what} | {one.pushes_each:g} | {one.p50_ms:.1f} | {one.p99_ms:.1f} "
+        f"| {one.max_ms:.1f} | {prepared} |"
+    )
+
+
+def _cost_row(run: Run) -> str:
+    moved = run.move_endpoint
+    return (
+        f"| {run.streams} | {moved.cpu_us_per_push:.0f} ({run.echo.cpu_us_per_push:.0f}) | {run.cpu_ratio:.2f} "
+        f"| {moved.clients_share:.0%} | {moved.bytes_per_push:.0f} "
+        f"| {run.kb_per_proxy:.0f} ({run.echo_kb_per_stream:.0f}) "
+        f"| {run.first_config_s:.2f} s, {run.first_config_mb:.0f} MB | {run.noop_bytes} |"
+    )
+
+
+def _catalog(result: Result) -> list[str]:
+    if not result.catalog:
+        return []
+    return [
+        "The catalog alone, 1,000 services, 5,000 workloads and 2,000 targets:",
+        "",
+        "| change | median ms | worst ms | bound ms | written |",
+        "|---|---:|---:|---:|---|",
+        *(
+            f"| {row.what} | {row.median_ms:.2f} | {row.worst_ms:.2f} | {row.bound_ms:g} | {row.written} |"
+            for row in result.catalog
+        ),
+        "",
+    ]
+
+
+def _points(runs: tuple[Run, ...], value: Callable[[Run], float]) -> tuple[tuple[float, float], ...]:
+    return tuple((run.streams, value(run)) for run in runs)

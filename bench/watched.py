@@ -1,0 +1,59 @@
+"""The engine under a stopwatch: when the last proxy answered, and what was sent. It changes nothing.
+
+Times are taken where the answer is taken in, on the monotonic clock, so no status line's throttle rounds them.
+"""
+
+import asyncio
+import time
+
+from osm.ads.engine import Engine, Session
+from osm.ads.subscription import Answer
+from osm.ads.wire import Request
+
+
+class WatchedEngine(Engine):
+    """Give it to xds instead of an engine of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch = 0
+        self.pushes = 0
+        self.bytes = 0
+        self.given_s = 0.0
+        self.answered_s = 0.0
+        self._goal: int | None = None
+        self._reached = asyncio.Event()
+
+    async def next_batch(self) -> None:
+        """Wait until one more batch of changes has been given and every proxy has answered it.
+
+        `given_s` then is when the engine had it, `answered_s` when the last answer came.
+        """
+        self._goal = self.batch + 1
+        self._reached.clear()
+        await self._reached.wait()
+
+    def advance(self, revision: int) -> None:
+        super().advance(revision)
+        self.batch = revision
+        self.given_s = time.monotonic()
+        self._look()
+
+    def next_response(self, session: Session, now: float) -> bytes | None:
+        response = super().next_response(session, now)
+        if response is not None:
+            self.pushes += 1
+            self.bytes += len(response)
+        return response
+
+    def receive(self, session: Session, request: Request) -> Answer | None:
+        answer = super().receive(session, request)
+        if answer is not None:
+            self.answered_s = time.monotonic()
+            self._look()
+        return answer
+
+    def _look(self) -> None:
+        if self._goal is not None and self.acked_revision() >= self._goal:
+            self._goal = None
+            self._reached.set()
