@@ -59,12 +59,14 @@ class Update(Struct, frozen=True, kw_only=True):
 
     `full`: these documents are the whole bucket: what the reader knows beside them is gone.
     `revision`: the bucket's revision after it; all documents up to it have been delivered.
+    `incarnation` names the filling that the picture is of: another one means that the bucket was lost in between.
     """
 
     bucket: str
     full: bool
     documents: tuple[Document, ...]
     revision: int
+    incarnation: str = ""
 
 
 class Writer(Protocol):
@@ -103,7 +105,8 @@ class Bus(Protocol):
     def writer(self, bucket: str, entities: Collection[str] = ()) -> AbstractAsyncContextManager[Writer]:
         """Wait until this process may write the bucket (standby until then), and hold that right.
 
-        `entities` limits the right to some kinds of keys; empty means the whole bucket.
+        `entities` limits the right to some kinds of keys; empty means the whole bucket. Over NATS, losing the
+        right ends the body, idle or not, with LeadershipLost; a writer also fills a bucket again that was emptied.
         """
 
     def watch(self, *buckets: str, states: Collection[State[Any]] = ()) -> AsyncIterator[Update]:

@@ -66,6 +66,7 @@ class Bucket:
         self.entries: dict[str, Entry] = {}
         self.bodies: dict[str, bytes] = {}
         self.revision = 0
+        self.incarnation = 1
         self.synced: set[str] = {"*"} if name == STATUS else set()
         self.claims: list[Claim] = []
         self.feeds: list[Feed] = []
@@ -100,6 +101,7 @@ class Bucket:
         self.entries.clear()
         self.bodies.clear()
         self.synced.clear()
+        self.incarnation += 1
         for feed in self.feeds:
             feed.start_over()
 
@@ -159,7 +161,13 @@ class Feed:
         entries = [e for e in self._bucket.entries.values() if self._wants(e.key)] if whole else self._pending.values()
         told = tuple(entry.document(self._bucket.name) for entry in entries)
         self._pending = {}
-        return Update(bucket=self._bucket.name, full=whole, documents=told, revision=self._bucket.revision)
+        return Update(
+            bucket=self._bucket.name,
+            full=whole,
+            documents=told,
+            revision=self._bucket.revision,
+            incarnation=str(self._bucket.incarnation),
+        )
 
     def close(self) -> None:
         self._bucket.feeds.remove(self)

@@ -1,7 +1,8 @@
 """The bus between processes: NATS JetStream key-value for state and status, core NATS for questions.
 
-This is the wiring. The ideas are in `nats_writer` (fencing), `nats_lease` (who may write), `nats_follow` (a stream
-read without holes), `nats_watch` (whole pictures), `nats_status`, `nats_rpc` and `nats_link` (the connection).
+This is the wiring. The ideas are in `nats_writer` and `nats_fence` (one hand on a bucket), `nats_lease` (who may
+write), `nats_follow` (a stream read without holes), `nats_watch` (whole pictures), `nats_status`, `nats_rpc` and
+`nats_link` (the connection).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection

@@ -83,6 +83,7 @@ class Feed:
             full=whole,
             documents=tuple(entry.document(self.bucket) for entry in told.values()),
             revision=self._follower.last,
+            incarnation=",".join(mark.incarnation for _, mark in sorted(self._told_marks.items())),
         )
 
     async def close(self) -> None:

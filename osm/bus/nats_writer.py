@@ -1,42 +1,30 @@
 """The one hand on a bucket in NATS: what it should hold, what it does hold, and the writes between the two.
 
-Every write expects that nobody has written to the stream since our last one, on any key. When somebody has, or nobody
-answered, the bucket is read again: if our lease still stands, what differs is written again; if it is another's,
-we are deposed and write no more.
+When a write fails because somebody else has written (`nats_fence`), or nobody answered, the bucket is read again: if
+our lease still stands, what differs is written again; if it is another's, we are deposed and write no more.
 """
 
 import asyncio
-import itertools
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
-import nats.errors
 import structlog
 from msgspec import Struct
 from nats.js.errors import NotFoundError
 
-from osm.bus import BusError, LeadershipLost, TooLarge, Writer, documents, nats_lease, nats_wire, trace
+from osm.bus import BusError, LeadershipLost, Writer, documents, nats_fence, nats_lease, nats_wire
 from osm.bus.alongside import alongside
+from osm.bus.nats_fence import Fence, Step
 from osm.bus.nats_lease import Holding, Rivals
 from osm.bus.nats_link import AWAY, RETRY_S, Link
 from osm.bus.nats_wire import Entry, Lease, Mark
 
 log = structlog.get_logger()
 
-WINDOW = 256
-"""Writes under way at once: enough to hide the round trip, few enough to refresh the lease in between."""
-
-WINDOW_BYTES = 1024 * 1024
-
-ACK_TIMEOUT_S = 5.0
-
 TOMBSTONE_S = 3600.0
 """How long a deletion stays visible. Readers start from a whole picture, so no reader needs it longer."""
-
-Step = tuple[str, bytes | None]
-"""A key and its new body; None deletes."""
 
 
 class NatsWriter(Writer):
@@ -48,6 +36,7 @@ class NatsWriter(Writer):
         self._entities = entities
         self._replicas = replicas
         self._holder = secrets.token_hex(8)
+        self._fence = Fence(link, bucket, self._holder)
         self._lease_s = lease_s
         self._lease = msgspec.json.encode(Lease(holder=self._holder, lease_s=lease_s))
         self._leased_at = 0.0
@@ -61,8 +50,6 @@ class NatsWriter(Writer):
         self._marks: dict[str, Mark] = {}
         self._keys: set[str] = set()
         self._tombstones: dict[str, int] = {}
-        self._last = 0
-        self._sent = 0
         self._created = ""
         self._revision = 0
 
@@ -114,9 +101,9 @@ class NatsWriter(Writer):
 
     async def give_back(self) -> None:
         """So that a standby takes over at once. If that fails it takes over when the lease has run out."""
-        self._lost = self._lost or "its context has ended"
-        if not self._link.connected:
+        if self._lost or not self._link.connected:
             return
+        self._lost = "its context has ended"
         with suppress(TimeoutError, BusError, *AWAY):
             async with asyncio.timeout(1):
                 await self._send([(key, None) for key in nats_wire.lease_keys(self._entities)])
@@ -170,53 +157,16 @@ class NatsWriter(Writer):
         while rest:
             if not nats_wire.is_lease(rest[0][0]) and self._now() - self._leased_at > self._lease_s / 3:
                 rest = [*self._lease_steps(), *rest]
-            window = _window(rest)
-            del rest[: len(window)]
-            acks = await asyncio.gather(
-                *(self._put(*step, fence) for step, fence in zip(window, self._fences(len(window)), strict=True))
-            )
-            for step, sequence in zip(window, acks, strict=True):
-                if sequence is None:
-                    return False
+            window = nats_fence.window(rest)
+            written = await self._fence.write(window)
+            for step, sequence in zip(window, written, strict=False):
                 self._note(*step, sequence)
+            if len(written) < len(window):
+                return False
+            del rest[: len(window)]
         return True
 
-    def _fences(self, count: int) -> list[dict[str, str]]:
-        """Headers that let writes under way at once succeed only in one unbroken row after our last one.
-
-        The first expects the last sequence. The others must not: after k writes of another, the k-th of ours
-        would expect what it finds. They expect the message before them, by its id, to be the stream's last.
-        """
-        ids = [f"{self._holder}-{self._sent + n}" for n in range(count)]
-        self._sent += count
-        first = {nats_wire.MESSAGE_ID: ids[0], nats_wire.EXPECTED: str(self._last)}
-        return [first] + [
-            {nats_wire.MESSAGE_ID: own, nats_wire.EXPECTED_ID: before} for before, own in itertools.pairwise(ids)
-        ]
-
-    async def _put(self, key: str, body: bytes | None, fence: dict[str, str]) -> int | None:
-        """The sequence it was written at; None if it was not, or nobody knows."""
-        headers = {**fence, nats_wire.WRITER: self._link.name}
-        if body is None:
-            headers[nats_wire.OPERATION] = "DEL"
-        if traceparent := trace.current():
-            headers[trace.TRACEPARENT] = traceparent
-        try:
-            reply = await self._link.request(nats_wire.subject(self._bucket, key), body or b"", headers, ACK_TIMEOUT_S)
-        except nats.errors.MaxPayloadError as error:
-            found, limit = len(body or b""), self._link.max_body_bytes
-            raise TooLarge(f"{self._bucket} {key}: the document has {found} bytes, allowed are {limit}") from error
-        except AWAY:
-            return None
-        ack = nats_wire.read_ack(reply.data)
-        if ack.error is None:
-            return ack.seq
-        if ack.error.err_code in nats_wire.OVERTAKEN or not nats_wire.is_refusal(ack.error.code, ack.error.err_code):
-            return None
-        raise BusError(f"bucket {self._bucket}: the server refuses {key}: {ack.error.description}")
-
     def _note(self, key: str, body: bytes | None, sequence: int) -> None:
-        self._last = sequence
         self._keys.add(key)
         if nats_wire.is_lease(key):
             self._leased_at = self._now()
@@ -240,7 +190,7 @@ class NatsWriter(Writer):
         """Take what was read for what the bucket holds."""
         self._actual, self._marks, self._tombstones, self._revision = {}, {}, {}, 0
         self._keys = set(holding.entries)
-        self._last, self._created = holding.last, holding.created
+        self._fence.last, self._created = holding.last, holding.created
         for entry in holding.entries.values():
             if nats_wire.is_lease(entry.key):
                 continue
@@ -276,7 +226,7 @@ class NatsWriter(Writer):
     async def _look_after(self) -> None:
         if await self._is_whole() and await self._send(self._lease_steps()):
             return
-        log.info("bus bucket written anew", bucket=self._bucket, revision=self._last)
+        log.info("bus bucket written anew", bucket=self._bucket, revision=self._revision)
         await self._recover()
         await self._write(self._missing())
 
@@ -308,14 +258,6 @@ class NatsWriter(Writer):
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _window(steps: Sequence[Step]) -> list[Step]:
-    size, count = 0, 0
-    while count < min(WINDOW, len(steps)) and (not count or size < WINDOW_BYTES):
-        size += len(steps[count][1] or b"")
-        count += 1
-    return list(steps[:count])
 
 
 @asynccontextmanager

@@ -43,7 +43,13 @@ class SocketBus(Bus):
                     gathered.append(_document(line))
                 elif isinstance(line, Told):
                     told, gathered = tuple(gathered), []
-                    yield Update(bucket=line.bucket, full=line.full, documents=told, revision=line.revision)
+                    yield Update(
+                        bucket=line.bucket,
+                        full=line.full,
+                        documents=told,
+                        revision=line.revision,
+                        incarnation=line.incarnation,
+                    )
         raise BusError(f"the mesh at {self._path} has ended")
 
     async def ask(self, rpc: Rpc[Q, T], request: Q, *, timeout_s: float = 5.0) -> T:

@@ -121,7 +121,8 @@ async def _tell_update(update: Update, writer: asyncio.StreamWriter) -> None:
             body=document.body,
         )
         await socket_lines.write(writer, line)
-    await socket_lines.write(writer, Told(bucket=update.bucket, full=update.full, revision=update.revision))
+    told = Told(bucket=update.bucket, full=update.full, revision=update.revision, incarnation=update.incarnation)
+    await socket_lines.write(writer, told)
 
 
 async def _make_room(path: Path) -> None:

@@ -57,6 +57,7 @@ class Told(Struct, frozen=True, kw_only=True, tag="update"):
     bucket: str
     full: bool
     revision: int
+    incarnation: str = ""
 
 
 class Reply(Struct, frozen=True, kw_only=True, tag="reply"):

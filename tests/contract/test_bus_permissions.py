@@ -163,3 +163,12 @@ def test_delivered_messages_are_located_with_and_without_a_domain() -> None:
     short = nats_wire.position("$JS.ACK.KV_catalog.c.1.42.7.1700000000000000000.3")
     long = nats_wire.position("$JS.ACK.hub.hash.KV_catalog.c.1.42.7.1700000000000000000.3.token")
     assert short == long == nats_wire.Position("c", 42, 7, 1.7e9, 3)
+
+
+async def test_the_shipped_configuration_is_valid(binary, monkeypatch) -> None:
+    for user in USERS:
+        monkeypatch.setenv(password_variable(user), "secret")
+    configuration = Path(__file__).parents[2] / "deploy" / "nats" / "nats-server.conf"
+    checking = await asyncio.create_subprocess_exec(binary, "-t", "-c", configuration, stderr=asyncio.subprocess.PIPE)
+    _, words = await checking.communicate()
+    assert (checking.returncode, b"is valid" in words) == (0, True), words
