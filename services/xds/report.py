@@ -53,8 +53,8 @@ class Reporter:
             except TimeoutError:
                 pass  # who waits, waits for long by now
             self._news.clear()
+            await self._write_lines(fleet)  # first: who reads that all have answered has read who said no
             await self._write_progress(fleet)
-            await self._write_lines(fleet)
             await asyncio.sleep(PROGRESS_GAP_S)
 
     async def _write_progress(self, fleet: Fleet) -> None:
