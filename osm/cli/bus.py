@@ -1,18 +1,24 @@
-"""`osm bus`: what passes over the bus, as it passes."""
+"""`osm bus`: what passes over the bus, how it stands, and who may do what on it."""
 
 import asyncio
+import contextlib
 import sys
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from osm.bus import Document
-from osm.cli.client import BusOption, mesh
-from osm.cli.output import Format, stdout
-from osm.contracts.channels import BUCKETS
+from osm.bus import Document, Update
+from osm.bus.permissions import USERS, render
+from osm.cli.bus_state import BucketState, Reader, bucket_states
+from osm.cli.client import BusOption, mesh, of_kind
+from osm.cli.output import Format, OutputOption, stdout, structured, table
+from osm.contracts.channels import BUCKETS, PROGRESS
 
-app = typer.Typer(no_args_is_help=True, help="What passes over the bus.")
+app = typer.Typer(no_args_is_help=True, help="What passes over the bus, how it stands, and who may do what on it.")
+
+PICTURES_WITHIN_S = 3.0
+"""A synced bucket shows itself within milliseconds; one that has not by then is not synced."""
 
 WATCH_BODY_CHARS = 160
 """As much of a body as fits under a line; --output json has all of it."""
@@ -50,6 +56,73 @@ async def _watch(bus: str | None, buckets: tuple[str, ...], output: Format, *, o
             waiting.discard(update.bucket)
             if once and not waiting:
                 return
+
+
+@app.command()
+def check(bus: BusOption = None, output: OutputOption = Format.table) -> None:
+    """Show for each bucket whether it is whole, who wrote it, how large it is, and which readers are behind.
+
+    Exit status 1 if a bucket is not synced or holds a document that cannot be decoded.
+
+    Example: osm bus check
+    """
+    states = asyncio.run(_states(bus))
+    if output is Format.table:
+        table("", BUCKET_COLUMNS, map(_row, states))
+    else:
+        structured({"buckets": states}, output)
+    if any(not state.synced or state.undecodable for state in states):
+        raise typer.Exit(1)
+
+
+BUCKET_COLUMNS = ("bucket", "synced", "incarnation", "writer", "revision", "documents", "bytes", "readers behind")
+
+
+def _row(state: BucketState) -> tuple[Any, ...]:
+    if not state.synced:
+        return (state.bucket, "no", None, None, None, None, None, None)
+    behind = ", ".join(f"{_reader(reader)} {reader.behind}" for reader in state.readers)
+    undecodable = f" ({state.undecodable} cannot be decoded)" if state.undecodable else ""
+    return (
+        *(state.bucket, "yes", state.incarnation or None, state.writer or None, state.revision),
+        *(f"{state.documents}{undecodable}", state.size_bytes, behind or None),
+    )
+
+
+def _reader(reader: Reader) -> str:
+    """A replica's name mostly begins with its service's."""
+    own = reader.replica.startswith(reader.service)
+    return reader.replica if own else reader.service
+
+
+async def _states(bus: str | None) -> list[BucketState]:
+    pictures: dict[str, Update] = {}
+    async with mesh(bus) as connected:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PICTURES_WITHIN_S):
+                async for update in connected.watch(*BUCKETS):
+                    if update.full:
+                        pictures[update.bucket] = update
+                    if len(pictures) == len(BUCKETS):
+                        break
+    status = pictures["status"].documents if "status" in pictures else ()
+    return bucket_states(pictures, of_kind(status, PROGRESS))
+
+
+@app.command()
+def permissions(
+    users: Annotated[list[str] | None, typer.Argument(help="Users to print; all by default.")] = None,
+) -> None:
+    """Print the part of a nats-server configuration that gives each service its user and its rights.
+
+    Passwords are taken from variables (OSM_NATS_PASSWORD_XDS, …) of the server's environment or configuration.
+
+    Example: osm bus permissions > users.conf
+    """
+    for name in users or ():
+        if name not in USERS:
+            raise typer.BadParameter(f"found {name!r}; allowed are {', '.join(USERS)}", param_hint="USERS")
+    sys.stdout.write(render(tuple(users or USERS)))
 
 
 def _print(document: Document, output: Format) -> None:

@@ -4,6 +4,7 @@ The same over an embedded mesh's socket and over NATS: both are a bus.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeVar
@@ -15,7 +16,9 @@ from osm.bus import Bus, BusError, Document
 from osm.bus.connect import connect
 from osm.cli.output import CommandError
 from osm.cli.place import find, program
+from osm.cli.reach import Reach
 from osm.contracts.channels import State
+from osm.runtime.settings import BadSetting
 
 T = TypeVar("T", bound=Struct)
 
@@ -35,9 +38,9 @@ async def mesh(bus: str | None) -> AsyncIterator[Bus]:
     """The bus of the mesh that the user means. Raises CommandError if there is none or it cannot be reached."""
     url = find(bus)
     try:
-        async with connect(url, "cli") as connected:
+        async with connect(url, "cli", Reach.told(url, os.environ).settings("cli")) as connected:
             yield connected
-    except (BusError, OSError) as error:
+    except (BusError, BadSetting, OSError) as error:
         raise CommandError(
             f"{url}: {error}", remedy=f"{program()} demo starts a mesh; --bus names another one"
         ) from error

@@ -11,6 +11,7 @@ from osm.cli import bus, policy, proxy, up
 from osm.cli.demo.command import demo
 from osm.cli.output import CommandError, fail
 from osm.cli.status import status
+from osm.cli.wait import wait
 from osm.runtime.service import ServiceFailed
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("up")(up.up)
 app.command("status")(status)
+app.command("wait")(wait)
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(policy.app, name="policy")
 app.add_typer(bus.app, name="bus")

@@ -14,6 +14,7 @@ from msgspec import Struct
 from osm.bus import Bus
 from osm.cli.pieces import BadReplicas, Wanted, read_replicas
 from osm.cli.run_folder import RunFolder
+from osm.runtime.settings import LogLevel
 
 MEMORY, OWN = "memory", "nats"
 SCHEMES = ("nats://", "tls://")
@@ -59,7 +60,13 @@ def carrier(where: str, replicas: str) -> Carrier:
 
 @asynccontextmanager
 async def started(
-    carried: Carrier, folder: Path, place: RunFolder, *, ca_folder: Path, log_level: str, proxy_lifetime_s: int = 86400
+    carried: Carrier,
+    folder: Path,
+    place: RunFolder,
+    *,
+    ca_folder: Path,
+    log_level: LogLevel,
+    proxy_lifetime_s: int = 86400,
 ) -> AsyncIterator[Bus]:
     """Run the folder's mesh while the context is open. Raises what `mesh.embedded` and `apart.apart` raise."""
     if carried.where == MEMORY:
