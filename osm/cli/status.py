@@ -4,13 +4,15 @@ import asyncio
 import time
 
 import typer
+from rich.markup import escape
 
 from osm.bus import Document
 from osm.cli.client import BusOption, mesh, of_kind, picture
 from osm.cli.output import Format, OutputOption, problems, stdout, structured, table
+from osm.cli.placing import object_problems
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS, PROXY_STATUS, SERVICE_STATUS
 from osm.contracts.problem import Problem
-from osm.contracts.status import FileStatus, ObjectStatus, ProcessStatus, ProxyStatus, ServiceStatus
+from osm.contracts.status import ProcessStatus, ProxyStatus, ServiceStatus
 
 NOT_IN_ORDER = 1
 """Exit status when something is not as it should be."""
@@ -19,7 +21,10 @@ NOT_IN_ORDER = 1
 def status(bus: BusOption = None, output: OutputOption = Format.table) -> None:
     """Show services, proxies and policies: what runs, what is in sync, what is invalid and why.
 
-    Exit status 1 if a service is not ready, a proxy has rejected something or lags, or an object has an error.
+    Exit status 1 if a service is not ready, a proxy has rejected something or lags, a workload keeps ending, or an
+    object has an error.
+
+    Example: osm status -o json
     """
     documents = asyncio.run(_read(bus))
     services, proxies = of_kind(documents, SERVICE_STATUS), of_kind(documents, PROXY_STATUS)
@@ -29,7 +34,7 @@ def status(bus: BusOption = None, output: OutputOption = Format.table) -> None:
         _print(services, proxies, processes, found)
     else:
         structured({"services": services, "proxies": proxies, "processes": processes, "problems": found}, output)
-    if not in_order(services, proxies, found):
+    if not in_order(services, proxies, processes, found):
         raise typer.Exit(NOT_IN_ORDER)
 
 
@@ -38,17 +43,13 @@ async def _read(bus: str | None) -> tuple[Document, ...]:
         return await picture(connected, "status")
 
 
-def object_problems(objects: list[ObjectStatus], files: list[FileStatus]) -> list[Problem]:
-    """All problems, errors first, each once."""
-    found = {problem for line in objects for problem in line.problems}
-    found |= {problem for line in files for problem in line.problems}
-    return sorted(found, key=lambda problem: (problem.severity, str(problem)))
-
-
-def in_order(services: list[ServiceStatus], proxies: list[ProxyStatus], found: list[Problem]) -> bool:
+def in_order(
+    services: list[ServiceStatus], proxies: list[ProxyStatus], processes: list[ProcessStatus], found: list[Problem]
+) -> bool:
     return (
         all(service.state != "starting" for service in services)
         and all(proxy.state == "synced" for proxy in proxies)
+        and all(process.state not in ("backoff", "failed") for process in processes)
         and all(problem.severity != "error" for problem in found)
     )
 
@@ -69,6 +70,9 @@ def _print(
     stdout.print()
     by_workload = {process.workload: process for process in processes}
     table("", PROXY_COLUMNS, (proxy_row(proxy, by_workload, now_s) for proxy in proxies), empty="no proxy is connected")
+    for process in processes:
+        if process.why:
+            stdout.print(f"[yellow]{process.state}[/] {process.workload}: {escape(process.why)}", soft_wrap=True)
     for proxy in proxies:
         for rejection in proxy.rejections:
             origins = ", ".join(map(str, rejection.origins)) or "no user's object"

@@ -9,10 +9,12 @@ from rich.markup import escape
 from osm.bus import Bus, Document, Update
 from osm.cli.output import CommandError, problem_line, stdout
 from osm.cli.place import program
+from osm.cli.placing import placed, places
 from osm.cli.run_folder import RunFolder, run_folder
 from osm.cli.running import run
 from osm.cli.start import MEMORY, Carrier, CarrierOption, ReplicasOption, carrier, started
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS
+from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import FileStatus, ObjectStatus, ProcessStatus
 from osm.runtime.settings import LogLevel
@@ -68,11 +70,13 @@ class Story:
     """What has been said, so that it is said once. Pure."""
 
     def __init__(self) -> None:
+        self._places: dict[ObjectRef, ObjectStatus] = {}
         self._problems: dict[str, tuple[Problem, ...]] = {}
         self._states: dict[str, tuple[str, str]] = {}
 
     def take(self, update: Update) -> list[str]:
         """The lines to print for an update of the status bucket."""
+        self._places.update(places(each.value for each in update.documents if isinstance(each.value, ObjectStatus)))
         return [line for document in update.documents for line in self._tell(document)]
 
     def _tell(self, document: Document) -> list[str]:
@@ -89,8 +93,9 @@ class Story:
         before = self._problems.pop(key, ())
         if found:
             self._problems[key] = found
-        fresh = [problem_line(problem) for problem in found if problem not in before]
-        mended = [f"[green]mended:[/] {escape(str(problem))}" for problem in before if problem not in found]
+        fresh = [problem_line(placed(problem, self._places)) for problem in found if problem not in before]
+        gone = [placed(problem, self._places) for problem in before if problem not in found]
+        mended = [f"[green]mended:[/] {escape(str(problem))}" for problem in gone]
         return [*mended, *fresh]
 
     def _tell_process(self, key: str, workload: str, state: str, why: str) -> list[str]:

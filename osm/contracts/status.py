@@ -18,12 +18,16 @@ class ObjectStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One service's word on one object. `generation`: hash of the object's meaning; `revision`: of its bucket.
 
     An object with an `error` among `problems` is not in force as written; its last good form is, if there is one.
+    `file` and `lines` (of fields, by path, from 1; the empty path is the whole) are said by the service that reads
+    the object from a file, so that problems which others find with it can be shown with their place.
     """
 
     subject: ObjectRef
     generation: str = ""
     revision: int = 0
     problems: tuple[Problem, ...] = ()
+    file: str = ""
+    lines: tuple[tuple[str, int], ...] = ()
 
 
 class FileStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):

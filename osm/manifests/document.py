@@ -4,7 +4,7 @@ Apart from the reading, because pure code (`osm.smi`, `last_good`, each service'
 A document is not valid in any sense but this: it says what it is and what it is called.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, Generic, TypeVar
 
@@ -31,6 +31,16 @@ class Place(Struct, frozen=True):
         while path and (step := place._step(path)) is not None:
             place, path = step
         return place
+
+    def lines(self, path: str = "") -> "Iterator[tuple[str, int]]":
+        """This place's path and line, and those of everything in it."""
+        yield path, self.line
+        if isinstance(self.inner, tuple):
+            for index, place in enumerate(self.inner):
+                yield from place.lines(f"{path}[{index}]")
+        else:
+            for key, place in self.inner.items():
+                yield from place.lines(f"{path}.{key}" if path else key)
 
     def _step(self, path: str) -> "tuple[Place, str] | None":
         """One step down, and the rest of the path. Keys may hold dots: the longest that fits is meant."""

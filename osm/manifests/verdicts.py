@@ -6,7 +6,8 @@ Problems of files as a whole are not said here: `meshspec` reads the same folder
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from typing import TypeVar
+from itertools import islice
+from typing import TypedDict, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,15 @@ from osm.contracts.status import ObjectStatus
 from osm.manifests.last_good import InForce, Kept
 
 T = TypeVar("T", bound=Struct)
+
+MAX_PLACES = 300
+"""Of how many fields of an object it is told where they stand: hand-written ones have fewer."""
+
+
+class _Places(TypedDict, total=False):
+    file: str
+    lines: tuple[tuple[str, int], ...]
+
 
 Lines = Mapping[str, ObjectStatus]
 """Key in the bucket `status` → line."""
@@ -43,9 +53,18 @@ def verdicts(service: str, found: InForce[T], kinds: Collection[str], more: Iter
             subject=ref,
             generation=generation(objects[ref]) if ref in objects else "",
             problems=tuple(sorted(about, key=lambda each: (each.line or 0, each.field, each.what))),
+            **_places(found.kept.get(ref)),
         )
         for ref, about in sorted(problems.items())
     }
+
+
+def _places(kept: Kept[T] | None) -> _Places:
+    """Of an object that stands in a file: where."""
+    document = kept.document if kept is not None else None
+    if document is None or not document.file:
+        return {}
+    return {"file": document.file, "lines": tuple(islice(document.place.lines(), MAX_PLACES))}
 
 
 def generation(meaning: Struct) -> str:

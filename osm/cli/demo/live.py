@@ -24,8 +24,8 @@ from osm.cli.demo.view import Scene, draw
 from osm.cli.demo.workshop import CannotEdit, Edit
 from osm.cli.output import stdout
 from osm.cli.place import program
+from osm.cli.placing import object_problems
 from osm.cli.running import ungrouped
-from osm.cli.status import object_problems
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS
 
 READ_EVERY_S = 1.0
