@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from osm.bus import Bus
 from osm.bus.connect import connect
-from osm.cli.demo.board import Board
-from osm.cli.status import object_problems
+from osm.cli.demo.board import Board, TooSlow
+from osm.cli.placing import object_problems
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS
 from osm.contracts.problem import Problem
 from osm.testing.mesh import MeshProcess
@@ -50,9 +50,10 @@ class Outside:
         def found() -> list[Problem]:
             return [each for each in self.problems() if all(word in str(each) for word in words)]
 
-        await self.board.until(
-            found, f"a problem with {words}; there are {list(map(str, self.problems()))}", PATIENCE_S
-        )
+        try:
+            await self.board.until(found, "a problem", PATIENCE_S)
+        except TooSlow as error:
+            raise AssertionError(f"no problem with {words}; there are {[*map(str, self.problems())]}") from error
         return found()[0]
 
     async def no_problem(self) -> None:
