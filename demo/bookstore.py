@@ -99,10 +99,11 @@ class Bookstore:
 
 
 async def _serve() -> None:
-    restocker = Restocker(os.environ.get("BOOKWAREHOUSE_URL") or BOOKWAREHOUSE_URL, HttpClient())
-    bookstore = Bookstore(os.environ.get("IDENTITY") or "bookstore", restocker)
-    async with listen(bookstore.routes(), *listen_address(PORT)), asyncio.TaskGroup() as group:
-        group.create_task(restocker.deliver())
+    async with HttpClient() as client, asyncio.TaskGroup() as group:
+        restocker = Restocker(os.environ.get("BOOKWAREHOUSE_URL") or BOOKWAREHOUSE_URL, client)
+        bookstore = Bookstore(os.environ.get("IDENTITY") or "bookstore", restocker)
+        async with listen(bookstore.routes(), *listen_address(PORT)):
+            await group.create_task(restocker.deliver())
 
 
 if __name__ == "__main__":

@@ -63,7 +63,10 @@ class EchoClient:
 
 
 async def _serve() -> None:
-    async with listen(EchoClient(targets(os.environ), HttpClient()).routes(), *listen_address(PORT)):
+    async with (
+        HttpClient() as client,
+        listen(EchoClient(targets(os.environ), client).routes(), *listen_address(PORT)),
+    ):
         await asyncio.Event().wait()
 
 

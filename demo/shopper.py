@@ -142,9 +142,11 @@ def main(name: str) -> None:
     if rate is None:
         sys.exit(f"{name}: RATE is {given!r}; it must be a number from 0 to {RATE_LIMIT_PER_S:g}")
     pace = Pace(rate, time.monotonic())
-    run(name, _serve(Shopper(name, os.environ.get("BOOKSTORE_URL") or BOOKSTORE_URL, HttpClient(), pace)))
+    run(name, _serve(name, os.environ.get("BOOKSTORE_URL") or BOOKSTORE_URL, pace))
 
 
-async def _serve(shopper: Shopper) -> None:
-    async with listen(shopper.routes(), *listen_address(PORT)):
-        await shopper.shop()
+async def _serve(name: str, bookstore_url: str, pace: Pace) -> None:
+    async with HttpClient() as client:
+        shopper = Shopper(name, bookstore_url, client, pace)
+        async with listen(shopper.routes(), *listen_address(PORT)):
+            await shopper.shop()

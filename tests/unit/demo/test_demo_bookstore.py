@@ -13,9 +13,8 @@ from demo.restock import PENDING_LIMIT, Restocker
 
 @pytest.fixture
 async def client() -> AsyncIterator[HttpClient]:
-    http = HttpClient({})
-    yield http
-    http.close()
+    async with HttpClient() as http:
+        yield http
 
 
 async def ask(client: HttpClient, port: int, method: str, path: str, body: bytes = b"") -> Answer:
@@ -75,7 +74,7 @@ async def test_a_refusal_by_the_warehouse_is_a_failure(client: HttpClient) -> No
 
 
 def test_wanted_books_are_bounded_and_the_rest_is_counted_as_dropped() -> None:
-    restocker = Restocker("http://127.0.0.1:1/", HttpClient({}))
+    restocker = Restocker("http://127.0.0.1:1/", HttpClient())
     restocker.want(PENDING_LIMIT - 1, {})
     restocker.want(3, {})
     assert (restocker.pending, restocker.dropped) == (PENDING_LIMIT, 2)

@@ -12,8 +12,6 @@ from demo.outcomes import News, Outcome, summarise
 from demo.pace import BACKLOG_LIMIT, Pace
 from demo.shopper import Shopper
 
-NO_PROXY: dict[str, str] = {}
-
 
 class TwoStores:
     """Answers in turn as version 1 and 2, and as `status` says."""
@@ -33,9 +31,8 @@ class TwoStores:
 
 @pytest.fixture
 async def client() -> AsyncIterator[HttpClient]:
-    http = HttpClient(NO_PROXY)
-    yield http
-    http.close()
+    async with HttpClient() as http:
+        yield http
 
 
 @pytest.fixture
