@@ -5,6 +5,7 @@ end its own stream only. It decides nothing about resources.
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeAlias
@@ -13,6 +14,8 @@ import grpc
 import msgspec
 from grpc import aio
 
+from osm.ads.admission import NoRoom
+from osm.ads.cut import cut
 from osm.ads.engine import Engine
 from osm.ads.methods import Method
 from osm.ads.peer import Authorize, Denied, Observer, Peer, StreamInfo
@@ -33,13 +36,19 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+AGE_JITTER = 0.1
+"""A tenth more or less: streams that began together do not end together."""
+
+
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What every conversation needs of its server. `admitted` waits for the stream's turn to start."""
+    """What every conversation needs of its server. `turn` waits for the stream's turn to start, or raises NoRoom."""
 
     engine: Engine
     authorize: Authorize
     observer: Observer
-    admitted: Callable[[], Awaitable[None]]
+    turn: Callable[[], Awaitable[None]]
+    write_deadline_s: float
+    max_age_s: float | None
 
 
 class Conversation:
@@ -47,6 +56,7 @@ class Conversation:
 
     def __init__(self, context: Context, method: Method, desk: Desk) -> None:
         self._context = context
+        self._peer = _peer_of(context)  # first: it may raise, and what is opened below must be closed
         self._method = method
         self._desk = desk
         self._decode = decode_delta if method.is_delta else decode_sotw
@@ -55,7 +65,8 @@ class Conversation:
         self._news = asyncio.Event()
         self._session = desk.engine.open(method.variant, self._news.set)
         self._writing_since: float | None = None
-        self._peer = _peer_of(context)
+        self._speaks_by = self._clock() + FIRST_REQUEST_DEADLINE_S
+        self._ends_at = self._clock() + _life_s(desk.max_age_s)
         self._info: StreamInfo | None = None
         self._has_left = False
 
@@ -82,14 +93,23 @@ class Conversation:
         if not self._ended.done():
             self._ended.set_result(Ending(code=code, reason=reason))
 
-    def check(self, wall_clock: datetime, *, write_deadline_s: float) -> None:
-        """End the stream if its certificate has expired or its peer does not read; wake it if it was waiting."""
-        if self._peer is not None and self._peer.not_after <= wall_clock:
+    def check(self, wall_clock: datetime) -> None:
+        """End the stream if it is silent, old, its certificate expired or its peer does not read; wake it if it waited.
+
+        A peer that does not read would not read how its stream ended either, so its connection is cut.
+        """
+        now = self._clock()
+        if self._writing_since is not None and now - self._writing_since > self._desk.write_deadline_s:
+            reason = f"the proxy has not read a response for {self._desk.write_deadline_s:g} s"
+            self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
+            cut(self._context.peer())
+        elif self._peer is not None and self._peer.not_after <= wall_clock:
             end = self._peer.not_after.isoformat()
             self.end(grpc.StatusCode.UNAUTHENTICATED, f"the client certificate expired at {end}")
-        elif self._writing_since is not None and self._clock() - self._writing_since > write_deadline_s:
-            reason = f"the proxy has not read a response for {write_deadline_s:g} s"
-            self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
+        elif now >= self._speaks_by:
+            self.end(grpc.StatusCode.DEADLINE_EXCEEDED, f"no request within {FIRST_REQUEST_DEADLINE_S:g} s")
+        elif now >= self._ends_at:
+            self.end(grpc.StatusCode.UNAVAILABLE, "the stream has reached its age; come back, to any replica")
         elif self._session.stream.is_waiting:
             self._news.set()
 
@@ -111,20 +131,17 @@ class Conversation:
 
     async def _read(self) -> None:
         try:
-            async with asyncio.timeout(FIRST_REQUEST_DEADLINE_S):
-                data: object = await self._context.read()
+            data: object = await self._context.read()
+            self._speaks_by = float("inf")
             if isinstance(data, bytes):  # else it is gRPC's end-of-stream marker
                 await self._admit(self._parse(data))
             while isinstance(data, bytes) and not self._ended.done():
                 self._take(self._parse(data))
                 data = await self._context.read()
             self.end(grpc.StatusCode.OK, "the proxy closed the stream")
-        except TimeoutError:
-            reason = f"no request within {FIRST_REQUEST_DEADLINE_S:g} s"
-            self.end(grpc.StatusCode.DEADLINE_EXCEEDED, reason)
         except (UndecodableRequest, _Misaddressed) as error:
             self.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except LimitExceeded as error:
+        except (LimitExceeded, NoRoom) as error:
             self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except Denied as error:
             self.end(grpc.StatusCode.PERMISSION_DENIED, str(error))
@@ -163,7 +180,7 @@ class Conversation:
         """The first request names the node; later ones need not."""
         if not first.node_id:
             raise _Misaddressed("node.id is empty in the first request; the bootstrap must set it")
-        await self._desk.admitted()
+        await self._desk.turn()
         if self._ended.done():
             return
         group = self._desk.authorize(self._peer, first.node_id)
@@ -186,6 +203,12 @@ class Conversation:
 
 class _Misaddressed(Exception):
     """A well-formed request that this method cannot take."""
+
+
+def _life_s(max_age_s: float | None) -> float:
+    if max_age_s is None:
+        return float("inf")
+    return max_age_s * random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # noqa: S311  # spreads load, hides nothing
 
 
 def _peer_of(context: Context) -> Peer | None:

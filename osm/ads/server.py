@@ -1,7 +1,7 @@
 """The ADS server: a gRPC port, its conversations, and the watch over them.
 
-Everything here is about connections: limits, ages, admission, stopping. What is said on a stream is `conversation`'s
-business, and what it means is the engine's.
+Everything here is about connections: limits, ages, stopping. Who may start when is `admission`'s business, what is
+said on a stream `conversation`'s, and what it means the engine's.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import grpc
 import msgspec
 from grpc import aio
 
+from osm.ads.admission import Admission, NoRoom
 from osm.ads.conversation import Context, Conversation, Desk
 from osm.ads.credentials import ServerIdentity, mutual_tls
 from osm.ads.engine import Engine
@@ -20,6 +21,16 @@ from osm.ads.peer import Authorize, Observer, Unobserved
 
 WATCH_INTERVAL_S = 1.0
 """How late an expired certificate, a peer that does not read, or a waiting type may be noticed."""
+
+CLOSED_TO_NEW_STREAMS = 0.8
+"""At which part of its age, give or take a tenth (gRPC's own jitter), a connection says that it takes no new streams:
+before its stream is ended, so that the proxy's next stream cannot come over the same connection. gRPC would cut what is
+still open after a whole age more."""
+
+STREAMS_PER_CONNECTION = 16
+"""A proxy has one; the rest is for those who ask type by type. A bound on what one hostile connection may open."""
+
+STOPPING = "the server is stopping"
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,14 +50,24 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many streams may start in a second, so that a thousand proxies that come back at once are served in turn
     and not all late."""
 
+    admission_wait_s: float = 10.0
+    """How long a stream may have to wait for its turn; more are told to come back."""
+
+    max_streams: int = 10_000
+    """How many streams may be open; more are told to come back. At 140 KB each that is 1.4 GB."""
+
     max_connection_age_s: float | None = None
-    """Connections older than this, give or take a tenth, are closed so that replicas share the load; None: never."""
+    """A stream older than this, give or take a tenth, is ended so that replicas share the load; None: never. Its
+    connection takes no other stream by then."""
 
     keepalive_s: float = 60.0
     """How often a silent connection is probed: a peer that vanished is noticed this late."""
 
+    drain_s: float = 0.0
+    """Over how long stopping spreads the ends of streams, so that other replicas are not stormed."""
+
     stop_deadline_s: float = 2.0
-    """How long stopping may take before the remaining streams are cut off."""
+    """How long stopping may take, after `drain_s`, before the remaining streams are cut off."""
 
     reuse_port: bool = False
     """Whether several processes may share the port (SO_REUSEPORT)."""
@@ -66,12 +87,18 @@ class AdsServer:
     ) -> None:
         self._settings = settings or ServerSettings()
         self._identity = identity
-        self._turnstile = Turnstile(self._settings.admissions_per_s)
+        self._admission = Admission(
+            per_second=self._settings.admissions_per_s,
+            max_streams=self._settings.max_streams,
+            max_wait_s=self._settings.admission_wait_s,
+        )
         self._desk = Desk(
             engine=engine,
             authorize=authorize,
             observer=Unobserved() if observer is None else observer,
-            admitted=self._turnstile.passed,
+            turn=self._admission.turn,
+            write_deadline_s=self._settings.write_deadline_s,
+            max_age_s=self._settings.max_connection_age_s,
         )
         self._conversations: set[Conversation] = set()
         self._server: aio.Server | None = None
@@ -95,58 +122,69 @@ class AdsServer:
         return self.port
 
     async def watch(self) -> None:
-        """Keep an eye on the streams until cancelled: expired certificates, peers that do not read."""
+        """Keep an eye on the streams until cancelled: expired certificates, ages, peers that do not read."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             now = datetime.now(UTC)
             for conversation in tuple(self._conversations):
-                conversation.check(now, write_deadline_s=self._settings.write_deadline_s)
+                conversation.check(now)
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open, those included that have not been admitted."""
+        return self._admission.streams
 
     async def stop(self) -> None:
-        """End all streams and close the port, within the stop deadline; harmless when repeated."""
+        """Close the port, end all streams one after the other over the drain period, and the rest at the deadline.
+
+        Harmless when repeated.
+        """
         if self._server is None:
             return
         server, self._server = self._server, None
-        for conversation in tuple(self._conversations):
-            conversation.end(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
-        await server.stop(self._settings.stop_deadline_s)
+        self._admission.close()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server.stop(self._settings.drain_s + self._settings.stop_deadline_s))
+            tasks.create_task(self._part())
 
-    async def run(self, started: Callable[[int], None] | None = None) -> None:
-        """Start, tell `started` the port, watch, and stop when cancelled."""
+    async def _part(self) -> None:
+        leaving = tuple(self._conversations)
+        for conversation in leaving:
+            conversation.end(grpc.StatusCode.UNAVAILABLE, STOPPING)
+            await asyncio.sleep(self._settings.drain_s / len(leaving))
+
+    async def run(
+        self, started: Callable[[int], None] | None = None, stopping: Callable[[], None] | None = None
+    ) -> None:
+        """Start, tell `started` the port, watch; when cancelled, tell `stopping` and stop."""
         port = await self.start()
         try:
             if started is not None:
                 started(port)
             await self.watch()
         finally:
+            if stopping is not None:
+                stopping()
             await self.stop()
 
     def _handler(self, method: Method) -> Callable[[object, Context], object]:
         async def serve(_requests: object, context: Context) -> None:
-            conversation = Conversation(context, method, self._desk)
-            self._conversations.add(conversation)
+            if self._server is None:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
             try:
-                await conversation.run()
-            finally:
-                self._conversations.discard(conversation)
+                with self._admission.place():
+                    await self._converse(Conversation(context, method, self._desk))
+            except NoRoom as full:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(full))
 
         return serve
 
-
-class Turnstile:
-    """Lets streams start one after the other, at a bounded rate."""
-
-    def __init__(self, per_second: float) -> None:
-        self._interval_s = 1.0 / per_second
-        self._next_turn = 0.0
-
-    async def passed(self) -> None:
-        """Wait for one's turn; turns are given in the order of asking."""
-        now = asyncio.get_running_loop().time()
-        turn = max(self._next_turn, now)
-        self._next_turn = turn + self._interval_s
-        if turn > now:
-            await asyncio.sleep(turn - now)
+    async def _converse(self, conversation: Conversation) -> None:
+        self._conversations.add(conversation)
+        try:
+            await conversation.run()
+        finally:
+            self._conversations.discard(conversation)
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
@@ -154,12 +192,14 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", int(settings.reuse_port)),
         ("grpc.max_receive_message_length", settings.max_request_bytes),
         ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
         ("grpc.experimental.tcp_read_chunk_size", 1024),  # requests are small: a quarter less CPU, and less memory
         ("grpc.keepalive_time_ms", int(settings.keepalive_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # Envoy may probe us as well
     ]
     if settings.max_connection_age_s is not None:
-        options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))
-        options.append(("grpc.max_connection_age_grace_ms", int(settings.stop_deadline_s * 1000)))
+        age_ms = int(settings.max_connection_age_s * 1000)
+        options.append(("grpc.max_connection_age_ms", int(age_ms * CLOSED_TO_NEW_STREAMS)))
+        options.append(("grpc.max_connection_age_grace_ms", age_ms))
     return options

@@ -62,7 +62,7 @@ async def embedded(
             certmgr.run,
             CertmgrSettings(ca_folder=str(ca_folder), allow_short_lifetimes=True, proxy_lifetime_s=proxy_lifetime_s),
         ),
-        "xds": (xds.run, XdsSettings(listen=run.xds_listen)),
+        "xds": (xds.run, XdsSettings(listen=run.xds_listen, drain_s=0.0)),  # its proxies end with it
         "local": (
             local.run,
             LocalSettings(

@@ -15,8 +15,8 @@ from osm.ads.server import AdsServer, ServerSettings
 from osm.bus import Bus, Update
 from osm.bus.trace import continued
 from osm.contracts.names import XDS_IDENTITY
-from osm.contracts.trust import ControlPlane
-from osm.pki.holder import Holder
+from osm.contracts.trust import Bundle, ControlPlane
+from osm.pki.holder import Held, Holder
 from osm.runtime.health import Health
 from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
@@ -72,6 +72,7 @@ class _Xds:
         )
         self.leaves.hand_to(self.fleet.put_secret)
         self._shown: ServerIdentity | None = None
+        self._shown_from: tuple[Held, Bundle] | None = None
 
     async def follow(self) -> None:
         """Take every update in; proxies are told nothing before the first full picture of everything."""
@@ -106,23 +107,32 @@ class _Xds:
             settings=ServerSettings(
                 address=settings.listen,
                 admissions_per_s=settings.admissions_per_s,
+                admission_wait_s=settings.admission_wait_s,
+                max_streams=settings.max_streams,
                 max_connection_age_s=settings.max_connection_age_s or None,
                 max_request_bytes=settings.max_request_bytes,
                 write_deadline_s=settings.write_deadline_s,
+                drain_s=settings.drain_s,
                 stop_deadline_s=settings.stop_deadline_s,
                 reuse_port=settings.reuse_port,
             ),
         )
-        await server.run(self._started)
+        await server.run(self._started, self._stopping)
 
     def _started(self, port: int) -> None:
         log.info("proxies may connect", listen=self._settings.listen, port=port)
         self._health.active()
 
+    def _stopping(self) -> None:
+        """All else goes on while proxies leave: those that are left still get what changes."""
+        log.info("proxies are sent to other replicas", proxies=self.fleet.size, within_s=self._settings.drain_s)
+        self._health.standby("its last proxies to move to another replica")
+
     def _identity(self) -> ServerIdentity:
         """What to show on a new connection; the last one for as long as there is no newer, though it be expired."""
         held, bundle = self.own.current, self.documents.bundle
-        if held is not None and bundle is not None:
+        if held is not None and bundle is not None and (held, bundle) != self._shown_from:
+            self._shown_from = (held, bundle)
             self._shown = ServerIdentity(
                 chain_pem=held.chain.chain_pem.encode(),
                 key_pem=held.key_pem().encode(),

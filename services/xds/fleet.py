@@ -10,18 +10,23 @@ from collections.abc import Callable, Container, Mapping
 
 import structlog
 
+from osm.ads.admission import NoRoom
 from osm.ads.engine import Engine
 from osm.ads.peer import Denied, Peer, StreamInfo
 from osm.ads.resource import Resource
 from osm.ads.types import SECRET
-from osm.contracts.names import Identity, ObjectRef
-from osm.contracts.status import ProxyStatus, Rejection
+from osm.contracts.names import Identity
+from osm.contracts.status import ProxyStatus
 from services.xds.admission import Proxy, admit
 from services.xds.classes import Classes, ProxyClass
 from services.xds.documents import Changes, Documents
+from services.xds.refusals import Refusals, refused, standing, told
 from services.xds.timeline import Timeline
 
 log = structlog.get_logger()
+
+STREAMS_OF_A_PROXY = 8
+"""It needs one; those of connections that broke are noticed late. Else one hostile proxy could take all room."""
 
 
 class Member:
@@ -75,13 +80,15 @@ class Fleet:
     # What the server asks and tells
 
     def authorize(self, peer: Peer | None, node_id: str) -> ProxyClass | None:
-        """Raises Denied."""
+        """Raises Denied, and NoRoom."""
         if peer is None:
             raise Denied("a client certificate is needed")
         proxy = admit(peer.uris, node_id, self._trust_domain)
         limit = self._documents.mesh.max_proxies
         if limit and len(self._members) >= limit:
-            raise Denied(f"{limit} proxies are connected, which is all that sidecar.maxDataPlaneConnections allows")
+            raise NoRoom(f"{limit} proxies are connected, which is all that sidecar.maxDataPlaneConnections allows")
+        if len(self._streams.get(proxy.id, ())) >= STREAMS_OF_A_PROXY:
+            raise NoRoom(f"proxy {proxy.id} has {STREAMS_OF_A_PROXY} streams open, which is all that one may have")
         self._wanted(proxy.identity)
         proxy_class, _ = self._place(proxy)
         return proxy_class

@@ -2,6 +2,9 @@
 
 from osm.runtime.settings import Common
 
+LONGEST_END_S = 12.0
+"""Of the 15 s that a process has for its end; the rest is for its last words to the bus."""
+
 
 class Settings(Common, frozen=True, kw_only=True):
     """Settings of xds."""
@@ -10,13 +13,31 @@ class Settings(Common, frozen=True, kw_only=True):
     """Where proxies connect: `host:port`."""
     admissions_per_s: float = 1000.0
     """Streams that may start in a second; more wait for their turn, so that all are served steadily."""
+    admission_wait_s: float = 10.0
+    """How long a stream may have to wait for its turn; when more come, they are told to come back."""
+    max_streams: int = 10_000
+    """Streams that one process serves, 140 KB each; more are told to come back (`RESOURCE_EXHAUSTED`)."""
     max_connection_age_s: float = 1800.0
     """Connections older than this, give or take a tenth, move to another replica; 0 never."""
     max_request_bytes: int = 1024 * 1024
     """Larger requests end their stream."""
     write_deadline_s: float = 20.0
     """A proxy that does not read for so long is dropped."""
+    drain_s: float = 5.0
+    """Over how long a process that ends sends its proxies to other replicas, one after the other."""
     stop_deadline_s: float = 2.0
-    """How long stopping may take before streams are cut off."""
+    """How long stopping may take after that before streams are cut off."""
     reuse_port: bool = False
     """Whether several processes share the port."""
+    workers: int = 1
+    """Processes that share the port and the work on this machine, each a replica of its own. Over NATS only."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.workers < 1:
+            raise ValueError(f"workers: found {self.workers}, allowed are 1 and more; one for each core is sensible")
+        if self.drain_s < 0 or self.drain_s + self.stop_deadline_s > LONGEST_END_S:
+            raise ValueError(
+                f"drain_s: found {self.drain_s:g} and {self.stop_deadline_s:g} for stop_deadline_s, allowed are "
+                f"{LONGEST_END_S:g} for both together: a process ends by force soon after"
+            )
