@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything they need they install themselves, into .venv and the cache.
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo check test test-unit test-contract test-envoy test-e2e lint bench bench-quick \
+.PHONY: help install dev demo check test test-unit test-contract test-envoy test-e2e lint bench bench-quick bench-peers \
 	nats-server lock docs clean
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/osm
@@ -50,6 +50,9 @@ bench: dev ## from a change to the last acknowledgement, as tables and JSON in b
 
 bench-quick: dev ## the same within two minutes
 	.venv/bin/python -m bench --quick
+
+bench-peers: dev ## the same mesh and clients before go-control-plane too (needs Go)
+	.venv/bin/python -m bench.peers
 
 nats-server: ## build nats-server into the cache (needs Go), unless it is there
 	@scripts/nats-server

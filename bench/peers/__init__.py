@@ -1,0 +1,7 @@
+"""Others beside our xds, in the same run: the same mesh, the same clients, the same machine.
+
+    python -m bench.peers
+
+`recorded` writes down what xds serves, `gocontrolplane` (Go) serves the same from go-control-plane's caches. `plan`
+puts all through one series of changes; `result` and `table` tell. Ratios within a run are what counts.
+"""

@@ -1,0 +1,75 @@
+"""`python -m bench.peers`: ours and the peers, as a table and as JSON in bench/results.
+
+Their programs are built first (scripts/peers, needs Go). Others on the machine blur times; ratios stand longer.
+"""
+
+import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from bench.machine import load, this_machine, versions
+from bench.peers import page, plan
+from bench.peers.built import NotBuilt, built, version_of
+from bench.peers.result import Comparison, PeerRun
+from bench.peers.table import show
+
+STREAMS = (20, 100, 500, 1000)
+ROUNDS = 100
+RESULTS = Path(__file__).parent.parent / "results"
+
+
+def main() -> int:
+    asked = _arguments()
+    console = Console(width=150)
+    try:
+        programs = asyncio.run(_programs())
+    except NotBuilt as error:
+        console.print(str(error), style="red")
+        return 1
+    load_before = load()
+    found = Comparison(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=this_machine(),
+        load_before=load_before,
+        versions=versions() | {"go-control-plane": version_of(programs.gocontrolplane)},
+        settings={"endpoints": asked.rounds},
+        runs=tuple(run for number in asked.streams for run in _runs(console, number, asked.rounds, programs)),
+    )
+    show(found, console)
+    console.print(f"written: {_save(found)}")
+    if asked.page:
+        console.print(f"written: {page.write(found)}")
+    return 0
+
+
+async def _programs() -> plan.Programs:
+    return plan.Programs(gocontrolplane=await built("go-control-plane"))
+
+
+def _runs(console: Console, streams: int, rounds: int, programs: plan.Programs) -> tuple[PeerRun, ...]:
+    console.print(f"{streams} proxies …", style="dim")
+    return asyncio.run(plan.run(streams, rounds, programs))
+
+
+def _save(found: Comparison) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"peers-{found.date.replace(':', '').replace('+0000', 'Z')}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+    return path
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
+    parser.add_argument("--streams", type=int, nargs="+", metavar="N", default=STREAMS, help="numbers of proxies")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="changes in each series")
+    parser.add_argument("--page", action="store_true", help="write docs/performance.md's table of peers anew")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

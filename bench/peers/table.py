@@ -1,0 +1,62 @@
+"""A comparison for the terminal, and as the rows of docs/performance.md."""
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.peers.result import Comparison, PeerRun, ours_beside
+
+HEADS = (
+    "p50 ms (times ours)",
+    "p99 ms (times ours)",
+    "max ms",
+    "CPU µs a push (times ours)",
+    "bytes a push",
+    "first config for all, s",
+    "KB a proxy",
+    "empty, MB",
+)
+
+
+def show(found: Comparison, console: Console) -> None:
+    table = Table("proxies", "control plane", title="An endpoint moves: from the change to the last acknowledgement")
+    for head in HEADS:
+        table.add_column(head, justify="right")
+    streams = None
+    for run in found.runs:
+        if streams not in (None, run.streams):
+            table.add_section()
+        streams = run.streams
+        table.add_row(str(run.streams), run.peer, *_cells(found.runs, run))
+    console.print(f"load before {found.load_before}; " + ", ".join(f"{k} {v}" for k, v in found.versions.items()))
+    console.print(table)
+
+
+def numbers(found: Comparison) -> str:
+    """Markdown."""
+    machine = found.machine
+    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    return "\n".join(
+        [
+            f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, Linux {machine.kernel}; {versions}; "
+            f"{found.date[:10]}; load before the run {found.load_before}.",
+            "",
+            f"| proxies | control plane | {' | '.join(HEADS)} |",
+            f"|---:|---|{'---:|' * len(HEADS)}",
+            *(f"| {run.streams} | {run.peer} | {' | '.join(_cells(found.runs, run))} |" for run in found.runs),
+            "",
+        ]
+    )
+
+
+def _cells(runs: tuple[PeerRun, ...], run: PeerRun) -> tuple[str, ...]:
+    moved, ours = run.move_endpoint, ours_beside(runs, run).move_endpoint
+    return (
+        f"{moved.p50_ms:.1f} ({moved.p50_ms / ours.p50_ms:.2f})",
+        f"{moved.p99_ms:.1f} ({moved.p99_ms / ours.p99_ms:.2f})",
+        f"{moved.max_ms:.1f}",
+        f"{moved.cpu_us_per_push:.0f} ({moved.cpu_us_per_push / ours.cpu_us_per_push:.2f})",
+        f"{moved.bytes_per_push:.0f}",
+        f"{run.first_config_s:.2f}",
+        f"{run.kb_per_proxy:.0f}",
+        f"{run.baseline_mb:.0f}",
+    )
