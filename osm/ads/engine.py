@@ -60,12 +60,17 @@ class Engine:
         self._complete_revision = 0
         self._owed: dict[int, int] = {}  # stream id → its oldest unanswered revision
         self._streams_owing: Counter[int] = Counter()  # that revision → how many streams
+        self._held_back: dict[Hashable, int] = {}  # what is kept from some streams → since which revision
 
     # What the owner does with resources
 
-    def replace(self, group: Group, resources: Resources, *, revision: int) -> None:
-        """Make `resources` all that `group` has; names and types left out are removed. Equal versions cost nothing."""
+    def replace(self, group: Group, resources: Resources, *, revision: int, since: int | None = None) -> None:
+        """Make `resources` all that `group` has; names and types left out are removed. Equal versions cost nothing.
+
+        `since`: the revision as of which they are owed, if that is an earlier one (they were held back).
+        """
         self._note_revision(revision)
+        since = revision if since is None else since
         is_new = group not in self._groups
         current = self._groups.setdefault(group, {})
         for type_url in sorted(current.keys() | resources.keys()):
@@ -73,9 +78,9 @@ class Engine:
             changed = _changed_names(current.get(type_url, {}), wanted)
             current[type_url] = dict(wanted)
             if changed and not is_new:
-                self._touch(group, type_url, changed, revision)
+                self._touch(group, type_url, changed, since)
         if is_new:
-            self._release_waiting(group, revision)
+            self._release_waiting(group, since)
 
     def put(self, group: Group, resource: Resource, *, revision: int) -> None:
         """Set one resource; raises `UnknownGroup` before the group's first `replace`."""
@@ -103,6 +108,16 @@ class Engine:
         """Say that every change up to `revision` has been given; only then can it count as acknowledged."""
         self._note_revision(revision)
         self._complete_revision = max(self._complete_revision, revision)
+
+    def hold_back(self, what: Hashable, since: int | None) -> None:
+        """Something given with revision `since` is kept from some streams for now: it does not count as acknowledged.
+
+        None ends that; what the streams are given then is owed `since` the same revision.
+        """
+        if since is None:
+            self._held_back.pop(what, None)
+        else:
+            self._held_back[what] = since
 
     def resources(self, group: Group) -> Resources:
         """What a group has now; empty when it was never given."""
@@ -140,17 +155,27 @@ class Engine:
 
         It may go back when a proxy connects: the newcomer has nothing yet.
         """
-        oldest_owed = min(self._streams_owing, default=None)
+        oldest_owed = min((*self._streams_owing, *self._held_back.values()), default=None)
         if oldest_owed is None:
             return self._complete_revision
         return min(self._complete_revision, oldest_owed - 1)
 
-    def behind(self) -> tuple[Behind, ...]:
-        """The streams that hold `acked_revision` back, oldest first."""
+    def behind(self, most: int | None = None) -> tuple[Behind, ...]:
+        """The streams that hold `acked_revision` back, oldest first, no more than `most`."""
+        owed = sorted((revision, stream_id) for stream_id, revision in self._owed.items())
         return tuple(
             Behind(stream_id=stream_id, revision=revision, in_flight=self._sessions[stream_id].stream.in_flight)
-            for stream_id, revision in sorted(self._owed.items(), key=lambda owed: (owed[1], owed[0]))
+            for revision, stream_id in owed[:most]
         )
+
+    def is_behind(self, stream_id: int) -> bool:
+        """Whether this stream has not answered everything."""
+        return stream_id in self._owed
+
+    def held(self, stream_id: int, type_url: str) -> Mapping[str, str]:
+        """The versions that a stream has accepted, or said it had when it came, by name."""
+        session = self._sessions.get(stream_id)
+        return {} if session is None else session.stream.held(type_url)
 
     # What the server does
 
@@ -181,9 +206,10 @@ class Engine:
         return None if push is None else _encode(push)
 
     def next_push(self, session: Session, now: float) -> Push | None:
-        """The same, not encoded."""
+        """The same, not encoded. What is sent is owed as before; only finding nothing to send can settle a change."""
         push = session.stream.next_push(now)
-        self._note_progress(session)
+        if push is None:
+            self._note_progress(session)
         return push
 
     # Inside
@@ -198,7 +224,7 @@ class Engine:
         for session in self._members.get(group, {}).values():
             if session.stream.touch(type_url, names, revision):
                 if session.id not in self._owed:
-                    self._note_progress(session)
+                    self._set_owed(session.id, revision)
                 session.wake()
 
     def _release_waiting(self, group: Group, revision: int) -> None:

@@ -6,7 +6,7 @@ A proxy is held, and sent nothing, until its workload document and its identity'
 """
 
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -36,7 +36,7 @@ class Member:
         self.proxy = proxy
         self.connected_at_s = connected_at_s
         self.held_for = ""
-        self.rejections: dict[str, Rejection] = {}
+        self.refusals: Refusals = {}
 
 
 class Secrets:
@@ -112,24 +112,21 @@ class Fleet:
         self._forget_unused()
         self._changed(member.proxy.id)
 
-    def acked(self, stream: StreamInfo, type_url: str) -> None:
-        member = self._members[stream.id]
-        member.rejections.pop(type_url, None)
-        self._changed(member.proxy.id)
+    def acked(self, stream: StreamInfo, type_url: str) -> None:  # noqa: ARG002  # which type does not matter
+        self._changed(self._members[stream.id].proxy.id)
 
     def rejected(self, stream: StreamInfo, type_url: str, resources: tuple[Resource, ...], detail: str) -> None:
         if not resources:
             return
         member = self._members[stream.id]
-        log.warning("proxy rejected", proxy=member.proxy.id, resources=[one.name for one in resources], why=detail)
-        member.rejections[type_url] = Rejection(
-            type_url=type_url,
-            resources=tuple(sorted(resource.name for resource in resources)),
-            reason=detail,
-            origins=tuple(
-                sorted({ref for resource in resources for ref in resource.origins if isinstance(ref, ObjectRef)})
-            ),
+        log.warning(
+            "proxy rejected",
+            proxy=member.proxy.id,
+            type=type_url,
+            resources=[one.name for one in resources],
+            why=detail,
         )
+        member.refusals = refused(member.refusals, resources, detail)
         self._changed(member.proxy.id)
 
     # What the documents change
@@ -148,6 +145,7 @@ class Fleet:
         for stream_id, member in self._members.items():
             if member.proxy.id in changes.workloads:
                 self._move(stream_id, member)
+            self._forget_settled(member)
         self._forget_unused()
         self._engine.advance(batch)
 
@@ -178,18 +176,18 @@ class Fleet:
         """The catalog revision that every connected proxy has answered in full."""
         return self.timeline.revision_of(self._engine.acked_revision())
 
-    def behind(self) -> tuple[str, ...]:
-        """Proxies that have not answered everything, the one that waits longest first."""
-        lagging = (self._members.get(line.stream_id) for line in self._engine.behind())
+    def behind(self, most: int) -> tuple[str, ...]:
+        """Proxies that have not answered everything, the one that waits longest first, no more than `most`."""
+        lagging = (self._members.get(line.stream_id) for line in self._engine.behind(most))
         return tuple(member.proxy.id for member in lagging if member is not None)
 
-    def status_of(self, proxy_id: str, behind: Container[str]) -> ProxyStatus | None:
+    def status_of(self, proxy_id: str) -> ProxyStatus | None:
         """The line of one proxy, its newest stream; None if it is not connected."""
         streams = self._streams.get(proxy_id)
         if not streams:
             return None
         member = self._members[max(streams)]
-        rejections = tuple(member.rejections[type_url] for type_url in sorted(member.rejections))
+        rejections = told(member.refusals)
         return ProxyStatus(
             proxy_id=proxy_id,
             identity=member.proxy.identity,
@@ -200,7 +198,7 @@ class Fleet:
             else "rejected"
             if rejections
             else "waiting"
-            if proxy_id in behind
+            if any(map(self._engine.is_behind, streams))
             else "synced",
             rejections=rejections,
             why=member.held_for,
@@ -231,6 +229,16 @@ class Fleet:
             proxy_class, member.held_for = None, str(denied)
         self._engine.move(stream_id, proxy_class)
         self._changed(member.proxy.id)
+
+    def _forget_settled(self, member: Member) -> None:
+        """What it refused is offered no longer."""
+        if not member.refusals:
+            return
+        workload = self._documents.workloads.get(member.proxy.id)
+        offered = self._engine.resources(ProxyClass.of(workload)) if workload is not None else {}
+        before, member.refusals = member.refusals, standing(member.refusals, offered)
+        if member.refusals != before:
+            self._changed(member.proxy.id)
 
     def _is_given(self, proxy_class: ProxyClass) -> bool:
         """Whether the engine has the class: it is built before that while its proxies are held for a certificate."""

@@ -67,16 +67,15 @@ class Reporter:
             replica=self._replica,
             output=said[0],
             proxies=said[1],
-            behind=fleet.behind()[:NAMED_BEHIND],
+            behind=fleet.behind(NAMED_BEHIND),
             at_s=time.time(),
         )
         await self._status.put(PROGRESS.key(self._service, self._replica), line)
 
     async def _write_lines(self, fleet: Fleet) -> None:
         now_s = time.time()
-        behind = frozenset(fleet.behind())
         for proxy_id in sorted(self._touched):
-            line = fleet.status_of(proxy_id, behind)
+            line = fleet.status_of(proxy_id)
             if line is not None and line.state == "waiting":
                 since_s = self._waiting_since_s.setdefault(proxy_id, now_s)
                 if now_s - since_s < SLOW_S:

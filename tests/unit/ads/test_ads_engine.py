@@ -145,9 +145,18 @@ def test_the_slowest_stream_holds_the_watermark_and_is_named(engine):
     first = slow.next()
     assert engine.acked_revision() == 1
     assert [(b.stream_id, b.revision, b.in_flight) for b in engine.behind()] == [(slow.session.id, 2, (CLUSTER,))]
+    assert (engine.is_behind(slow.session.id), engine.is_behind(quick.session.id)) == (True, False)
     slow.answer(first)
     assert engine.acked_revision() == 4
     assert engine.behind() == ()
+
+
+def test_no_more_laggards_are_named_than_asked_for(engine):
+    proxies = [Proxy(engine, "g") for _ in range(3)]
+    for proxy in proxies:
+        proxy.settle()
+    engine.put("g", cluster("a", 2), revision=2)
+    assert [line.stream_id for line in engine.behind(2)] == [proxy.session.id for proxy in proxies[:2]]
 
 
 def test_the_watermark_moves_while_newer_changes_are_under_way(engine):

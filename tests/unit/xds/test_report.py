@@ -31,12 +31,12 @@ class FakeFleet:
     def acked_revision(self) -> int:
         return self.acked
 
-    def behind(self) -> tuple[str, ...]:
-        return self.late
+    def behind(self, most: int) -> tuple[str, ...]:
+        return self.late[:most]
 
-    def status_of(self, proxy_id: str, behind: frozenset[str]) -> ProxyStatus | None:
+    def status_of(self, proxy_id: str) -> ProxyStatus | None:
         line = self.lines.get(proxy_id)
-        if line is None or proxy_id not in behind:
+        if line is None or proxy_id not in self.late:
             return line
         return ProxyStatus(
             proxy_id=line.proxy_id,
