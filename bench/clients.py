@@ -4,6 +4,7 @@ python -m bench.clients FOLDER TARGET STREAMS
 """
 
 import asyncio
+import gc
 import sys
 import time
 from pathlib import Path
@@ -48,4 +49,5 @@ async def _cpu(_rounds: int) -> Cpu:
 
 
 if __name__ == "__main__":
+    gc.disable()  # an Envoy has no collector, and its pauses would be counted as ours
     uvloop.run(run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))

@@ -7,6 +7,7 @@ protocol, no decoding. Nothing written in Python over this library can be cheape
 """
 
 import asyncio
+import gc
 import sys
 import time
 from pathlib import Path
@@ -118,4 +119,5 @@ async def run(folder: Path, size: int) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # the least that gRPC costs
     uvloop.run(run(Path(sys.argv[1]), int(sys.argv[2])))
