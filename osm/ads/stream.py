@@ -68,6 +68,11 @@ class Stream:
         """Types whose push has not been answered."""
         return tuple(url for url, subscription in self._subscriptions.items() if subscription.in_flight is not None)
 
+    def held(self, type_url: str) -> Mapping[str, str]:
+        """Versions the proxy has accepted, by name."""
+        subscription = self._subscriptions.get(type_url)
+        return {} if subscription is None else subscription.held
+
     @property
     def has_work(self) -> bool:
         """Whether `next_push` is worth a call."""

@@ -137,7 +137,7 @@ class Subscription(ABC):
             self._mark(revision)
 
     def _mark(self, revision: int) -> None:
-        if self._since is None:
+        if self._since is None or revision < self._since:
             self._since = revision
 
     def _take_candidates(self, view: View, *, may_remove: bool) -> set[str]:

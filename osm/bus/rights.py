@@ -23,6 +23,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "endpoints": ("catalog", "certmgr", "injector", "local", "xds"),
     "catalog": ("xds", "injector", "local"),
     "certmgr": ("xds", "injector", "local"),
+    "xds": (),
     "status": (),
 }
 """Bucket → who reads it beside its owner and the observers."""

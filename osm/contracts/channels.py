@@ -12,6 +12,7 @@ from msgspec import Struct
 from osm.contracts.catalog import MeshService, Policy
 from osm.contracts.endpoints import LocalWorkload, MeshIdentity, ServiceEndpoints, Workload
 from osm.contracts.policy import HttpRouteGroup, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.quarantine import GoodResource, RejectedResource
 from osm.contracts.status import (
     AdminQuery,
     AdminReply,
@@ -147,6 +148,21 @@ BUNDLE = State(
     "roots that the trust domain accepts; absence means trust nobody",
 )
 
+REJECTED = State(
+    "xds",
+    "rejected",
+    ("resource",),
+    RejectedResource,
+    "a version of a resource that a proxy has rejected, by the hash of type, name and version",
+)
+GOOD = State(
+    "xds",
+    "good",
+    ("class", "resource"),
+    GoodResource,
+    "what stands in for a rejected resource in a class of proxies, while the rejection stands",
+)
+
 OBJECT_STATUS = State(
     "status",
     "object",
@@ -211,6 +227,8 @@ STATES: tuple[State[Any], ...] = (
     MESH_WORKLOAD,
     MESH,
     BUNDLE,
+    REJECTED,
+    GOOD,
     OBJECT_STATUS,
     FILE_STATUS,
     PROXY_STATUS,

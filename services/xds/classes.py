@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from msgspec import Struct
 
 from osm.ads.resource import Resource
@@ -84,6 +85,14 @@ class Classes:
             if keys:
                 out[proxy_class] = tuple(fresh[key] for key in keys)
         return out
+
+    def assignment(self, name: str) -> Resource:
+        """A load assignment by its name, for a cluster that is served though the newest has it no more."""
+        key = AssignmentKey.parse(name)
+        service = self._documents.services.get(key.service)
+        if service is None:
+            return self._intern(Resource.of(name, ClusterLoadAssignment(cluster_name=name)))
+        return self._intern(Resource.of(name, load_assignment(key, service)))
 
     def _touches(self, changes: Changes, proxy_class: ProxyClass) -> bool:
         if changes.mesh or proxy_class.identity in changes.policies:

@@ -4,16 +4,20 @@ Pure: no clock, no logging, nothing remembered that matters. Equal documents giv
 came, and a change of endpoints alone gives the same clusters, listeners and routes.
 
 Reading order: `model` (what goes in and out), `reach` (what may be called), `outbound` and `inbound` (the two
-directions), `explicit` and `transparent` (the two ways traffic gets to the sidecar), then the builders they use.
+directions), `explicit` and `transparent` (the two ways traffic gets to the sidecar), then the builders they use;
+`narrow` takes back what older messages grant.
 """
 
 from services.xds.translate.assignment import load_assignment
+from services.xds.translate.cluster import PASSTHROUGH
 from services.xds.translate.model import ALL, AssignmentKey, Built, Translation, View
+from services.xds.translate.narrow import narrowed
 from services.xds.translate.secret import bundle_name, bundle_secret, leaf_name, leaf_secret
 from services.xds.translate.translation import translate
 
 __all__ = [
     "ALL",
+    "PASSTHROUGH",
     "AssignmentKey",
     "Built",
     "Translation",
@@ -23,5 +27,6 @@ __all__ = [
     "leaf_name",
     "leaf_secret",
     "load_assignment",
+    "narrowed",
     "translate",
 ]

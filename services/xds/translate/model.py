@@ -56,6 +56,15 @@ class AssignmentKey(Struct, frozen=True, kw_only=True):
             return cluster
         return f"{cluster}@{','.join(map(str, self.accounts))}"
 
+    @classmethod
+    def parse(cls, name: str) -> "AssignmentKey":
+        """The key of this name. Raises ValueError if it is not one that `name` gives."""
+        cluster, _, accounts = name.partition("@")
+        service, _, port = cluster.rpartition("|")
+        namespace, _, bare = service.partition("/")
+        whose = tuple(Identity(*account.split("/", 1)) for account in accounts.split(",") if accounts)
+        return cls(service=ServiceName(namespace, bare), port=int(port), accounts=whose or ALL)
+
 
 class Built(Struct, frozen=True, kw_only=True):
     """One resource, and the users' objects it was made from. Nobody may change `message`: it may be shared."""

@@ -1,0 +1,263 @@
+"""How a change spreads through a group of proxies: to a few canaries first; after their ACKs, to all.
+
+A group has two lanes. The canary lane is offered the newest resources, except those that a proxy has rejected; the
+rest is offered what is proven: each resource goes on as soon as every canary holds it. Whatever is held back is
+replaced by the last good resource of that name (`blend`). A small group is all canaries, and waits for nothing.
+
+The canaries stand: they are the oldest members, and stay so from change to change. One that has said nothing for
+`silence_s` is replaced by a member that was not tried yet. After `MOST_SILENT` of them the change is the suspect and
+not the proxies: it stays where it is until one answers, or something newer comes.
+
+A group of which nothing is proven yet (its first proxy has just come, or the server has) has nothing better to offer.
+Its rest is held, and keeps what it has, until the canaries have answered; but not for longer than `silence_s`, and
+not past the next change, which may take something back.
+
+Access that is taken back does not wait in any lane: `Verdicts.older` never returns a form that grants more than the
+newest does, and is asked anew with every change (see `services.xds.fallback`).
+
+Pure: `now` is in seconds of any monotonic clock; `revision` is the engine's. It refuses to know what a resource says.
+A judge of another kind (canaries compared with the rest by their traffic) would stand where `settle` looks at what the
+canaries hold.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from osm.ads.blend import Table, blend, flat, nested
+from osm.ads.references import Key
+from osm.ads.resource import Resource
+
+MOST_SILENT = 3
+"""Canaries replaced for one change. One or two may be about to die; a fourth would be one too many to lose."""
+
+Held = Callable[[int, str], Mapping[str, str]]
+"""A member and a type URL → the versions it has accepted, by name."""
+
+
+class Terms(Struct, frozen=True, kw_only=True):
+    """How many canaries: `count` or `share` of the group (0 to 1), whichever is more; `silence_s` as above."""
+
+    count: int = 1
+    share: float = 0.01
+    silence_s: float = 5.0
+
+    def canaries(self, members: int) -> int:
+        return min(members, max(self.count, math.ceil(self.share * members), 1))
+
+
+class Verdicts(Protocol):
+    """What the owner knows of resources beyond this group."""
+
+    def is_rejected(self, resource: Resource) -> bool:
+        """Whether a proxy has rejected this version, here or elsewhere."""
+
+    def older(self, good: Resource, newest: Resource | None) -> Resource | None:
+        """What may stand in for `newest` (None: it is gone), made of the last good one; None if nothing may."""
+
+
+class Rollout:
+    """One group: who is in which lane, and what each lane is offered.
+
+    After each call that returns True the lanes (`canary`, `rest`, `canaries`) may differ from before.
+    """
+
+    def __init__(self, terms: Terms, verdicts: Verdicts, good: Iterable[Resource] = ()) -> None:
+        self._terms = terms
+        self._verdicts = verdicts
+        self._newest: Table = {}
+        self._good: Table = nested({(one.type_url, one.name): one for one in good})
+        self._members: dict[int, float] = {}  # in the order they came → when it last said something
+        self._chosen: dict[int, None] = {}
+        self._silent: set[int] = set()
+        self._stage: Literal["held", "open", "proven"] = "held"
+        self._offered_at = 0.0
+        self.pending: dict[Key, int] = {}
+        """What the canaries have yet to prove, and since which revision."""
+        self.canary: Table = {}
+        self._rest: Table | None = None  # made when it is asked for: most groups have no rest
+
+    # Members
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        return tuple(self._members)
+
+    @property
+    def canaries(self) -> tuple[int, ...]:
+        return tuple(self._chosen)
+
+    @property
+    def others(self) -> int:
+        """How many are in the rest."""
+        return len(self._members) - len(self._chosen)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the canaries are silent and no other is tried."""
+        return bool(self.pending) and len(self._silent) >= MOST_SILENT
+
+    def is_next_canary(self) -> bool:
+        """Whether the next who joins becomes a canary."""
+        return len(self._chosen) < self._terms.canaries(len(self._members) + 1)
+
+    def join(self, member: int, now: float) -> None:
+        """A newcomer fills a free place among the canaries, if there is one."""
+        is_canary = self.is_next_canary()
+        self._members[member] = now
+        if is_canary:
+            self._chosen[member] = None
+
+    def leave(self, member: int, now: float) -> bool:
+        """The oldest member that was not tried yet takes a canary's place."""
+        self._members.pop(member, None)
+        self._silent.discard(member)
+        was_canary = member in self._chosen
+        self._chosen.pop(member, None)
+        return self._fill(now) or was_canary
+
+    def answered(self, member: int, now: float) -> None:
+        """A member has accepted or rejected something."""
+        if member in self._members:
+            self._members[member] = now
+
+    # Resources
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the rest is offered nothing yet."""
+        return self._stage == "held"
+
+    @property
+    def rest(self) -> Table:
+        """What is offered to those who are no canaries."""
+        if self._stage == "open" or not self.pending:
+            return self.canary
+        if self._rest is None:
+            self._rest = self._mixed(self.is_proven)
+        return self._rest
+
+    def offer(self, newest: Table, *, revision: int, now: float) -> None:
+        """Make `newest` the newest; what of it is not proven is pending since `revision`."""
+        if self._newest and self._stage == "held":
+            self._stage = "open"
+        self._newest = newest
+        self._offered_at = now
+        self._silent.clear()
+        self._look_anew(revision)
+
+    def reconsider(self, *, revision: int) -> None:
+        """A resource of this group has been rejected, or a rejection lifted."""
+        self._look_anew(revision)
+
+    def settle(self, held: Held) -> bool:
+        """Take what every canary holds for proven; True if that was news."""
+        if not self._chosen:
+            return False
+        views: dict[str, list[Mapping[str, str]]] = {}
+        proven: list[Resource] = []
+        for type_url, name in self.pending:
+            if type_url not in views:
+                views[type_url] = [held(member, type_url) for member in self._chosen]
+            resource = self._newest[type_url][name]
+            if all(view.get(name) == resource.version for view in views[type_url]):
+                proven.append(resource)
+        self._prove(proven)
+        return bool(proven)
+
+    def tick(self, now: float) -> bool:
+        """Replace canaries that have been silent for too long; True if lanes have changed."""
+        if not self.pending:
+            return False
+        if self._stage == "held" and now - self._offered_at >= self._terms.silence_s:
+            self._stage = "open"
+            return True
+        if not self.others or len(self._silent) >= MOST_SILENT:
+            return False
+        silent = [member for member in self._chosen if now - self._since(member) >= self._terms.silence_s]
+        for member in silent:
+            self._silent.add(member)
+            del self._chosen[member]
+            if not self._fill(now):
+                self._chosen[member] = None  # nobody is left to take its place
+        return bool(silent)
+
+    # What is said about it
+
+    def is_proven(self, resource: Resource) -> bool:
+        good = self._good.get(resource.type_url, {}).get(resource.name)
+        return good is not None and good.version == resource.version
+
+    def wants(self, type_url: str, name: str) -> Resource | None:
+        """The newest of this name, whether it is offered or not."""
+        return self._newest.get(type_url, {}).get(name)
+
+    def fallbacks(self) -> tuple[Resource, ...]:
+        """The last good resources that stand in for newest ones, a rejection being in the way."""
+        return tuple(
+            good
+            for (type_url, name), good in sorted(flat(self._good).items())
+            if not self._is_newest(good) and name in self._offered(type_url)
+        )
+
+    # Inside
+
+    def _fill(self, now: float) -> bool:
+        """Choose canaries up to the number the group should have; True if any was chosen."""
+        wanted = self._terms.canaries(len(self._members)) - len(self._chosen)
+        free = [member for member in self._members if member not in self._chosen and member not in self._silent]
+        for member in free[:wanted]:
+            self._chosen[member] = None
+            self._members[member] = now
+        return bool(free[:wanted])
+
+    def _since(self, member: int) -> float:
+        return max(self._members[member], self._offered_at)
+
+    def _prove(self, resources: Iterable[Resource]) -> None:
+        fresh: dict[str, dict[str, Resource]] = {}
+        for resource in resources:
+            del self.pending[resource.type_url, resource.name]
+            fresh.setdefault(resource.type_url, {})[resource.name] = resource
+        if fresh:
+            merged = {url: {**self._good.get(url, {}), **of_type} for url, of_type in fresh.items()}
+            self._good = {**self._good, **merged}
+            self._finish()
+
+    def _look_anew(self, revision: int) -> None:
+        verdicts = self._verdicts
+        self.canary = self._mixed(lambda resource: not verdicts.is_rejected(resource) or self.is_proven(resource))
+        before, self.pending = self.pending, {}
+        for type_url, of_type in self._newest.items():
+            offered = self.canary.get(type_url, {})
+            for name, resource in of_type.items():
+                if not self.is_proven(resource) and name in offered and offered[name].version == resource.version:
+                    self.pending[type_url, name] = before.get((type_url, name), revision)
+        self._finish()
+
+    def _finish(self) -> None:
+        """What follows once it is known what is pending. With nothing pending, what the canaries have is good."""
+        if not self.pending:
+            self._stage = "proven"
+            self._silent.clear()
+            self._good = self._newest if self.canary is self._newest else self._worth_keeping()
+        self._rest = None
+
+    def _mixed(self, usable: Callable[[Resource], bool]) -> Table:
+        if all(usable(resource) for of_type in self._newest.values() for resource in of_type.values()):
+            return self._newest
+        return nested(blend(flat(self._newest), flat(self._good), usable, self._verdicts.older))
+
+    def _worth_keeping(self) -> Table:
+        """What is good of the newest names, and what older forms need."""
+        good = flat(self._good)
+        return nested({key: each for key, each in good.items() if self.wants(*key) or key[1] in self._offered(key[0])})
+
+    def _offered(self, type_url: str) -> Mapping[str, Resource]:
+        return self.canary.get(type_url, {})
+
+    def _is_newest(self, resource: Resource) -> bool:
+        newest = self.wants(resource.type_url, resource.name)
+        return newest is not None and newest.version == resource.version
