@@ -7,7 +7,7 @@ It knows neither gRPC nor who the proxies are.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class NoRoom(Exception):
@@ -24,7 +24,7 @@ class Admission:
         self._max_wait_s = max_wait_s
         self._door = asyncio.Lock()
         self._next_turn = 0.0
-        self._closed = False
+        self._closed = asyncio.Event()
         self.streams = 0
         self.waiting = 0
 
@@ -54,13 +54,15 @@ class Admission:
 
     def close(self) -> None:
         """No more turns are waited for: who waits goes on at once, and learns that the server is stopping."""
-        self._closed = True
+        self._closed.set()
 
     async def _until_next_turn(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             return
         now = asyncio.get_running_loop().time()
         turn = max(self._next_turn, now)
         if turn > now:
-            await asyncio.sleep(turn - now)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(turn - now):
+                    await self._closed.wait()
         self._next_turn = turn + self._interval_s

@@ -49,6 +49,7 @@ class XdsServer:
     def __init__(self) -> None:
         self.engine = Engine()
         self.port = 0
+        self.server: AdsServer | None = None
         self.streams: dict[int, StreamInfo] = {}
         self.disconnections: list[tuple[str, str]] = []  # node id and reason
         self.rejections: list[Rejection] = []
@@ -92,6 +93,11 @@ class XdsServer:
         while not predicate():
             self._news.clear()
             await self._news.wait()
+
+    @property
+    def open_streams(self) -> int:
+        """Those included that have not been admitted, or that end."""
+        return self.server.streams if self.server is not None else 0
 
     def happened(self) -> None:
         """Look again at what is waited for."""
@@ -158,6 +164,7 @@ async def xds_server(
         identity=identity,
         settings=settings,
     )
+    xds.server = server
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.run(started.set_result))
