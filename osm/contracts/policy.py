@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from osm.contracts.names import DnsLabel, DnsName, Identity, Port
+from osm.contracts.names import DnsLabel, DnsName, Identity, ObjectRef, Port
 
 ANY_PATH = ".*"
 
@@ -120,3 +120,5 @@ class Mesh(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sidecar_log_level: str = "error"
     max_proxies: Annotated[int, Meta(ge=0)] = 0
     """Proxies admitted by xds; 0 is no limit (sidecar.maxDataPlaneConnections)."""
+    origin: ObjectRef | None = None
+    """The MeshConfig, if it sets what Envoy may refuse: a cipher suite that Envoy does not know, say."""

@@ -12,7 +12,7 @@ from osm.contracts.policy import Mesh, Tracing
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
 from osm.manifests.wording import shown
-from osm.smi.meshconfig import Spec, TracingFields
+from osm.smi.meshconfig import Sidecar, Spec, TracingFields
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
@@ -83,8 +83,14 @@ def mesh(raw: RawDocument, spec: Spec) -> tuple[Mesh, tuple[Problem, ...]]:
         tracing=_tracing(spec.observability.tracing),
         sidecar_log_level=_log_level(sidecar.log_level) or default.sidecar_log_level,
         max_proxies=_or(sidecar.max_data_plane_connections, default.max_proxies),
+        origin=raw.ref if _may_be_refused(sidecar) else None,
     )
     return settings, (*_wrong(raw, spec, settings), *_without_effect(raw))
+
+
+def _may_be_refused(sidecar: Sidecar) -> bool:
+    """Which names of TLS exist is known to Envoy alone."""
+    return bool(sidecar.cipher_suites or sidecar.ecdh_curves)
 
 
 def _or(value: Any, default: Any) -> Any:

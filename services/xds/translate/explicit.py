@@ -88,7 +88,7 @@ def _inbound_listener(port: InboundPort, serves: tuple[Served, ...], own: TlsIde
         traffic_direction=TrafficDirection.INBOUND,
         enable_reuse_port=BoolValue(value=False),
     )
-    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)}
+    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*own.origins}
     return Built(name=name, message=listener, origins=tuple(sorted(origins)))
 
 

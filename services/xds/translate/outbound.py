@@ -25,7 +25,9 @@ HTTP_PROXY_ROUTES = "rds-outbound.http-proxy"
 
 def clusters(reach: Iterable[Destination], own: TlsIdentity) -> tuple[Built, ...]:
     """A destination without accounts gets none: its certificate could not be told from any other of the mesh."""
-    return tuple(Built(name=to.name, message=upstream_cluster(to, own)) for to in reach if to.accounts)
+    return tuple(
+        Built(name=to.name, message=upstream_cluster(to, own), origins=own.origins) for to in reach if to.accounts
+    )
 
 
 def stat_prefix(to: Destination) -> str:

@@ -26,7 +26,7 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 from msgspec import Struct
 
-from osm.contracts.names import Identity, ServiceName
+from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import Mesh, TlsVersion
 from services.xds.translate.messages import exactly, from_ads, matching, packed
 from services.xds.translate.secret import bundle_name, leaf_name
@@ -36,7 +36,10 @@ MESH_ALPN = "osm"
 
 
 class TlsIdentity(Struct, frozen=True, kw_only=True):
-    """Whose certificate, against whose roots, by which TLS settings: what all connections of a proxy share."""
+    """Whose certificate, against whose roots, by which TLS settings: what all connections of a proxy share.
+
+    `origins`: the MeshConfig, if it says anything of this.
+    """
 
     identity: Identity
     trust_domain: str
@@ -44,6 +47,7 @@ class TlsIdentity(Struct, frozen=True, kw_only=True):
     maximum: TlsVersion
     cipher_suites: tuple[str, ...]
     ecdh_curves: tuple[str, ...]
+    origins: tuple[ObjectRef, ...] = ()
 
     @classmethod
     def of(cls, identity: Identity, trust_domain: str, mesh: Mesh) -> "TlsIdentity":
@@ -54,6 +58,7 @@ class TlsIdentity(Struct, frozen=True, kw_only=True):
             maximum=mesh.tls_max,
             cipher_suites=mesh.cipher_suites,
             ecdh_curves=mesh.ecdh_curves,
+            origins=(mesh.origin,) if mesh.origin else (),
         )
 
 

@@ -113,7 +113,7 @@ def _inbound(own: TlsIdentity, view: View, serves: tuple[Served, ...]) -> Built 
         filter_chains=[inbound.inbound_chain(it, own, view, destination_port=it.backed.target_port) for it in serves],
         traffic_direction=TrafficDirection.INBOUND,
     )
-    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)}
+    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*own.origins}
     return Built(name=INBOUND, message=listener, origins=tuple(sorted(origins)))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from osm.contracts.names import Identity
+from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.policy import (
     HeaderMatch,
     HttpMatch,
@@ -228,6 +228,7 @@ def test_a_mesh_config_with_everything_that_has_an_effect() -> None:
     """
     assert parsed("MeshConfig", spec) == Parsed(
         object=Mesh(
+            origin=ObjectRef("MeshConfig", "shop", "it"),
             permissive=False,
             egress=False,
             tls_min="TLS_AUTO",
