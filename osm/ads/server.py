@@ -100,7 +100,7 @@ class AdsServer:
             write_deadline_s=self._settings.write_deadline_s,
             max_age_s=self._settings.max_connection_age_s,
         )
-        self._conversations: set[Conversation] = set()
+        self._conversations: dict[Conversation, None] = {}  # in the order in which they began
         self._server: aio.Server | None = None
         self.port = 0
 
@@ -180,11 +180,11 @@ class AdsServer:
         return serve
 
     async def _converse(self, conversation: Conversation) -> None:
-        self._conversations.add(conversation)
+        self._conversations[conversation] = None
         try:
             await conversation.run()
         finally:
-            self._conversations.discard(conversation)
+            del self._conversations[conversation]
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
