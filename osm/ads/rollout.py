@@ -86,6 +86,10 @@ class Rollout:
         return tuple(self._members)
 
     @property
+    def size(self) -> int:
+        return len(self._members)
+
+    @property
     def canaries(self) -> tuple[int, ...]:
         return tuple(self._chosen)
 
@@ -193,6 +197,10 @@ class Rollout:
     def wants(self, type_url: str, name: str) -> Resource | None:
         """The newest of this name, whether it is offered or not."""
         return self._newest.get(type_url, {}).get(name)
+
+    def knows(self, key: Key) -> bool:
+        """Whether a resource of this name is offered here, or ought to be."""
+        return self.wants(*key) is not None or key[1] in self._offered(key[0])
 
     def fallbacks(self) -> tuple[Resource, ...]:
         """The last good resources that stand in for newest ones, a rejection being in the way."""

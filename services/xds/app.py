@@ -11,9 +11,11 @@ import structlog
 
 from osm.ads.credentials import ServerIdentity
 from osm.ads.engine import Engine
+from osm.ads.rollout import Terms
 from osm.ads.server import AdsServer, ServerSettings
 from osm.bus import Bus, Update
 from osm.bus.trace import continued
+from osm.contracts.channels import GOOD, REJECTED
 from osm.contracts.names import XDS_IDENTITY
 from osm.contracts.trust import Bundle, ControlPlane
 from osm.pki.holder import Held, Holder
@@ -22,7 +24,9 @@ from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
 from services.xds.documents import READS, Documents
 from services.xds.fleet import Fleet
+from services.xds.keeper import keep
 from services.xds.leaves import Leaves, bundle_resource, forget_unused
+from services.xds.quarantine import Quarantine
 from services.xds.report import Reporter
 from services.xds.settings import Settings
 
@@ -30,6 +34,10 @@ log = structlog.get_logger()
 
 SERVER_NAME = f"{XDS_IDENTITY.account}.{XDS_IDENTITY.namespace}.svc"
 """The name in its own certificate for gRPC clients that know no SPIFFE; Envoys pin the URI instead."""
+
+
+LOOK_S = 0.1
+"""How late silence may be noticed, and what a proxy said it had when it came; nothing happens while all is proven."""
 
 
 async def run(bus: Bus, settings: Settings, health: Health, *, engine: Engine | None = None) -> None:
@@ -43,8 +51,12 @@ async def run(bus: Bus, settings: Settings, health: Health, *, engine: Engine | 
         tasks.create_task(forget_unused(xds.leaves, xds.fleet.identities), name="xds: unused leaves")
         tasks.create_task(xds.reporter.run(xds.fleet), name="xds: status lines")
         tasks.create_task(xds.follow(), name="xds: documents")
-        health.starting("the full pictures of buckets catalog and certmgr")
+        tasks.create_task(xds.follow_quarantine(), name="xds: quarantine")
+        tasks.create_task(keep(bus, xds.quarantine, xds.unsaved), name="xds: quarantine's writer")
+        tasks.create_task(xds.look(), name="xds: canaries")
+        health.starting("the full pictures of buckets catalog, certmgr and xds")
         await xds.complete.wait()
+        await xds.quarantine_read.wait()
         health.starting("its own certificate")
         await xds.own.obtain()
         await xds.serve()
@@ -59,7 +71,9 @@ class _Xds:
         self._health = health
         self.complete = asyncio.Event()
         self.own = Holder(bus, ControlPlane(identity=XDS_IDENTITY, dns_names=(SERVER_NAME,)))
+        self.quarantine_read, self.unsaved = asyncio.Event(), asyncio.Event()
         self.engine, self.documents = engine, Documents()
+        self.quarantine = Quarantine(self.unsaved.set)
         self.reporter = Reporter(bus.status(), health.service, health.replica)
         self.leaves = Leaves(bus, tasks)
         self.fleet = Fleet(
@@ -67,6 +81,8 @@ class _Xds:
             replica=health.replica,
             documents=self.documents,
             engine=self.engine,
+            quarantine=self.quarantine,
+            terms=Terms(count=settings.canary_count, share=settings.canary_share, silence_s=settings.canary_silence_s),
             wanted=self.leaves.want,
             changed=self.reporter.touch,
         )
@@ -96,6 +112,22 @@ class _Xds:
         self.fleet.take(changes, self.documents.revisions["catalog"])
         self.reporter.touch()
         self.complete.set()
+
+    async def follow_quarantine(self) -> None:
+        """What proxies of all replicas have rejected, from before this process began too."""
+        async for update in self._bus.watch(REJECTED.bucket, states=(REJECTED, GOOD)):
+            changed = self.quarantine.apply(update)
+            if not self.quarantine_read.is_set():
+                self.quarantine.sweep(time.time())
+            self.quarantine_read.set()
+            if changed:
+                self.fleet.quarantine_changed(changed)
+
+    async def look(self) -> None:
+        """Endless: keep canaries moving."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self.fleet.look()
 
     async def serve(self) -> None:
         settings = self._settings

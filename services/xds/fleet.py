@@ -1,25 +1,28 @@
 """The connected proxies: each one's class, what it is held for, and what it has rejected.
 
-No I/O but its log: it listens to the engine's streams, tells the engine which class each belongs to, and keeps the
-classes' resources in it.
+No I/O but its log: it listens to the engine's streams, says which class each belongs to, and keeps the classes'
+resources up to date. What each proxy is offered of them, and when, is for `lanes`.
 A proxy is held, and sent nothing, until its workload document and its identity's leaf are there.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 
 from osm.ads.admission import NoRoom
+from osm.ads.blame import is_of_the_machine
 from osm.ads.engine import Engine
 from osm.ads.peer import Denied, Peer, StreamInfo
 from osm.ads.resource import Resource
-from osm.ads.types import SECRET
+from osm.ads.rollout import Terms
 from osm.contracts.names import Identity
 from osm.contracts.status import ProxyStatus
 from services.xds.admission import Proxy, admit
 from services.xds.classes import Classes, ProxyClass
 from services.xds.documents import Changes, Documents
+from services.xds.lanes import Lane, Lanes
+from services.xds.quarantine import Quarantine, Version
 from services.xds.refusals import Refusals, refused, standing, told
 from services.xds.timeline import Timeline
 
@@ -36,6 +39,7 @@ class Member:
         self.proxy = proxy
         self.connected_at_s = connected_at_s
         self.held_for = ""
+        self.proxy_class: ProxyClass | None = None
         self.refusals: Refusals = {}
 
 
@@ -62,6 +66,8 @@ class Fleet:
         replica: str,
         documents: Documents,
         engine: Engine,
+        quarantine: Quarantine,
+        terms: Terms,
         wanted: Callable[[Identity], None],
         changed: Callable[[str], None],
     ) -> None:
@@ -74,12 +80,21 @@ class Fleet:
         self.timeline = Timeline()
         self.secrets = Secrets()
         self._classes = Classes(trust_domain, documents)
+        self.lanes = Lanes(
+            engine=engine,
+            classes=self._classes,
+            quarantine=quarantine,
+            timeline=self.timeline,
+            terms=terms,
+            clock=time.monotonic,
+            wall=time.time,
+        )
         self._members: dict[int, Member] = {}
         self._streams: dict[str, set[int]] = {}
 
     # What the server asks and tells
 
-    def authorize(self, peer: Peer | None, node_id: str) -> ProxyClass | None:
+    def authorize(self, peer: Peer | None, node_id: str) -> Lane | None:
         """Raises Denied, and NoRoom."""
         if peer is None:
             raise Denied("a client certificate is needed")
@@ -91,13 +106,15 @@ class Fleet:
             raise NoRoom(f"proxy {proxy.id} has {STREAMS_OF_A_PROXY} streams open, which is all that one may have")
         self._wanted(proxy.identity)
         proxy_class, _ = self._place(proxy)
-        return proxy_class
+        return None if proxy_class is None else self.lanes.next_lane(proxy_class)
 
     def connected(self, stream: StreamInfo) -> None:
         assert stream.peer is not None, "authorize has refused streams without a certificate"
         proxy = admit(stream.peer.uris, stream.node_id, self._trust_domain)
         member = Member(proxy, time.time())
-        _, member.held_for = self._place(proxy)
+        member.proxy_class, member.held_for = self._place(proxy)
+        if member.proxy_class is not None:
+            self.lanes.join(member.proxy_class, stream.id)
         self._members[stream.id] = member
         self._streams.setdefault(proxy.id, set()).add(stream.id)
         self._changed(proxy.id)
@@ -109,11 +126,16 @@ class Fleet:
         streams.discard(stream.id)
         if not streams:
             del self._streams[member.proxy.id]
+        if member.proxy_class is not None:
+            self.lanes.leave(member.proxy_class, stream.id)
         self._forget_unused()
         self._changed(member.proxy.id)
 
-    def acked(self, stream: StreamInfo, type_url: str) -> None:  # noqa: ARG002  # which type does not matter
-        self._changed(self._members[stream.id].proxy.id)
+    def acked(self, stream: StreamInfo, type_url: str) -> None:
+        member = self._members[stream.id]
+        if member.proxy_class is not None:
+            self.lanes.answered(member.proxy_class, stream.id, type_url)
+        self._changed(member.proxy.id)
 
     def rejected(self, stream: StreamInfo, type_url: str, resources: tuple[Resource, ...], detail: str) -> None:
         if not resources:
@@ -127,7 +149,20 @@ class Fleet:
             why=detail,
         )
         member.refusals = refused(member.refusals, resources, detail)
+        if member.proxy_class is not None and not is_of_the_machine(detail):
+            for resource in resources:
+                self.lanes.rejected(member.proxy_class, stream.id, resource, proxy_id=member.proxy.id, reason=detail)
         self._changed(member.proxy.id)
+
+    def look(self) -> None:
+        """To be called several times a second: what answers do not tell, and the silence of canaries."""
+        if self.lanes.look():
+            self._changed("")
+
+    def quarantine_changed(self, versions: frozenset[Version]) -> None:
+        """Another replica's proxies have rejected these, or a rejection has been lifted there."""
+        self.lanes.reconsider({(type_url, name) for type_url, name, _ in versions})
+        self._changed("")
 
     # What the documents change
 
@@ -136,12 +171,12 @@ class Fleet:
         batch = self.timeline.advance(revision)
         for proxy_class, configuration in self._classes.rebuild(changes).items():
             secrets = self.secrets.of(configuration.secrets)
-            if secrets is not None and self._is_given(proxy_class):
-                self._engine.replace(proxy_class, {**configuration.resources, SECRET: secrets}, revision=batch)
+            if secrets is not None and proxy_class in self.lanes:
+                self.lanes.offer(proxy_class, configuration, secrets)
         for proxy_class, resources in self._classes.moved(changes).items():
-            if self._is_given(proxy_class):
-                for resource in resources:
-                    self._engine.put(proxy_class, resource, revision=batch)
+            for resource in resources:
+                self.lanes.put(proxy_class, resource)
+        self.lanes.endpoints_moved(changes.endpoints | changes.shapes)
         for stream_id, member in self._members.items():
             if member.proxy.id in changes.workloads:
                 self._move(stream_id, member)
@@ -154,8 +189,8 @@ class Fleet:
         self.secrets.ready[secret.name] = secret
         batch = self.timeline.advance(self._documents.revisions.get("catalog", 0))
         for proxy_class in self._classes:
-            if secret.name in self._classes.configuration(proxy_class).secrets and self._is_given(proxy_class):
-                self._engine.put(proxy_class, secret, revision=batch)
+            if secret.name in self._classes.configuration(proxy_class).secrets:
+                self.lanes.put(proxy_class, secret)
         for stream_id, member in self._members.items():
             if member.held_for:
                 self._move(stream_id, member)
@@ -218,34 +253,34 @@ class Fleet:
         secrets = self.secrets.of(configuration.secrets)
         if secrets is None:
             return None, "its certificate has not been issued yet"
-        resources: Mapping[str, Mapping[str, Resource]] = {**configuration.resources, SECRET: secrets}
-        self._engine.replace(proxy_class, resources, revision=self.timeline.batch)
+        if proxy_class not in self.lanes:
+            self.lanes.offer(proxy_class, configuration, secrets)
         return proxy_class, ""
 
     def _move(self, stream_id: int, member: Member) -> None:
+        before = member.proxy_class
         try:
-            proxy_class, member.held_for = self._place(member.proxy)
+            member.proxy_class, member.held_for = self._place(member.proxy)
         except Denied as denied:
-            proxy_class, member.held_for = None, str(denied)
-        self._engine.move(stream_id, proxy_class)
+            member.proxy_class, member.held_for = None, str(denied)
+        if member.proxy_class != before:
+            if before is not None:
+                self.lanes.leave(before, stream_id)
+            lane = None if member.proxy_class is None else self.lanes.join(member.proxy_class, stream_id)
+            self._engine.move(stream_id, lane)
         self._changed(member.proxy.id)
 
     def _forget_settled(self, member: Member) -> None:
-        """What it refused is offered no longer."""
+        """What it refused is wanted no longer, whether it is still offered or another stands in for it."""
         if not member.refusals:
             return
-        workload = self._documents.workloads.get(member.proxy.id)
-        offered = self._engine.resources(ProxyClass.of(workload)) if workload is not None else {}
-        before, member.refusals = member.refusals, standing(member.refusals, offered)
+        newest = {} if member.proxy_class is None else self._classes.configuration(member.proxy_class).resources
+        before, member.refusals = member.refusals, standing(member.refusals, newest)
         if member.refusals != before:
             self._changed(member.proxy.id)
 
-    def _is_given(self, proxy_class: ProxyClass) -> bool:
-        """Whether the engine has the class: it is built before that while its proxies are held for a certificate."""
-        return bool(self._engine.resources(proxy_class))
-
     def _forget_unused(self) -> None:
         for proxy_class in tuple(self._classes):
-            if not self._engine.members(proxy_class):
-                self._engine.drop(proxy_class)
+            if not self.lanes.members(proxy_class):
+                self.lanes.forget(proxy_class)
                 self._classes.forget(proxy_class)

@@ -39,7 +39,9 @@ class Changes(Struct, frozen=True, kw_only=True):
 class Quarantine:
     """The verdicts that rollouts ask for, and the documents that outlive a restart."""
 
-    def __init__(self) -> None:
+    def __init__(self, unsaved: Callable[[], None]) -> None:
+        """`unsaved` is called when there is something to write to the bucket."""
+        self._tell_unsaved = unsaved
         self._documents: dict[str, RejectedResource | GoodResource] = {}
         self._rejected: dict[Version, str] = {}
         self._stands: dict[str, dict[str, None]] = {}
@@ -88,11 +90,13 @@ class Quarantine:
         self,
         proxy_class: ProxyClass,
         wanted: Callable[[str, str], Resource | None],
-        fallbacks: Iterable[Resource],
+        fallbacks: Callable[[], Iterable[Resource]],
         *,
         now_s: float,
     ) -> None:
         """What a class wants now, and what stands in where that is rejected: the rest of its documents is lifted."""
+        if not self._rejected and not self._stands:
+            return
         part = class_hash(proxy_class)
         before = self._stands.pop(part, {})
         stands = {
@@ -101,7 +105,7 @@ class Quarantine:
             if (newest := wanted(type_url, name)) is not None and newest.version == version
         }
         if stands:
-            for good in fallbacks:
+            for good in fallbacks():
                 key = GOOD.key(part, _hash(_version(good)))
                 stands[key] = None
                 if key not in self._documents:
@@ -125,7 +129,7 @@ class Quarantine:
     # What others have put, and what they have yet to be told
 
     def apply(self, update: Update) -> frozenset[Version]:
-        """Take an update of the bucket in; the versions that are rejected, or no longer, other than before."""
+        """Take an update of the bucket in; the versions whose rejection is new or lifted."""
         before = frozenset(self._rejected)
         if update.full:
             here = {document.key for document in update.documents}
@@ -152,10 +156,6 @@ class Quarantine:
         self._unsaved = {key: None for key in self._unsaved if key not in there}
         self._lifted = {key: None for key in self._lifted if key in there}
 
-    @property
-    def is_unsaved(self) -> bool:
-        return bool(self._unsaved or self._lifted)
-
     # What is said about it
 
     def standing(self) -> tuple[RejectedResource, ...]:
@@ -174,17 +174,20 @@ class Quarantine:
         self._learn(key, document)
         self._unsaved[key] = None
         self._lifted.pop(key, None)
+        self._tell_unsaved()
 
     def _lift(self, key: str) -> None:
         self._drop(key)
         self._unsaved.pop(key, None)
         self._lifted[key] = None
+        self._tell_unsaved()
 
     def _gone(self, key: str) -> None:
         """Another replica has lifted it, or it is not written yet."""
         self._lifted.pop(key, None)
         if self._stands_anywhere(key):
             self._unsaved[key] = None
+            self._tell_unsaved()
         elif key not in self._unsaved:
             self._drop(key)
 

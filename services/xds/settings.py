@@ -29,11 +29,21 @@ class Settings(Common, frozen=True, kw_only=True):
     """How long stopping may take after that before streams are cut off."""
     reuse_port: bool = False
     """Whether several processes share the port."""
+    canary_count: int = 1
+    """Proxies of a class that get a new version of its configuration first; all others after their acknowledgement."""
+    canary_share: float = 0.01
+    """The same as a share of the class, from 0 to 1; whichever is more counts."""
+    canary_silence_s: float = 5.0
+    """A canary that says nothing for so long is replaced by another proxy."""
     workers: int = 1
     """Processes that share the port and the work on this machine, each a replica of its own. Over NATS only."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.canary_share <= 1:
+            raise ValueError(f"canary_share: found {self.canary_share:g}, allowed are 0 to 1")
+        if self.canary_count < 1:
+            raise ValueError(f"canary_count: found {self.canary_count}, allowed are 1 and more")
         if self.workers < 1:
             raise ValueError(f"workers: found {self.workers}, allowed are 1 and more; one for each core is sensible")
         if self.drain_s < 0 or self.drain_s + self.stop_deadline_s > LONGEST_END_S:
