@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything they need they install themselves, into .venv and the cache.
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo check test test-unit test-contract test-envoy test-e2e lint bench bench-quick bench-peers \
+.PHONY: help install dev demo check test test-unit test-contract test-envoy test-e2e chaos lint bench bench-quick bench-peers \
 	nats-server lock docs clean
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/osm
@@ -38,6 +38,9 @@ test-envoy: dev ## translation and protocol against a real Envoy
 test-e2e: dev nats-server ## the product as a user meets it
 	$(PYTEST) tests/e2e
 
+chaos: dev nats-server ## harm a mesh in pieces for five minutes, from a printed seed (ARGS="--seed 7 --minutes 30")
+	.venv/bin/python -m tests.e2e.chaos $(ARGS)
+
 lint: dev ## ruff, mypy, import contracts, stale generated files
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -51,14 +54,15 @@ bench: dev ## from a change to the last acknowledgement, as tables and JSON in b
 bench-quick: dev ## the same within two minutes
 	.venv/bin/python -m bench --quick
 
-bench-peers: dev ## the same mesh and clients before go-control-plane too (needs Go)
+bench-peers: dev ## the same mesh and clients before go-control-plane and Istio (needs Go)
 	.venv/bin/python -m bench.peers
 
 nats-server: ## build nats-server into the cache (needs Go), unless it is there
 	@scripts/nats-server
 
-docs: dev ## write the generated pages anew
+docs: dev ## write the generated pages anew, and add samples of new documents to tests/corpus
 	.venv/bin/python scripts/generated.py
+	.venv/bin/python -m tests.corpus.samples
 
 lock: dev ## pin every dependency by hash
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
