@@ -37,9 +37,13 @@ class ProxyClass(Struct, frozen=True):
 
 
 class Configuration(Struct, frozen=True):
-    """A class's resources by type and name, and the names of the secrets they refer to."""
+    """A class's resources by type and name, and the names of the secrets they refer to.
 
-    resources: Mapping[str, Mapping[str, Resource]]
+    Load assignments are kept up to date in place: a copy of thousands for every endpoint that moves would cost more
+    than all the rest, and whoever takes the configuration later (a proxy that joins the class) must find them fresh.
+    """
+
+    resources: Mapping[str, dict[str, Resource]]
     assignments: tuple[AssignmentKey, ...]
     secrets: tuple[str, ...]
 
@@ -84,6 +88,7 @@ class Classes:
                     fresh[key] = self._assignment(key)
             if keys:
                 out[proxy_class] = tuple(fresh[key] for key in keys)
+                configuration.resources[ENDPOINT].update({key.name: fresh[key] for key in keys})
         return out
 
     def assignment(self, name: str) -> Resource:

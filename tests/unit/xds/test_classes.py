@@ -1,0 +1,64 @@
+"""What a class of proxies is given does not depend on when its proxies come."""
+
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from msgspec import structs
+
+from osm.ads.references import message_of
+from osm.ads.types import ENDPOINT
+from osm.bus import Document, Update
+from osm.contracts.catalog import MeshService
+from osm.contracts.channels import BUNDLE, MESH, MESH_SERVICE
+from osm.contracts.endpoints import Endpoint, Explicit, Service, ServicePort, Workload
+from osm.contracts.names import Address, Identity, ServiceName
+from osm.contracts.policy import Mesh
+from osm.contracts.trust import Bundle
+from services.xds.classes import Classes, Configuration, ProxyClass
+from services.xds.documents import Documents
+
+STORE, BUYER = Identity("bookstore", "bookstore-v1"), Identity("bookbuyer", "bookbuyer")
+NAME = ServiceName("bookstore", "bookstore")
+SERVICE = MeshService(service=Service(name=NAME, ports=(ServicePort(port=14001),), accounts=(STORE,)))
+WORKLOAD = Workload(
+    proxy_id="b-0",
+    identity=BUYER,
+    interception=Explicit(http_proxy=Address("127.66.0.3", 15001), outbound_host="127.66.0.3"),
+)
+
+
+def endpoint(host: str) -> Endpoint:
+    return Endpoint(port=14001, address=Address(host, 14001), identity=STORE)
+
+
+def of_service(service: MeshService, *, full: bool = False) -> Update:
+    documents = [Document(bucket="catalog", key=MESH_SERVICE.key("bookstore", "bookstore"), value=service, revision=1)]
+    if full:
+        documents.append(Document(bucket="catalog", key=MESH.key(), value=Mesh(permissive=True), revision=1))
+    return Update(bucket="catalog", full=full, revision=1, documents=tuple(documents))
+
+
+def hosts(configuration: Configuration) -> list[str]:
+    (assignment,) = configuration.resources[ENDPOINT].values()
+    message = message_of(assignment)
+    assert isinstance(message, ClusterLoadAssignment)
+    return [each.endpoint.address.socket_address.address for group in message.endpoints for each in group.lb_endpoints]
+
+
+def test_a_proxy_that_joins_a_class_finds_the_endpoints_of_now() -> None:
+    documents = Documents()
+    documents.apply(of_service(SERVICE, full=True))
+    bundle = Bundle(trust_domain="cluster.local", roots_pem=("PEM",))
+    documents.apply(
+        Update(
+            bucket="certmgr",
+            full=True,
+            revision=1,
+            documents=(Document(bucket="certmgr", key=BUNDLE.key("cluster.local"), value=bundle, revision=1),),
+        )
+    )
+    classes, it = Classes("cluster.local", documents), ProxyClass.of(WORKLOAD)
+    assert hosts(classes.configuration(it)) == []
+    for addresses in (["127.66.1.2"], ["127.66.1.2", "127.66.1.4"]):
+        moved = structs.replace(SERVICE, endpoints=tuple(map(endpoint, addresses)))
+        (resources,) = classes.moved(documents.apply(of_service(moved))).values()
+        assert hosts(classes.configuration(it)) == addresses
+        assert list(classes.configuration(it).resources[ENDPOINT].values()) == list(resources)
