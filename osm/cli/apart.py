@@ -1,7 +1,8 @@
 """The whole mesh as processes of their own over NATS: `osm demo --bus nats`, `osm up --nats URL`.
 
 The counterpart of `mesh.embedded`: the same settings, the same run folder, and whoever reads the mesh gets a bus
-from either. Each piece is kept running here, as kubelet would; nothing outlives this process.
+from either. Each piece is kept running here, as kubelet would. Workloads go on while `local` is away, and end with
+this process, however it ends: a guardian sees to that.
 """
 
 import os
@@ -21,6 +22,7 @@ from osm.cli.pieces import Piece, Wanted, pieces
 from osm.cli.reach import Reach
 from osm.cli.run_folder import RunFolder
 from osm.cli.start import OWN
+from osm.envoy.guardian import guarded
 from osm.runtime import logging
 
 SERVER = "nats-server"
@@ -56,6 +58,7 @@ async def apart(where: str, wanted: Wanted, run: RunFolder) -> AsyncIterator[Apa
     Raises CommandError, ServiceFailed if a piece's settings are wrong, BusError if the server refuses us.
     """
     async with AsyncExitStack() as stack:
+        stack.enter_context(guarded(run.path))
         processes: dict[str, Kept] = {}
         if where == OWN:
             server = await stack.enter_async_context(own_nats(run))

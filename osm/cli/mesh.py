@@ -71,6 +71,7 @@ async def embedded(
                 block=run.block,
                 xds=run.xds_listen,
                 proxy_lifetime_s=proxy_lifetime_s,
+                keep_running=False,  # nothing outlives this process
             ),
         ),
     }

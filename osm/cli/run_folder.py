@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from osm.cli.output import CommandError
 from osm.cli.place import SOCKET, home, is_live
+from osm.envoy.guardian import end_recorded
 
 FIRST_BLOCK, LAST_BLOCK = 66, 127
 """127.66.0.0/16 to 127.127.0.0/16: clear of 127.0.0.0/16 and 127.53.0.53, which systems use themselves."""
@@ -40,6 +41,7 @@ def run_folder(name: str) -> Iterator[RunFolder]:
     if is_live(path / SOCKET):
         raise CommandError(f"a mesh called {name!r} runs here already", remedy="end it, or choose another --name")
     with _free_block() as block:
+        end_recorded(path, 0.0)  # of a mesh that was killed together with its guardian
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(mode=0o700)
         try:

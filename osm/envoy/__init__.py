@@ -4,8 +4,10 @@ Shared by `local`, which runs Envoys, and `injector`, which only writes what the
 
     binary     where the program is
     bootstrap  what a sidecar must know before it has asked xds (pure)
-    process    one Envoy as a child process
+    process    one Envoy as a process
     admin      read-only questions to its admin interface
-    child      any program as a child process; `local` runs apps with it too
-    leash      what keeps a child from outliving its parent
+    child      any program as a process, started or found running; `local` runs apps with it too
+    leash      what keeps a child from outliving its parent, or not before it is recorded
+    record     a process written down, so that it is found again and never mistaken
+    guardian   ends what is recorded when the mesh ends, however it ends
 """

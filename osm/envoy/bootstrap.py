@@ -3,8 +3,9 @@
 Pure: values in, Envoy's messages out. Shared by `local`, which puts them into files, and `injector`, which puts them
 into a Secret. Everything else an Envoy does comes from xds; nothing of it belongs here.
 
-The two SDS files name the certificate files, and the folder whose change tells Envoy to read them again: certificate,
-key and roots change together when a link in that folder is replaced (decisions 27).
+The two SDS files hold the secrets themselves and are replaced whole: an Envoy that watched certificate files beside
+them would take 4 of its user's inotify instances, of which Linux grants 128; so it takes 2. A platform that replaces
+files by moving a link above them (a mounted Secret: decisions 27) names the folder of that link as `watched`.
 """
 
 from pathlib import PurePath
@@ -14,7 +15,7 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
 from envoy.config.core.v3.address_pb2 import Pipe, SocketAddress
 from envoy.config.core.v3.backoff_pb2 import BackoffStrategy
-from envoy.config.core.v3.base_pb2 import DataSource, Node, RetryPolicy, TransportSocket, WatchedDirectory
+from envoy.config.core.v3.base_pb2 import DataSource, Node, RetryPolicy, TransportSocket
 from envoy.config.core.v3.config_source_pb2 import (
     AggregatedConfigSource,
     ApiConfigSource,
@@ -58,19 +59,11 @@ RECONNECT_MOST_S = 10
 """Envoy's own limit of 30 s would leave a proxy without news for that long after a short outage."""
 
 
-class CertificateFiles(Struct, frozen=True, kw_only=True):
-    """PEM files of the certificate towards xds. `watched`: the folder in which a link is replaced on renewal."""
-
-    chain: PurePath
-    key: PurePath
-    roots: PurePath
-    watched: PurePath
-
-
 class Sidecar(Struct, frozen=True, kw_only=True):
     """All that differs from one bootstrap to the next.
 
     `xds` may be a DNS name: every address behind it is one to connect to. `admin` is the path of a Unix socket.
+    The SDS files are read again when they are replaced, or when a link in `watched` is.
     """
 
     proxy_id: str
@@ -80,6 +73,7 @@ class Sidecar(Struct, frozen=True, kw_only=True):
     admin: PurePath
     certificate_sds: PurePath
     roots_sds: PurePath
+    watched: PurePath | None = None
 
 
 def bootstrap(sidecar: Sidecar) -> Bootstrap:
@@ -95,22 +89,17 @@ def bootstrap(sidecar: Sidecar) -> Bootstrap:
     return made
 
 
-def certificate_sds(files: CertificateFiles) -> DiscoveryResponse:
-    """The SDS file with the sidecar's own certificate towards xds."""
+def certificate_sds(*, key_pem: str, chain_pem: str) -> DiscoveryResponse:
+    """The SDS file with the sidecar's own certificate towards xds. Its text is a secret: mode 0600."""
     certificate = TlsCertificate(
-        certificate_chain=DataSource(filename=str(files.chain)),
-        private_key=DataSource(filename=str(files.key)),
-        watched_directory=WatchedDirectory(path=str(files.watched)),
+        certificate_chain=DataSource(inline_string=chain_pem), private_key=DataSource(inline_string=key_pem)
     )
     return _secret(Secret(name=CERTIFICATE_SECRET, tls_certificate=certificate))
 
 
-def roots_sds(files: CertificateFiles) -> DiscoveryResponse:
+def roots_sds(roots_pem: str) -> DiscoveryResponse:
     """The SDS file with the roots that the sidecar accepts from xds."""
-    roots = CertificateValidationContext(
-        trusted_ca=DataSource(filename=str(files.roots)),
-        watched_directory=WatchedDirectory(path=str(files.watched)),
-    )
+    roots = CertificateValidationContext(trusted_ca=DataSource(inline_string=roots_pem))
     return _secret(Secret(name=ROOTS_SECRET, validation_context=roots))
 
 
@@ -178,21 +167,26 @@ def _tls(sidecar: Sidecar) -> UpstreamTlsContext:
     pinned = SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.URI, matcher=xds)
     validation = CommonTlsContext.CombinedCertificateValidationContext(
         default_validation_context=CertificateValidationContext(match_typed_subject_alt_names=[pinned]),
-        validation_context_sds_secret_config=_from_file(ROOTS_SECRET, sidecar.roots_sds),
+        validation_context_sds_secret_config=_from_file(ROOTS_SECRET, sidecar.roots_sds, sidecar.watched),
     )
     return UpstreamTlsContext(
         common_tls_context=CommonTlsContext(
             tls_params=TlsParameters(  # both: Envoy's maximum for a client is 1.2 unless it is told
                 tls_minimum_protocol_version=TlsParameters.TLSv1_3, tls_maximum_protocol_version=TlsParameters.TLSv1_3
             ),
-            tls_certificate_sds_secret_configs=[_from_file(CERTIFICATE_SECRET, sidecar.certificate_sds)],
+            tls_certificate_sds_secret_configs=[
+                _from_file(CERTIFICATE_SECRET, sidecar.certificate_sds, sidecar.watched)
+            ],
             combined_validation_context=validation,
         )
     )
 
 
-def _from_file(name: str, path: PurePath) -> SdsSecretConfig:
-    source = ConfigSource(path_config_source=PathConfigSource(path=str(path)), resource_api_version=ApiVersion.V3)
+def _from_file(name: str, path: PurePath, watched: PurePath | None) -> SdsSecretConfig:
+    where = PathConfigSource(path=str(path))
+    if watched is not None:
+        where.watched_directory.path = str(watched)
+    source = ConfigSource(path_config_source=where, resource_api_version=ApiVersion.V3)
     return SdsSecretConfig(name=name, sds_config=source)
 
 

@@ -1,7 +1,8 @@
-"""A child process on a leash, in a session of its own, whose end is known at once.
+"""A program as a process in a session of its own, whose end is known at once: started here, or found running.
 
 Not asyncio's: with uvloop that forks this process, with its gRPC threads and all its memory, where `Popen` does
-neither (vfork). The kernel tells of the end through a process file descriptor (Linux 5.3 and newer).
+neither (vfork). The kernel tells of the end through a process file descriptor (Linux 5.3 and newer), also of a
+process that somebody else has started.
 """
 
 import asyncio
@@ -12,47 +13,33 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from osm.envoy import record as records
 from osm.envoy.leash import leashed
 
 
-class Child:
-    """A started program. What it prints is appended to its log."""
+class Running:
+    """A process that is watched. `status` is its exit status, None while it runs and if nobody can know."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self.pid = process.pid
-        self._process = process
+    def __init__(self, pid: int, watched: int) -> None:
+        """`watched` is the process's file descriptor, ours from now on."""
+        self.pid = pid
+        self.status: int | None = None
         self._ended = asyncio.Event()
-        self._watched = os.pidfd_open(process.pid)
-        asyncio.get_running_loop().add_reader(self._watched, self._reap)
-
-    @classmethod
-    def start(cls, command: tuple[str, ...], *, environment: Mapping[str, str], folder: Path, log: Path) -> "Child":
-        """Raises OSError if this machine cannot start one more process."""
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                leashed(*command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=dict(environment),
-                cwd=folder,
-                start_new_session=True,  # a Ctrl-C at the terminal is for the agent, which stops things in order
-            )
-        return cls(process)
+        self._watched = watched
+        asyncio.get_running_loop().add_reader(watched, self._heard)
 
     @property
-    def status(self) -> int | None:
-        """The exit status, negative for a signal; None while it runs."""
-        return self._process.returncode
+    def alive(self) -> bool:
+        return not self._ended.is_set()
 
-    async def ended(self) -> int:
-        """Wait for the end; the exit status."""
+    async def ended(self) -> int | None:
+        """Wait for the end; the exit status, negative for a signal."""
         await self._ended.wait()
-        return int(self._process.returncode)
+        return self.status
 
     async def stop(self, grace_s: float) -> None:
         """SIGTERM, then SIGKILL after `grace_s`, to the program and what it has started in its session."""
-        if not self._ended.is_set():
+        if self.alive:
             self.signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(grace_s):
@@ -64,8 +51,78 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
-    def _reap(self) -> None:
-        if self._process.poll() is not None:
-            asyncio.get_running_loop().remove_reader(self._watched)
-            os.close(self._watched)
-            self._ended.set()
+    def release(self) -> None:
+        """Watch it no more, and let it run."""
+        if self.alive:
+            self._close()
+
+    def _heard(self) -> None:
+        self._close()
+        self._ended.set()
+
+    def _close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._watched)
+        os.close(self._watched)
+
+
+class Child(Running):
+    """A started program. What it prints is appended to its log."""
+
+    _released: "list[subprocess.Popen[bytes]]" = []  # Popen warns of a process that is forgotten
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        super().__init__(process.pid, os.pidfd_open(process.pid))
+        self._process = process
+
+    @classmethod
+    def start(
+        cls,
+        command: tuple[str, ...],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        log: Path,
+        record: Path | None = None,
+    ) -> "Child":
+        """On a leash; with a `record`, recorded there and free. Raises OSError if no more processes can be started."""
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                leashed(*command, record=record),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(environment),
+                cwd=folder,
+                start_new_session=True,  # a Ctrl-C at the terminal is for the agent, which stops things in order
+            )
+        return cls(process)
+
+    async def ended(self) -> int:
+        await self._ended.wait()
+        return int(self._process.returncode)
+
+    def release(self) -> None:
+        if self.alive:
+            self._released.append(self._process)
+        super().release()
+
+    def _heard(self) -> None:
+        self.status = self._process.poll()
+        if self.status is not None:
+            super()._heard()
+
+
+class Adopted(Running):
+    """A process that somebody before us has started and recorded; its exit status is its parent's to know."""
+
+    @classmethod
+    def find(cls, record: Path) -> "Adopted | None":
+        """The recorded process; None if it has ended, and what it had started has ended by then too."""
+        known = records.read(record)
+        if known is None:
+            return None
+        watched = records.open_process(known)
+        if watched is None:
+            records.reach([known], signal.SIGKILL)
+            return None
+        return cls(known.pid, watched)

@@ -1,4 +1,4 @@
-"""One Envoy as a child process: started on a leash, live when it says so itself, stopped with a deadline.
+"""One Envoy as a process: started or found running, live when it says so itself, stopped with a deadline.
 
 Knows nothing of what the Envoy is for. It does not restart one that ended: its owner decides that.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from osm.envoy import admin
-from osm.envoy.child import Child
+from osm.envoy.child import Adopted, Child, Running
 
 STOP_WITHIN_S = 5.0
 """An Envoy told to end does so in milliseconds unless it is stuck."""
@@ -22,10 +22,10 @@ LIVE_POLL_S = 0.1
 
 
 NO_INOTIFY = (
-    "this user has no inotify instances left, of which each Envoy takes 4; "
+    "this user has no inotify instances left, of which each Envoy takes 2; "
     "run: sudo sysctl fs.inotify.max_user_instances=1024"
 )
-"""Linux allows 128 unless told otherwise: enough for some 30 Envoys."""
+"""Linux allows 128 unless told otherwise: enough for some 60 Envoys."""
 
 
 def last_words(log: str) -> str:
@@ -39,13 +39,14 @@ def last_words(log: str) -> str:
 
 
 class Launch(Struct, frozen=True, kw_only=True):
-    """What an Envoy is started with. The log file is appended to."""
+    """What an Envoy is started with. The log file is appended to. With a `record` it may outlive this process."""
 
     program: Path
     bootstrap: Path
     admin: Path
     log: Path
     log_level: str = "warning"
+    record: Path | None = None
 
     def command(self) -> tuple[str, ...]:
         """One worker thread serves a sidecar well. No hot restart: without it nothing is left in shared memory."""
@@ -59,20 +60,29 @@ class Launch(Struct, frozen=True, kw_only=True):
 class EnvoyProcess:
     """A running Envoy."""
 
-    def __init__(self, launch: Launch) -> None:
-        """Starts it. Raises OSError if this machine cannot start one more process."""
-        launch.admin.unlink(missing_ok=True)
+    def __init__(self, launch: Launch, running: Running | None = None) -> None:
+        """Starts it, unless it runs. Raises OSError if this machine cannot start one more process."""
         self.launch = launch
         self._log_start = launch.log.stat().st_size if launch.log.exists() else 0
-        self._child = Child.start(launch.command(), environment={}, folder=launch.bootstrap.parent, log=launch.log)
+        self._running = running or _start(launch)
+
+    @classmethod
+    def found(cls, launch: Launch) -> "EnvoyProcess | None":
+        """The one that was launched so before and still runs."""
+        running = Adopted.find(launch.record) if launch.record is not None else None
+        return cls(launch, running) if running is not None else None
 
     @property
     def pid(self) -> int:
-        return self._child.pid
+        return self._running.pid
 
-    async def ended(self) -> int:
-        """Wait for the end; the exit status, negative for a signal."""
-        return await self._child.ended()
+    @property
+    def alive(self) -> bool:
+        return self._running.alive
+
+    async def ended(self) -> int | None:
+        """Wait for the end; the exit status, negative for a signal, None if nobody can know."""
+        return await self._running.ended()
 
     def last_words(self) -> str:
         """Why it ended, in a sentence; empty if its log does not say."""
@@ -87,4 +97,15 @@ class EnvoyProcess:
 
     async def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Ask it to end, and kill it if it has not after `within_s`."""
-        await self._child.stop(within_s)
+        await self._running.stop(within_s)
+
+    def release(self) -> None:
+        """Watch it no more, and let it run."""
+        self._running.release()
+
+
+def _start(launch: Launch) -> Child:
+    launch.admin.unlink(missing_ok=True)
+    return Child.start(
+        launch.command(), environment={}, folder=launch.bootstrap.parent, log=launch.log, record=launch.record
+    )

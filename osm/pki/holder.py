@@ -60,7 +60,8 @@ class Held:
 class Holder:
     """One certificate and its renewal. `run` in a task group; `obtain` or `changes` wherever it is needed.
 
-    `why` says what stands in the way while there is none. `clock`, `jitter` and `wait` are parameters for tests.
+    `why` says what stands in the way while there is none. `held` is a certificate from before, which is good until its
+    renewal is due. `clock`, `jitter` and `wait` are parameters for tests.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Holder:
         subject: MeshLeaf | ProxyClient | ControlPlane,
         *,
         lifetime_s: int | None = None,
+        held: Held | None = None,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
         wait: Wait | None = None,
@@ -80,7 +82,7 @@ class Holder:
         self._clock = clock
         self._jitter = jitter
         self._wait = wait or _wait
-        self._held: Held | None = None
+        self._held = held
         self._asked = asyncio.Event()
         self._changed = asyncio.Condition()
 
@@ -115,12 +117,14 @@ class Holder:
 
     async def run(self) -> NoReturn:
         """Endless: obtain, wait until renewal is due or asked for, obtain again."""
+        held = self.current
+        chain = held.chain if held is not None else await self._renewed()
         while True:
-            chain = await self._renewed()
             now_s = self._clock()
             due_s = max(renew_at(chain.not_before_s, chain.not_after_s, self._jitter()), now_s + LEAST_PERIOD_S)
             while (left_s := due_s - self._clock()) > 0 and not self._asked.is_set():
                 await self._wait(self._asked, min(left_s, LONGEST_NAP_S))
+            chain = await self._renewed()
 
     async def _renewed(self) -> Chain:
         """Ask until there is a chain; the old one stays in use meanwhile."""

@@ -6,6 +6,7 @@ collided and one of them has gone since.
 """
 
 import hashlib
+import ipaddress
 from collections.abc import Iterable, Mapping
 
 SLOTS = 2**15 - 2
@@ -42,6 +43,16 @@ def app_host(block: int, slot: int) -> str:
 def sidecar_host(block: int, slot: int) -> str:
     """Where its sidecar listens: the address after the app's."""
     return _host(block, 2 * (slot + 1) + 1)
+
+
+def slot_of(block: int, sidecar: str) -> int | None:
+    """The place that has this sidecar's address; None if it is of no place of this block."""
+    try:
+        found = ipaddress.IPv4Address(sidecar)
+    except ValueError:
+        return None
+    slot = ((int(found) & 0xFFFF) - 1) // 2 - 1
+    return slot if 0 <= slot < SLOTS and sidecar_host(block, slot) == sidecar else None
 
 
 def _host(block: int, number: int) -> str:

@@ -5,22 +5,31 @@ fault of the machine or ours, and ends the agent.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 
 from services.local.board import Board
 from services.local.life import Life
 from services.local.planned import Planned
 from services.local.rollout import Runs, Wanted, steps
 
+SETTLE_WITHIN_S = 3.0
+"""Three answers of a probe, the usual patience with a program that was ready. Longer, and nobody hears of us."""
+
 
 class Agent:
-    """The lives of this machine's workloads. `begin` makes a life from what is planned."""
+    """The lives of this machine's workloads. `begin` makes a life from what is planned.
 
-    def __init__(self, begin: Callable[[Planned], Life], board: Board) -> None:
+    `left` are those that an agent before us started: they go on until it is known what is wanted.
+    """
+
+    def __init__(self, begin: Callable[[Planned], Life], board: Board, left: Iterable[Planned] = ()) -> None:
         self.lives: dict[str, Life] = {}
         self._begin = begin
         self._board = board
-        self._wanted: Mapping[str, Planned] = {}
+        self._left = tuple(left)
+        self._took_over = asyncio.Event()
+        self._wanted: Mapping[str, Planned] | None = None
         self._stirred = asyncio.Event()
 
     def want(self, workloads: Mapping[str, Planned]) -> None:
@@ -35,17 +44,35 @@ class Agent:
     async def run(self) -> None:
         """Endless; when cancelled, all lives end."""
         async with asyncio.TaskGroup() as tasks:
+            for planned in self._left:
+                life = self._start(tasks, planned)
+                life.take_over()
+            self._took_over.set()
             while True:
                 await self._stirred.wait()
                 self._stirred.clear()
-                self._step(tasks)
+                if self._wanted is not None:
+                    self._step(tasks, self._wanted)
 
-    def _step(self, tasks: asyncio.TaskGroup) -> None:
-        wanted = {id_: Wanted(owner=each.ref, fingerprint=each.fingerprint) for id_, each in self._wanted.items()}
+    async def settled(self) -> None:
+        """Wait until it is known how all is that was left, or for SETTLE_WITHIN_S. Only of use while `run` runs."""
+        await self._took_over.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_WITHIN_S):
+                for life in tuple(self.lives.values()):
+                    await life.settled()
+
+    def _start(self, tasks: asyncio.TaskGroup, planned: Planned) -> Life:
+        life = self.lives[planned.id] = self._begin(planned)
+        tasks.create_task(self._live(planned.id, life), name=planned.id)
+        return life
+
+    def _step(self, tasks: asyncio.TaskGroup, workloads: Mapping[str, Planned]) -> None:
+        wanted = {id_: Wanted(owner=each.ref, fingerprint=each.fingerprint) for id_, each in workloads.items()}
         runs = {
             id_: Runs(
                 owner=life.planned.ref,
-                fingerprint=life.planned.fingerprint,
+                fingerprint=life.fingerprint,
                 ready=life.ready,
                 stopping=life.stopping,
             )
@@ -55,8 +82,7 @@ class Agent:
         for id_ in step.stop:
             self.lives[id_].stop()
         for id_ in step.start:
-            self.lives[id_] = self._begin(self._wanted[id_])
-            tasks.create_task(self._live(id_, self.lives[id_]), name=id_)
+            self._start(tasks, workloads[id_])
         # one that is replaced stays on the board, unready: its service and identity are not taken back and given again
         for id_ in self._board.reports.keys() - self.lives.keys() - wanted.keys():
             self._board.remove(id_)

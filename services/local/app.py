@@ -1,7 +1,8 @@
 """The shell of `local`: folder → plan → lives; reports → bus.
 
 Nothing starts before the folder has been read once and the right to write bucket `local` is ours: a second agent
-would fight with the first over addresses.
+would fight with the first over addresses. What an agent before us has left running is taken over first, and what it
+has published stays until it is known how that is: an endpoint must not flicker because its supervisor was away.
 """
 
 import asyncio
@@ -24,66 +25,70 @@ from osm.manifests.last_good import in_force
 from osm.manifests.workloads import parse
 from osm.pki.files import private_folder
 from osm.runtime.health import Health
-from services.local import logs
+from services.local import left, logs
 from services.local.agent import Agent
 from services.local.board import Board
 from services.local.environment import inherited
+from services.local.ground import WORKLOADS, Ground, admin_socket, home
+from services.local.heard import Heard
+from services.local.instance import Machine
 from services.local.life import Life
-from services.local.meshed import Meshed
-from services.local.plan import Machine, Plan, plan
+from services.local.plan import Objects, Plan, going_on, plan
 from services.local.planned import Planned
 from services.local.publish import Publisher
-from services.local.roots import Roots
 from services.local.settings import Settings
-from services.local.sidecar import EnvoySidecar, Ground, admin_socket, home
+from services.local.sidecar import EnvoySidecar
 
 log = structlog.get_logger()
 
 
 async def run(bus: Bus, settings: Settings, health: Health) -> None:
-    """Serve until cancelled; all processes have ended by then. Raises NoEnvoy, BadAddress."""
+    """Serve until cancelled; unless they are to go on, all processes have ended by then. Raises NoEnvoy, BadAddress."""
     ground = _ground(settings)
-    board, roots, meshed = Board(), Roots(settings.trust_domain), Meshed()
+    board, heard = Board(), Heard.nothing(settings.trust_domain)
     machine_variables = inherited(os.environ, str(Path(sys.executable).parent))
 
     def begin(planned: Planned) -> Life:
         return Life(
             planned,
-            EnvoySidecar(bus, ground, planned.document, roots, meshed),
+            EnvoySidecar(bus, ground, heard, planned.document),
             board,
             folder=home(ground, planned.id),
             inherited=machine_variables,
             drain_s=settings.drain_s,
+            keep_running=settings.keep_running,
         )
 
-    agent = Agent(begin, board)
-    board.on_put(agent.stir)
     health.standby("the right to write bucket local")
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(bus.writer("local"))
+        going = left.take(ground.folder.parent, keep=settings.keep_running)
+        agent = Agent(begin, board, going)
+        board.on_put(agent.stir)
         await stack.enter_async_context(bus.serve(PROXY_ADMIN, _answers(agent, ground)))
         publisher = Publisher(writer, bus.status(), board)
-        await publisher.first()
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        tasks.create_task(publisher.run(), name="local: publisher")
-        tasks.create_task(roots.run(bus), name="local: roots")
-        tasks.create_task(meshed.run(bus), name="local: meshed accounts")
+        tasks.create_task(heard.run(bus), name="local: heard")
         tasks.create_task(logs.keep_bounded(ground.folder), name="local: logs")
         tasks.create_task(agent.run(), name="local: agent")
+        health.starting("the workloads taken over")
+        await agent.settled()
+        await publisher.first()
+        tasks.create_task(publisher.run(), name="local: publisher")
+        log.info("workloads taken over", workloads=len(going))
         health.starting("the folder of manifests")
-        await _follow(settings, agent, publisher, board, health)
+        await _follow(settings, going_on(going, settings.block), agent, publisher, health)
 
 
-async def _follow(settings: Settings, agent: Agent, publisher: Publisher, board: Board, health: Health) -> None:
-    """Plan again after every edit; endless."""
+async def _follow(settings: Settings, current: Plan, agent: Agent, publisher: Publisher, health: Health) -> None:
+    """Plan again after every edit; endless. `current` is the plan of what runs."""
     machine = Machine(block=settings.block, node=socket.gethostname(), lowest_port=_lowest_port())
-    current = Plan()
+    found: Objects | None = None
     async for scan in watch(settings.folder):
-        publisher.found = in_force(scan, parse, publisher.found)
-        current = plan(publisher.found, machine, current)
-        publisher.problems = current.problems
+        found = in_force(scan, parse, found)
+        current = plan(found, machine, current)
         agent.want(current.workloads)
-        board.stir()
+        publisher.judge(found, current)
         log.info("workloads planned", workloads=len(current.workloads), problems=len(current.problems))
         health.active()
 
@@ -98,10 +103,11 @@ def _ground(settings: Settings) -> Ground:
         raise BadAddress(f"xds: found {settings.xds!r}, expected host:port such as 127.0.0.1:15128")
     return Ground(
         program=binary.find(settings.envoy),
-        folder=private_folder(Path(settings.run_folder).absolute() / "workloads"),
+        folder=private_folder(Path(settings.run_folder).absolute() / WORKLOADS),
         xds=Address(host.strip("[]"), int(port)),
         trust_domain=settings.trust_domain,
         lifetime_s=settings.proxy_lifetime_s,
+        keep_running=settings.keep_running,
     )
 
 

@@ -12,7 +12,9 @@ import msgspec
 
 from osm.contracts.endpoints import Explicit, LocalWorkload
 from osm.contracts.status import ProcessStatus
+from osm.envoy.guardian import SUFFIX
 from osm.pki.files import private_folder
+from services.local import left
 from services.local.board import Board, Complaint, Report
 from services.local.planned import Planned
 from services.local.sidecar import RunsBeside
@@ -33,8 +35,10 @@ class Life:
         folder: Path,
         inherited: Mapping[str, str],
         drain_s: float,
+        keep_running: bool = False,
         backoff: Backoff | None = None,
     ) -> None:
+        """`keep_running`: it goes on when the agent ends, recorded so that the next one can `take_over`."""
         self.planned = planned
         self.stopping = False
         self._sidecar = sidecar
@@ -42,10 +46,16 @@ class Life:
         self._drain_s = drain_s
         self._stop = asyncio.Event()
         self._folder = folder
+        self._keep_running = keep_running
         self._programs = [
             Supervised(
                 program,
-                Place(folder=folder / "work", log=folder / f"{program.name}.log", inherited=inherited),
+                Place(
+                    folder=folder / "work",
+                    log=folder / f"{program.name}.log",
+                    inherited=inherited,
+                    record=folder / f"app-{program.name}{SUFFIX}" if keep_running else None,
+                ),
                 self._tell,
                 backoff,
             )
@@ -56,14 +66,33 @@ class Life:
     def ready(self) -> bool:
         return not self.stopping and self._sidecar.live.is_set() and all(each.ready for each in self._programs)
 
+    @property
+    def fingerprint(self) -> str:
+        """Of what runs; empty if it must be replaced whatever is wanted."""
+        return "" if self._sidecar.outdated else self.planned.fingerprint
+
+    def take_over(self) -> None:
+        """Go on with what an agent before us left of it. Before `run`."""
+        self._sidecar.take_over()
+        for each in self._programs:
+            each.take_over()
+
+    async def settled(self) -> None:
+        """Wait until it is known how all that was taken over is. Only of use while `run` runs."""
+        await self._sidecar.settled.wait()
+        for each in self._programs:
+            await each.settled.wait()
+
     def stop(self) -> None:
         """Begin to leave; `run` returns once all has ended."""
         self.stopping = True
         self._stop.set()
 
     async def run(self) -> None:
-        """Until `stop`, in order; when cancelled, all ends at once and within seconds."""
+        """Until `stop`, in order; when cancelled, all ends at once and within seconds, or goes on without us."""
         private_folder(self._folder / "work")
+        if self._keep_running:
+            left.write(self._folder, self.planned)
         async with asyncio.TaskGroup() as tasks:
             sidecar = tasks.create_task(self._sidecar.run(self._tell), name=f"{self.planned.id}: sidecar")
             running = [tasks.create_task(self._run(each), name=f"{self.planned.id}: app") for each in self._programs]
@@ -72,9 +101,11 @@ class Life:
             await self._leave()
             for task in (*running, sidecar):
                 task.cancel()
+        left.forget(self._folder)
 
     async def _run(self, program: Supervised) -> None:
-        await self._sidecar.live.wait()
+        if not program.taken_over:
+            await self._sidecar.live.wait()
         await program.run()
 
     async def _leave(self) -> None:
@@ -85,6 +116,7 @@ class Life:
         async with asyncio.TaskGroup() as ends:
             for each in self._programs:
                 ends.create_task(each.stop(self.planned.grace_s))
+        await self._sidecar.stop()
 
     def _tell(self) -> None:
         document = msgspec.structs.replace(self.planned.document, ready=self.ready)

@@ -36,15 +36,19 @@ async def probe(check: Check) -> str:
         return f"{check.address}: {error}"
 
 
-async def watch(check: Check, told: Callable[[bool, str], None]) -> None:
-    """Ask on and on; `told` hears what is so after every answer. Ends only if the check is for `once`, and ready."""
-    await asyncio.sleep(check.delay_s)
+async def watch(check: Check, told: Callable[[bool, str], None], *, goes_on: bool = False) -> None:
+    """Ask on and on; `told` hears what is so after every answer. Ends only if the check is for `once`, and ready.
+
+    `goes_on`: the program has been running for long, so it is asked at once, and one good answer is enough.
+    """
+    await asyncio.sleep(0 if goes_on else check.delay_s)
     ready, good, bad = False, 0, 0
+    successes = 1 if goes_on else check.successes
     eager_s = EAGER_S
     while True:
         why = await probe(check)
         good, bad = (0, bad + 1) if why else (good + 1, 0)
-        ready = bad < check.failures if ready else good >= check.successes
+        ready = bad < check.failures if ready else good >= successes
         told(ready, "" if ready else why)
         if ready and check.once:
             return

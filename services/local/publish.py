@@ -3,18 +3,21 @@
 One writer for all workloads, so that what changes together goes out together.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Collection, Mapping
 
+import msgspec
 import structlog
 
 from osm.bus import BusError, StatusWriter, Writer
 from osm.contracts.channels import LOCAL_WORKLOAD, PROCESS_STATUS
+from osm.contracts.codec import Undecodable, decode
 from osm.contracts.endpoints import LocalWorkload
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProcessStatus
 from osm.manifests.verdicts import Lines, problem, spoken, verdicts
 from services.local.board import Board, Report
-from services.local.plan import Objects
+from services.local.plan import Objects, Plan
 
 KINDS = frozenset({"Deployment", "StatefulSet", "Pod"})
 """The kinds whose verdict is ours."""
@@ -23,22 +26,33 @@ log = structlog.get_logger()
 
 
 class Publisher:
-    """Writes what the board and the plan say. `found` and `problems` are the plan's, set by whoever plans."""
+    """Writes what the board and the plan say."""
 
     def __init__(self, writer: Writer, status: StatusWriter, board: Board) -> None:
-        self.found = Objects(kept={})
-        self.problems: tuple[Problem, ...] = ()
         self._writer = writer
         self._status = status
         self._board = board
+        self._found = Objects(kept={})
+        self._problems: tuple[Problem, ...] = ()
+        self._wanted: Collection[str] | None = None
         self._documents: dict[str, LocalWorkload] = {}
         self._processes: dict[str, ProcessStatus] = {}
         self._lines: Lines = {}
         self._revision = 0
 
     async def first(self) -> None:
-        """The first full picture: what an agent before us ran has ended with it."""
-        self._revision = await self._writer.publish({})
+        """The first full picture: what was taken over as it is, and all else that was published as not ready."""
+        before = _published(self._writer.held())
+        now = {LOCAL_WORKLOAD.key(id_): each.document for id_, each in sorted(self._board.reports.items())}
+        gone = {key: msgspec.structs.replace(each, ready=False) for key, each in before.items() if key not in now}
+        self._documents = now | gone
+        self._revision = await self._writer.publish(self._documents)
+
+    def judge(self, found: Objects, plan: Plan) -> None:
+        """From now on this is planned. Before the first plan, nothing that is published is taken away; after it, what
+        is published of a wanted workload stays until that reports."""
+        self._found, self._problems, self._wanted = found, plan.problems, plan.workloads.keys()
+        self._board.stir()
 
     async def run(self) -> None:
         """Endless."""
@@ -49,6 +63,8 @@ class Publisher:
 
     async def _publish(self, reports: Mapping[str, Report]) -> None:
         now = {LOCAL_WORKLOAD.key(id_): each.document for id_, each in sorted(reports.items())}
+        stay = {key: each for key, each in self._documents.items() if self._wanted is None or each.id in self._wanted}
+        now = stay | now
         puts = {key: document for key, document in now.items() if self._documents.get(key) != document}
         gone = sorted(self._documents.keys() - now.keys())
         if puts or gone:
@@ -67,7 +83,7 @@ class Publisher:
         for key in sorted(self._processes.keys() - processes.keys()):
             await self._status.delete(key)
         self._processes = processes
-        now = verdicts("local", self.found, KINDS, [*self.problems, *self._complaints(reports)])
+        now = verdicts("local", self._found, KINDS, [*self._problems, *self._complaints(reports)])
         lines, changed, gone = spoken(self._lines, now, self._revision)
         for key, line in changed.items():
             await self._status.put(key, line)
@@ -77,8 +93,17 @@ class Publisher:
 
     def _complaints(self, reports: Mapping[str, Report]) -> list[Problem]:
         return [
-            problem(each.ref, self.found.kept[each.ref], complaint.field, complaint.what, complaint.severity)
+            problem(each.ref, self._found.kept[each.ref], complaint.field, complaint.what, complaint.severity)
             for _, each in sorted(reports.items())
             for complaint in each.complaints
-            if each.ref in self.found.kept
+            if each.ref in self._found.kept
         ]
+
+
+def _published(held: Mapping[str, bytes]) -> dict[str, LocalWorkload]:
+    """What an agent before us has published; what cannot be read is as good as gone."""
+    found = {}
+    for key, body in sorted(held.items()):
+        with contextlib.suppress(Undecodable):
+            found[key] = decode(LocalWorkload, body)
+    return found

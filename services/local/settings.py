@@ -26,3 +26,6 @@ class Settings(Common, frozen=True, kw_only=True):
     drain_s: Annotated[float, Meta(ge=0)] = 0.5
     """How long a workload that leaves serves on after its endpoint is gone, in seconds: clients on one machine
     hear of it within milliseconds."""
+    keep_running: bool = True
+    """Whether apps and Envoys go on when this process ends, for the next one to take over; traffic never stops for a
+    restart. To end them too: `echo end | python -m osm.envoy.guardian RUN_FOLDER`."""

@@ -1,4 +1,4 @@
-"""One program of a workload: started, started again when it ends, watched for readiness, stopped with grace.
+"""One program of a workload: started or taken over, started again when it ends, watched for readiness, stopped.
 
 Its end is known at once (the kernel tells), so a crash makes it unready without waiting for a probe. What a user must
 change is said as a `Trouble`; a process started again may find the cause gone, and then the trouble goes too.
@@ -14,15 +14,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from osm.contracts.problem import Severity
-from osm.envoy.child import Child
-from services.local import listeners, logs, probe
-from services.local.planned import Program
+from osm.envoy.child import Adopted, Child, Running
+from services.local import listeners, logs, probe, trouble
+from services.local.planned import Check, Program
+from services.local.trouble import Trouble
 
 State = Literal["starting", "ready", "unready", "backoff", "failed"]
-
-LISTEN_WITHIN_S = 15.0
-"""A program that does not listen after this is told to its user; slow ones get ready all the same."""
 
 END_WITHIN_S = 3.0
 """When the whole agent ends, whatever grace the manifest gives: the agent itself is killed after 15 s."""
@@ -41,20 +38,16 @@ class Backoff(Struct, frozen=True, kw_only=True):
         return float(min(self.most_s, self.first_s * 2 ** min(crashes - 1, 16)))
 
 
-class Trouble(Struct, frozen=True, kw_only=True):
-    """What the user must change; `field` is a path below the container's."""
-
-    field: str
-    what: str
-    severity: Severity = "error"
-
-
 class Place(Struct, frozen=True, kw_only=True):
-    """Where a program runs: working directory, log file, and what it needs of the machine."""
+    """Where a program runs: working directory, log file, and what it needs of the machine.
+
+    `record` is where it is written down to be found again; None if it ends with the agent.
+    """
 
     folder: Path
     log: Path
     inherited: Mapping[str, str]
+    record: Path | None = None
 
 
 class Supervised:
@@ -71,7 +64,10 @@ class Supervised:
         self._place = place
         self._changed = changed
         self._backoff = backoff or Backoff()
-        self._child: Child | None = None
+        self._child: Running | None = None
+        self._left: Adopted | None = None
+        self.settled = asyncio.Event()
+        self.settled.set()
         self._stopping = asyncio.Event()
         self._hopeless = False
         self._log_start = 0
@@ -82,10 +78,22 @@ class Supervised:
 
     @property
     def pid(self) -> int | None:
-        return self._child.pid if self._child is not None else None
+        running = self._child or self._left
+        return running.pid if running is not None else None
+
+    def take_over(self) -> None:
+        """Go on with the program that an agent before us left; `settled` is set once it is known how it is."""
+        self._left = Adopted.find(self._place.record) if self._place.record is not None else None
+        if self._left is not None:
+            self.settled.clear()
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether there is a program to go on with, not to start."""
+        return self._left is not None
 
     async def run(self) -> None:
-        """Keep the program running until `stop`; when cancelled, end it within END_WITHIN_S."""
+        """Keep the program running until `stop`; when cancelled, end it within END_WITHIN_S or leave it, recorded."""
         loop = asyncio.get_running_loop()
         crashes = 0
         while not self._stopping.is_set():
@@ -104,55 +112,77 @@ class Supervised:
     async def stop(self, grace_s: float) -> None:
         """SIGTERM, and SIGKILL after `grace_s`, to the program and its children. `run` then returns."""
         self._stopping.set()
-        if self._child is not None:
-            await self._child.stop(grace_s)
+        running = self._child or self._left
+        if running is not None:
+            await running.stop(grace_s)
 
     async def _once(self) -> str:
         """From start to end; what there is to say of the end."""
+        left, self._left = self._left, None
+        self._log_start = self._place.log.stat().st_size if self._place.log.exists() else 0
+        if left is not None:
+            return await self._to_its_end(left, left_by_another=True)
         environment = self._environment()
         if shutil.which(self.program.argv[0], path=environment["PATH"]) is None:
             what = f'there is no program "{self.program.argv[0]}" on this machine; it was looked for in PATH'
             self.trouble = Trouble(field="command[0]", what=what)
             return what
-        self._log_start = self._place.log.stat().st_size if self._place.log.exists() else 0
         try:
-            child = self._child = Child.start(
-                self.program.argv, environment=environment, folder=self._place.folder, log=self._place.log
+            child = Child.start(
+                self.program.argv,
+                environment=environment,
+                folder=self._place.folder,
+                log=self._place.log,
+                record=self._place.record,
             )
         except OSError as error:
             return f"could not be started: {error}"
+        return await self._to_its_end(child)
+
+    async def _to_its_end(self, child: Running, *, left_by_another: bool = False) -> str:
+        self._child = child
         try:
-            return await self._watched(child)
+            return await self._watched(child, left_by_another=left_by_another)
         finally:
-            await child.stop(END_WITHIN_S)
+            if self._place.record is not None and child.alive and not self._stopping.is_set():
+                child.release()
+            else:
+                await child.stop(END_WITHIN_S)
             self._child = None
+            self.settled.set()
 
     def _environment(self) -> dict[str, str]:
         return {**self._place.inherited, **dict(self.program.platform), **dict(self.program.own)}
 
-    async def _watched(self, child: Child) -> str:
+    async def _watched(self, child: Running, *, left_by_another: bool) -> str:
         if self.program.check is None:
             self.trouble = None
             self._become("ready", "")
+            self.settled.set()
             status = await child.ended()
         else:
             self._become("starting", "")
             async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(probe.watch(self.program.check, self._heard(child)))
+                told = self._heard(child, self.program.check)
+                watching = tasks.create_task(probe.watch(self.program.check, told, goes_on=left_by_another))
                 status = await child.ended()
                 watching.cancel()
         if not self._hopeless:
-            self.trouble = _why_it_ended(logs.tail(self._place.log, self._log_start), self.program)
-        what = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit code {status}"
-        return self.trouble.what if self.trouble is not None else f"{what}; its last words are in {self._place.log}"
+            self.trouble = trouble.why_it_ended(logs.tail(self._place.log, self._log_start), self.program)
+        if self.trouble is not None:
+            return self.trouble.what
+        return f"{_end(status)}; its last words are in {self._place.log}"
 
-    def _heard(self, child: Child) -> Callable[[bool, str], None]:
+    def _heard(self, child: Running, check: Check) -> Callable[[bool, str], None]:
         """What to do with each answer of the probe."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
+        answers = 0
 
         def heard(ready: bool, why: str) -> None:  # noqa: FBT001  # the answer itself
-            if self._stopping.is_set() or child.status is not None:
+            nonlocal answers
+            answers += 1
+            if self._stopping.is_set() or not child.alive:
                 return
             if ready and not self.ready and self._accused(child.pid):
                 child.signal(signal.SIGKILL)
@@ -160,9 +190,11 @@ class Supervised:
                 self.trouble = None
                 self._become("ready", "")
             else:
-                if loop.time() - began_s > LISTEN_WITHIN_S and why.startswith("nothing listens"):
-                    self.trouble = _never_listened(self.program, why)
+                if loop.time() - began_s > trouble.LISTEN_WITHIN_S and why.startswith("nothing listens"):
+                    self.trouble = trouble.never_listened(self.program, why)
                 self._become("unready" if self.state in ("ready", "unready") else "starting", why)
+            if ready or answers >= check.failures:
+                self.settled.set()
 
         return heard
 
@@ -171,7 +203,7 @@ class Supervised:
         port = listeners.took_wildcard(pid, [each.port for each in self.program.listens])
         if port is None:
             return False
-        self.trouble, self._hopeless = _took_wildcard(self.program, port), True
+        self.trouble, self._hopeless = trouble.took_wildcard(self.program, port), True
         return True
 
     def _become(self, state: State, why: str) -> None:
@@ -180,30 +212,7 @@ class Supervised:
             self._changed()
 
 
-def _took_wildcard(program: Program, port: int) -> Trouble:
-    what = (
-        f"the program listens on 0.0.0.0:{port}, and so on its sidecar's address too; {_bind_there(program)}; "
-        "it was stopped, and starts again when the manifest changes"
-    )
-    return Trouble(field="ports", what=what)
-
-
-def _never_listened(program: Program, why: str) -> Trouble:
-    return Trouble(field="ports", what=f"{why} after {LISTEN_WITHIN_S:g} s; {_bind_there(program)}", severity="warning")
-
-
-def _why_it_ended(last_words: str, program: Program) -> Trouble | None:
-    words = last_words.lower()
-    if "address already in use" not in words and "eaddrinuse" not in words and "address in use" not in words:
-        return None
-    ports = ", ".join(str(each.port) for each in program.listens) or "its port"
-    return Trouble(
-        field="ports",
-        what=f"the program found {ports} taken; a sidecar has that port on another address: {_bind_there(program)}",
-    )
-
-
-def _bind_there(program: Program) -> str:
-    host = program.listens[0].host if program.listens else "its own address"
-    line = "- {name: BIND_HOST, valueFrom: {fieldRef: {fieldPath: status.podIP}}}"
-    return f"let it listen on {host} alone: add `{line}` to its env and use that, or read OSM_BIND_HOST"
+def _end(status: int | None) -> str:
+    if status is None:
+        return "ended"  # it was not our child, so how it ended is not ours to know
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with exit code {status}"

@@ -4,6 +4,7 @@ import asyncio
 import stat
 import time
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,10 @@ from osm.envoy import admin, binary
 from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.pki import issuing
+from osm.pki.files import write_secret
 from osm.pki.keys import key_pem, make_key
 from osm.pki.reading import chain_pem
 from osm.testing.xds_server import xds_server
-from services.local.certificates import CertificateFolder
 
 pytestmark = pytest.mark.envoy
 
@@ -60,13 +61,13 @@ class Authority:
     def renew(self, folder, lifetime_s=3600):
         """Put a new certificate of the proxy into its folder."""
         key, chain = self.issue(ProxyClient(identity=BUYER, proxy_id=PROXY), lifetime_s)
-        CertificateFolder(folder / "certificates").write(key_pem=key, chain_pem=chain, roots_pem=self.roots_pem)
+        (folder / "roots.json").write_text(text(roots_sds(self.roots_pem)))
+        write_secret(folder / "certificate.json", text(certificate_sds(key_pem=key, chain_pem=chain)).encode())
         return chain
 
 
 @asynccontextmanager
 async def envoy(folder, authority, port=1, lifetime_s=3600):
-    files = CertificateFolder(folder / "certificates").files
     sidecar = Sidecar(
         proxy_id=PROXY,
         identity=BUYER,
@@ -77,12 +78,7 @@ async def envoy(folder, authority, port=1, lifetime_s=3600):
         roots_sds=folder / "roots.json",
     )
     authority.renew(folder, lifetime_s)
-    for name, message in (
-        ("bootstrap", bootstrap(sidecar)),
-        ("certificate", certificate_sds(files)),
-        ("roots", roots_sds(files)),
-    ):
-        (folder / f"{name}.json").write_text(text(message))
+    (folder / "bootstrap.json").write_text(text(bootstrap(sidecar)))
     process = EnvoyProcess(
         Launch(
             program=binary.find(),
@@ -143,6 +139,16 @@ async def test_private_keys_are_not_in_the_dump(tmp_path):
     assert "PRIVATE KEY" not in reply.body
 
 
+async def test_it_takes_two_of_its_users_inotify_instances(tmp_path):
+    """Of which Linux grants 128: they bound how many workloads a machine has."""
+    authority = Authority()
+    async with xds_server(identity=authority.xds) as xds, envoy(tmp_path, authority, xds.port) as process:
+        async with asyncio.timeout(30):
+            await process.live()
+        opened = [str(each.readlink()) for each in Path(f"/proc/{process.pid}/fd").iterdir()]
+        assert opened.count("anon_inode:inotify") == 2
+
+
 async def test_it_becomes_live_before_xds_and_shows_its_own_certificate(tmp_path):
     authority = Authority()
     async with xds_server(identity=authority.xds) as xds, envoy(tmp_path, authority, xds.port) as process:
@@ -167,7 +173,7 @@ async def test_nobody_else_of_the_same_root_can_pose_as_xds(tmp_path, poser):
 
 
 async def test_a_stream_whose_certificate_ends_is_opened_anew_with_the_renewed_one(tmp_path):
-    """Neither a restart nor the old connection: what `watched_directory` and one request a connection are for."""
+    """Neither a restart nor the old connection: what replacing the file and one request a connection are for."""
     authority = Authority()
     async with (
         xds_server(identity=authority.xds) as xds,

@@ -87,6 +87,6 @@ class Stage:
         (bundle,) = of_kind(await picture(self.bus, "certmgr"), BUNDLE)
         return "".join(bundle.roots_pem).encode()
 
-    def certificates(self, workload: str) -> Path:
-        """Where a sidecar's certificate for xds lies."""
-        return self.run_folder / "workloads" / workload / "certificates" / "current"
+    def home(self, workload: str) -> Path:
+        """Where a workload's files lie, its sidecar's certificate for xds among them."""
+        return self.run_folder / "workloads" / workload

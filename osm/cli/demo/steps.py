@@ -49,7 +49,7 @@ async def thief_is_refused(stage: Stage) -> Measured:
 
 async def stolen_certificate_is_refused(stage: Stage) -> Measured:
     """The proof of access control is at the server: its sidecar answers, its app hears nothing."""
-    credential = await steal(stage.xds, THIEF, THIEF_IDENTITY, stage.certificates(THIEF), await stage.roots_pem())
+    credential = await steal(stage.xds, THIEF, THIEF_IDENTITY, stage.home(THIEF), await stage.roots_pem())
     address = await stage.inbound(STORES[0])
     denied_before, reached_before = await _denied(stage, STORES[0]), await _reached(stage, STORES[0])
     replies = [await ask_tls(address, STORE_V1, f"{BUY}?stolen", credential) for _ in range(5)]

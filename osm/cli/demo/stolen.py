@@ -5,6 +5,7 @@ leaf and key as it does to the Envoy. That is the strongest certificate a thief 
 """
 
 import asyncio
+import json
 from pathlib import Path
 
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
@@ -19,11 +20,21 @@ from services.xds.translate import leaf_name
 _TIMEOUT_S = 5.0
 
 
-async def steal(xds: str, proxy_id: str, identity: Identity, certificates: Path, roots_pem: bytes) -> Credential:
-    """Ask xds for the leaf of `identity` with the proxy's certificate in the folder `certificates`."""
+def shown_to_xds(workload: Path) -> Credential:
+    """The certificate that a sidecar shows to xds, from the SDS file in its workload's folder."""
+    certificate = json.loads((workload / "certificate.json").read_text())["resources"][0]["tls_certificate"]
+    return Credential(
+        chain_pem=certificate["certificate_chain"]["inline_string"].encode(),
+        key_pem=certificate["private_key"]["inline_string"].encode(),
+    )
+
+
+async def steal(xds: str, proxy_id: str, identity: Identity, workload: Path, roots_pem: bytes) -> Credential:
+    """Ask xds for the leaf of `identity` with the proxy's certificate in its workload's folder."""
+    shown = shown_to_xds(workload)
     proof = ClientIdentity(
-        chain_pem=(certificates / "chain.pem").read_bytes(),
-        key_pem=(certificates / "key.pem").read_bytes(),
+        chain_pem=shown.chain_pem,
+        key_pem=shown.key_pem,
         roots_pem=roots_pem,
         server_name=SERVER_NAME,
     )

@@ -4,7 +4,9 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from google.protobuf import message_factory, symbol_database
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -12,7 +14,7 @@ from google.protobuf.message import Message
 
 from osm.contracts.names import Address, Identity
 from osm.envoy import admin, binary
-from osm.envoy.bootstrap import CertificateFiles, Sidecar, bootstrap, certificate_sds, roots_sds, text
+from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
 from osm.envoy.leash import leashed
 
 
@@ -25,13 +27,6 @@ def sidecar(folder: Path) -> Sidecar:
         admin=folder / "admin.sock",
         certificate_sds=folder / "certificate.json",
         roots_sds=folder / "roots.json",
-    )
-
-
-def files(folder: Path) -> CertificateFiles:
-    current = folder / "certs" / "current"
-    return CertificateFiles(
-        chain=current / "chain.pem", key=current / "key.pem", roots=current / "roots.pem", watched=folder / "certs"
     )
 
 
@@ -75,13 +70,34 @@ def test_the_identity_of_xds_is_pinned(tmp_path):
     ]
 
 
-def test_certificate_and_roots_are_read_again_when_the_same_folder_changes(tmp_path):
-    secrets = [json.loads(text(make(files(tmp_path))))["resources"][0] for make in (certificate_sds, roots_sds)]
-    watched = {
-        secrets[0]["tls_certificate"]["watched_directory"]["path"],
-        secrets[1]["validation_context"]["watched_directory"]["path"],
+def sds(folder: Path, **changes: Any) -> list[dict]:
+    (cluster,) = json.loads(text(bootstrap(msgspec.structs.replace(sidecar(folder), **changes))))["static_resources"][
+        "clusters"
+    ]
+    common = cluster["transport_socket"]["typed_config"]["common_tls_context"]
+    (certificate,) = common["tls_certificate_sds_secret_configs"]
+    roots = common["combined_validation_context"]["validation_context_sds_secret_config"]
+    return [each["sds_config"]["path_config_source"] for each in (certificate, roots)]
+
+
+def test_certificate_and_roots_are_read_again_when_their_files_are_replaced(tmp_path):
+    assert sds(tmp_path) == [{"path": str(tmp_path / name)} for name in ("certificate.json", "roots.json")]
+
+
+def test_a_platform_that_moves_a_link_has_the_folder_of_that_link_watched(tmp_path):
+    watched = [each["watched_directory"] for each in sds(tmp_path, watched=tmp_path / "secret")]
+    assert watched == [{"path": str(tmp_path / "secret")}] * 2
+
+
+def test_the_secrets_name_no_further_file(tmp_path):
+    """Each file that an Envoy watches is one of the 128 inotify instances of its user."""
+    secrets = [certificate_sds(key_pem="K", chain_pem="C"), roots_sds("R")]
+    bodies = [json.loads(text(each))["resources"][0] for each in secrets]
+    assert bodies[0]["tls_certificate"] == {
+        "certificate_chain": {"inline_string": "C"},
+        "private_key": {"inline_string": "K"},
     }
-    assert watched == {str(tmp_path / "certs")}
+    assert bodies[1]["validation_context"] == {"trusted_ca": {"inline_string": "R"}}
 
 
 def messages(message: Message) -> Iterator[Message]:
@@ -106,7 +122,7 @@ def messages(message: Message) -> Iterator[Message]:
 
 
 def test_no_deprecated_field_is_used(tmp_path):
-    whole = [bootstrap(sidecar(tmp_path)), certificate_sds(files(tmp_path)), roots_sds(files(tmp_path))]
+    whole = [bootstrap(sidecar(tmp_path)), certificate_sds(key_pem="K", chain_pem="C"), roots_sds("R")]
     used = [field for top in whole for message in messages(top) for field, _ in message.ListFields()]
     assert len(used) > 30
     assert [field.full_name for field in used if field.GetOptions().deprecated] == []

@@ -129,6 +129,7 @@ def settings(tmp_path, **others):
         "block": 202,
         "envoy": str(envoy),
         "drain_s": 0,
+        "keep_running": False,
     }
     return Settings(**{**given, **others})
 
@@ -144,6 +145,8 @@ async def mesh(tmp_path, authority=None, *, meshed=True, **others):
         bundle = Bundle(trust_domain="cluster.local", roots_pem=(chain_pem([authority.root]),))
         await writer.publish({BUNDLE.key("cluster.local"): bundle})
         endpoints = await stack.enter_async_context(core.bus("endpoints").writer("endpoints"))
+        meshspec = await stack.enter_async_context(core.bus("meshspec").writer("meshspec"))
+        await meshspec.publish({})
         identity = Identity("town", "default")
         await endpoints.publish({IDENTITY.key("town", "default"): MeshIdentity(identity=identity)} if meshed else {})
         task = asyncio.create_task(run(core.bus("local"), given, Health("local", "one", "test", 0.0)))
@@ -180,7 +183,7 @@ async def test_a_workload_that_is_taken_out_of_the_folder_goes(tmp_path):
         (tmp_path / "manifests" / "shop.yaml").unlink()
         await here.until("local", lambda seen: seen == {})
         await here.until("status", lambda seen: not any(key.startswith(("process", "object")) for key in seen))
-        assert not (tmp_path / "run" / "workloads" / "shop-0.town" / "certificates").exists()
+        assert not (tmp_path / "run" / "workloads" / "shop-0.town" / "certificate.json").exists()
 
 
 async def test_a_users_mistake_is_said_of_the_object_and_the_rest_runs(tmp_path):
@@ -209,10 +212,10 @@ async def test_a_certificate_is_renewed_before_it_ends_without_a_restart(tmp_pat
     authority.lifetime_s = 2
     async with mesh(tmp_path, authority) as here:
         before = await here.ready()
-        chain = tmp_path / "run" / "workloads" / "shop-0.town" / "certificates" / "current" / "chain.pem"
-        first = chain.read_text()
+        certificate = tmp_path / "run" / "workloads" / "shop-0.town" / "certificate.json"
+        first = certificate.read_text()
         async with asyncio.timeout(30):
-            while chain.read_text() == first:
+            while certificate.read_text() == first:
                 await asyncio.sleep(0.02)
         assert (await here.ready()) == before
 

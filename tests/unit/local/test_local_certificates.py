@@ -1,69 +1,69 @@
 import stat
 
-from services.local.certificates import CertificateFolder
-from services.local.logs import tail, trim
+import pytest
+
+from osm.contracts.names import Identity, SpiffeId
+from osm.contracts.trust import ProxyClient
+from osm.envoy.bootstrap import certificate_sds, text
+from osm.pki import issuing
+from osm.pki.files import write_secret
+from osm.pki.keys import key_pem, make_key
+from osm.pki.reading import chain_pem
+from services.local.certificates import read_held
+
+START_S = 1_800_000_000
+NAMED = SpiffeId("cluster.local", Identity("town", "shop"), "shop-0.town")
 
 
-def write(folder, version):
-    folder.write(key_pem=f"key {version}", chain_pem=f"chain {version}", roots_pem=f"roots {version}")
+def issued(proxy_id="shop-0.town"):
+    """A key and a chain for it, PEM."""
+    root_key, key = make_key(), make_key()
+    root = issuing.make_root(root_key, trust_domain="cluster.local", now_s=START_S, lifetime_s=7200, serial=1)
+    subject = ProxyClient(identity=Identity("town", "shop"), proxy_id=proxy_id)
+    leaf = issuing.sign(
+        issuing.profile_of(subject, "cluster.local"),
+        key.public_key(),
+        issuer=root,
+        issuer_key=root_key,
+        now_s=START_S,
+        lifetime_s=3600,
+        serial=2,
+    )
+    return key_pem(key).decode(), chain_pem([leaf])
 
 
-def test_all_three_files_change_together(tmp_path):
-    folder = CertificateFolder(tmp_path / "certificates")
-    for version in (1, 2, 3):
-        write(folder, version)
-        files = folder.files
-        read = [path.read_text() for path in (files.key, files.chain, files.roots)]
-        assert read == [f"key {version}", f"chain {version}", f"roots {version}"]
+def written(folder, key, chain):
+    path = folder / "certificate.json"
+    write_secret(path, text(certificate_sds(key_pem=key, chain_pem=chain)).encode())
+    return path
 
 
-def test_a_reader_of_the_last_version_is_not_disturbed_and_older_keys_are_gone(tmp_path):
-    folder = CertificateFolder(tmp_path / "certificates")
-    write(folder, 1)
-    opened = folder.files.key.resolve()
-    write(folder, 2)
-    assert opened.read_text() == "key 1"
-    write(folder, 3)
-    assert not opened.exists()
+def test_a_certificate_is_read_back_with_its_key_and_its_life(tmp_path):
+    key, chain = issued()
+    path = written(tmp_path, key, chain)
+    held = read_held(path, NAMED)
+    assert (held.key_pem(), held.chain.chain_pem) == (key, chain)
+    assert held.chain.not_after_s == START_S + 3600
+    assert held.chain.not_before_s <= START_S
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_only_the_owner_may_read_a_key(tmp_path):
-    folder = CertificateFolder(tmp_path / "certificates")
-    write(folder, 1)
-    assert stat.S_IMODE(folder.files.key.stat().st_mode) == 0o600
-    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+def test_a_certificate_of_another_key_or_name_is_not_gone_on_with(tmp_path):
+    key, _ = issued()
+    _, chain = issued()
+    assert read_held(written(tmp_path, key, chain), NAMED) is None
+    assert read_held(written(tmp_path, *issued("depot-0.town")), NAMED) is None
 
 
-def test_nothing_is_left_of_a_workload_that_went(tmp_path):
-    folder = CertificateFolder(tmp_path / "certificates")
-    write(folder, 1)
-    folder.remove()
-    assert list(tmp_path.iterdir()) == []
+def test_a_key_that_others_could_read_is_not_gone_on_with(tmp_path):
+    path = written(tmp_path, *issued())
+    path.chmod(0o644)
+    assert read_held(path, NAMED) is None
 
 
-def test_a_log_that_has_grown_too_large_is_put_aside_and_begun_anew(tmp_path):
-    log = tmp_path / "shop-0.town" / "app.log"
-    log.parent.mkdir()
-    with log.open("a") as writer:
-        writer.write("x" * 100)
-        writer.flush()
-        trim(tmp_path, 99)
-        writer.write("after")
-    assert log.read_text() == "after"
-    assert len(log.with_name("app.log.1").read_text()) == 100
-
-
-def test_a_small_log_is_left_alone(tmp_path):
-    log = tmp_path / "shop-0.town" / "app.log"
-    log.parent.mkdir()
-    log.write_text("x" * 99)
-    trim(tmp_path, 99)
-    assert [path.name for path in log.parent.iterdir()] == ["app.log"]
-
-
-def test_the_tail_of_a_log_starts_where_the_program_did(tmp_path):
-    log = tmp_path / "app.log"
-    log.write_text("before" + "now")
-    assert tail(log, since=6) == "now"
-    assert tail(log, since=1000) == "beforenow"  # the log was begun anew meanwhile
-    assert tail(tmp_path / "none.log", since=0) == ""
+@pytest.mark.parametrize("body", ["", "{}", "[]", '{"resources": [{}]}', '{"resources": [{"tls_certificate": {}}]}'])
+def test_a_file_that_is_none_is_not_gone_on_with(tmp_path, body):
+    path = tmp_path / "certificate.json"
+    write_secret(path, body.encode())
+    assert read_held(path, NAMED) is None
+    assert read_held(tmp_path / "none.json", NAMED) is None

@@ -26,6 +26,11 @@ class FakeSidecar:
         self.live = asyncio.Event()
         self.why = "" if live else "waiting"
         self.pid = None
+        self.outdated = False
+        self.settled = asyncio.Event()
+        self.settled.set()
+        self.took_over = False
+        self.stopped = False
         self._changed = lambda: None
         self.ended = False
         if live:
@@ -37,6 +42,12 @@ class FakeSidecar:
             await asyncio.Event().wait()
         finally:
             self.ended = True
+
+    def take_over(self):
+        self.took_over = True
+
+    async def stop(self):
+        self.stopped = True
 
     def become(self, *, live):
         if live:
@@ -176,6 +187,7 @@ async def test_the_endpoint_is_published_as_gone_before_the_process_is_told_to_e
         )
         assert here.witnessed[first_seen_unready] is False
         assert ended.exists()
+        assert here.sidecars[0].stopped
         assert here.sidecars[0].ended
 
 

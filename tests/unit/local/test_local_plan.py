@@ -6,7 +6,8 @@ from osm.manifests import Scan, yaml
 from osm.manifests.folder import scan
 from osm.manifests.last_good import in_force
 from osm.manifests.workloads import parse
-from services.local.plan import Machine, Plan, plan
+from services.local.instance import Machine
+from services.local.plan import Plan, plan
 
 MACHINE = Machine(block=9, node="laptop", lowest_port=1024)
 

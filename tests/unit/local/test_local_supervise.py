@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from osm.contracts.names import Address
-from services.local import listeners, supervise
+from services.local import listeners, trouble
 from services.local.environment import inherited
 from services.local.planned import Check, Program
 from services.local.supervise import Backoff, Place, Supervised
@@ -143,7 +143,7 @@ async def test_a_program_that_finds_its_port_taken_is_told_what_to_add(tmp_path)
 
 
 async def test_a_program_that_never_listens_is_told_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(supervise, "LISTEN_WITHIN_S", 0.0)
+    monkeypatch.setattr(trouble, "LISTEN_WITHIN_S", 0.0)
     port = free_port()
     async with running(program("sleep", "60", port=port), tmp_path) as watched:
         async with asyncio.timeout(30):
