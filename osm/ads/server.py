@@ -30,6 +30,12 @@ still open after a whole age more."""
 STREAMS_PER_CONNECTION = 16
 """A proxy has one; the rest is for those who ask type by type. A bound on what one hostile connection may open."""
 
+HANDSHAKE_WITHIN_MS = 10_000
+"""Who has not proven who it is by then holds a descriptor for nothing; gRPC's own patience is two minutes."""
+
+IDLE_CONNECTION_MS = 60_000
+"""A proxy whose stream has ended opens the next within 10 s; a connection without streams is closed later."""
+
 STOPPING = "the server is stopping"
 
 
@@ -193,6 +199,8 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.max_request_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_WITHIN_MS),
+        ("grpc.max_connection_idle_ms", IDLE_CONNECTION_MS),
         ("grpc.experimental.tcp_read_chunk_size", 1024),  # requests are small: a quarter less CPU, and less memory
         ("grpc.keepalive_time_ms", int(settings.keepalive_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),

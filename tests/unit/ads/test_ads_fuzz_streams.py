@@ -1,0 +1,183 @@
+"""Hostile sequences of messages on real gRPC streams: each may end its own stream, and nothing else.
+
+After whatever was said, a bystander still gets what changes, and once the hostile streams are closed the server has
+not one stream, session or task more than before.
+"""
+
+import asyncio
+import gc
+from contextlib import AsyncExitStack, suppress
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.service.discovery.v3 import discovery_pb2
+from grpc import aio
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
+
+from osm.ads.methods import METHODS
+from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from osm.testing.ads_client import ads_client, channel
+from osm.testing.xds_server import xds_server
+
+PATIENCE_S = 30
+"""What takes longer is stuck."""
+
+TYPES = st.sampled_from(["", CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, "nonsense", "\x00", "type.googleapis.com/"])
+NAMES = st.lists(st.sampled_from(["*", "", "a", "b", "ghost", "é" * 50]) | st.text(max_size=8), max_size=5)
+NONCES = st.sampled_from(["", "0", "1", "2", "3", "-1", "last", "9" * 40])
+ERRORS = st.none() | st.sampled_from(["", "cluster(s) a: no", "ghost", "(" * 100, "a b c"])
+
+
+class Hostile:
+    """A raw stream. What it is sent is read, or not."""
+
+    def __init__(self, connection, method, *, reads):
+        self.is_delta = method.is_delta
+        self.call = connection.stream_stream(f"/{method.service}/{method.name}")()
+        self.nonce = ""
+        self.reader = asyncio.ensure_future(self._read()) if reads else None
+
+    async def _read(self):
+        with suppress(aio.AioRpcError, asyncio.CancelledError):
+            while isinstance(data := await self.call.read(), bytes):
+                kind = discovery_pb2.DeltaDiscoveryResponse if self.is_delta else discovery_pb2.DiscoveryResponse
+                self.nonce = kind.FromString(data).nonce
+
+    async def say(self, data):
+        with suppress(aio.AioRpcError, asyncio.InvalidStateError, aio.UsageError):
+            async with asyncio.timeout(1):
+                await self.call.write(data)
+
+    async def close(self, *, politely):
+        if politely:
+            with suppress(aio.AioRpcError, asyncio.InvalidStateError, aio.UsageError):
+                await self.call.done_writing()
+        self.call.cancel()
+        if self.reader is not None:
+            await self.reader
+
+
+class HostileStreams(RuleBasedStateMachine):
+    """Streams that say anything in any order, over one server, beside one honest client."""
+
+    streams = Bundle("streams")
+
+    def __init__(self):
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.stack = AsyncExitStack()
+        self.open = []
+        self.changes = 0
+        self._run(self._begin())
+
+    def _run(self, work):
+        async def in_time():
+            async with asyncio.timeout(PATIENCE_S):
+                return await work
+
+        return self.loop.run_until_complete(in_time())
+
+    async def _begin(self):
+        self.xds = await self.stack.enter_async_context(xds_server())
+        self.xds.put(*(cluster_pb2.Cluster(name=name) for name in "ab"))
+        target = f"127.0.0.1:{self.xds.port}"
+        self.bystander = await self.stack.enter_async_context(ads_client(target))
+        await self.bystander.version(CLUSTER, "a")
+        await self.xds.acked()
+        self.channel = await self.stack.enter_async_context(channel(target, None))
+
+    @rule(target=streams, method=st.sampled_from(METHODS), reads=st.booleans())
+    def come(self, method, reads):
+        async def begin():
+            return Hostile(self.channel, method, reads=reads)
+
+        stream = self._run(begin())
+        self.open.append(stream)
+        return stream
+
+    @rule(stream=streams, data=st.binary(max_size=200))
+    def say_nonsense(self, stream, data):
+        self._run(stream.say(data))
+
+    @rule(
+        stream=streams,
+        node=st.sampled_from(["", "n", "n" * 500]),
+        kind=TYPES,
+        nonce=NONCES,
+        error=ERRORS,
+        names=NAMES,
+        gone=NAMES,
+        held=st.dictionaries(st.sampled_from(["a", "b", "ghost", ""]), st.sampled_from(["", "x", "0"]), max_size=3),
+    )
+    def say_something(self, stream, *, node, kind, nonce, error, names, gone, held):
+        nonce = stream.nonce if nonce == "last" else nonce
+        node = {"id": node}
+        if stream.is_delta:
+            message = discovery_pb2.DeltaDiscoveryRequest(
+                node=node,
+                type_url=kind,
+                response_nonce=nonce,
+                resource_names_subscribe=names,
+                resource_names_unsubscribe=gone,
+                initial_resource_versions=held,
+            )
+        else:
+            message = discovery_pb2.DiscoveryRequest(
+                node=node,
+                type_url=kind,
+                response_nonce=nonce,
+                resource_names=names,
+                version_info="".join(held.values()),
+            )
+        if error is not None:
+            message.error_detail.message = error
+        self._run(stream.say(message.SerializeToString()))
+
+    @rule(stream=consumes(streams), politely=st.booleans())
+    def leave(self, stream, politely):
+        self.open.remove(stream)
+        self._run(stream.close(politely=politely))
+
+    @rule(name=st.sampled_from(["a", "b", "c"]), remove=st.booleans())
+    def change(self, name, remove):
+        self.changes += 1
+        if remove:
+            self.xds.remove(CLUSTER, name)
+        else:
+            cluster = cluster_pb2.Cluster(name=name)
+            cluster.connect_timeout.seconds = self.changes
+            self.xds.put(cluster, endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
+        self._run(asyncio.sleep(0))
+
+    def teardown(self):
+        try:
+            self._run(self._end())
+        finally:
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+    async def _end(self):
+        self.xds.put(cluster_pb2.Cluster(name="after"))
+        await self.bystander.version(CLUSTER, "after")
+        for stream in self.open:
+            await stream.close(politely=False)
+        while self.xds.open_streams > 1:
+            await asyncio.sleep(0.005)
+        await self.xds.acked()
+        assert len(self.xds.streams) == 1
+        await self.stack.aclose()
+        assert self.xds.open_streams == 0
+        gc.collect()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not [task for task in left if "osm" in str(task.get_coro())]
+
+
+TestHostileStreams = HostileStreams.TestCase
+TestHostileStreams.settings = settings(
+    max_examples=30,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
