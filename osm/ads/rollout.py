@@ -27,7 +27,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from osm.ads.blend import Table, blend, flat, nested
-from osm.ads.references import Key
+from osm.ads.references import Key, needs
 from osm.ads.resource import Resource
 
 MOST_SILENT = 3
@@ -120,7 +120,7 @@ class Rollout:
         self._silent.discard(member)
         was_canary = member in self._chosen
         self._chosen.pop(member, None)
-        return self._fill(now) or was_canary
+        return self._fill(now, self._untried()) or self._fill(now, list(self._members)) or was_canary
 
     def answered(self, member: int, now: float) -> None:
         """A member has accepted or rejected something."""
@@ -150,6 +150,7 @@ class Rollout:
         self._newest = newest
         self._offered_at = now
         self._silent.clear()
+        self._fill(now, self._untried())
         self._look_anew(revision)
 
     def reconsider(self, *, revision: int) -> None:
@@ -168,6 +169,7 @@ class Rollout:
             resource = self._newest[type_url][name]
             if all(view.get(name) == resource.version for view in views[type_url]):
                 proven.append(resource)
+        self._only_whole(proven)
         self._prove(proven)
         return bool(proven)
 
@@ -184,7 +186,7 @@ class Rollout:
         for member in silent:
             self._silent.add(member)
             del self._chosen[member]
-            if not self._fill(now):
+            if not self._fill(now, self._untried()):
                 self._chosen[member] = None  # nobody is left to take its place
         return bool(silent)
 
@@ -212,17 +214,34 @@ class Rollout:
 
     # Inside
 
-    def _fill(self, now: float) -> bool:
+    def _untried(self) -> list[int]:
+        return [member for member in self._members if member not in self._silent]
+
+    def _fill(self, now: float, among: list[int]) -> bool:
         """Choose canaries up to the number the group should have; True if any was chosen."""
-        wanted = self._terms.canaries(len(self._members)) - len(self._chosen)
-        free = [member for member in self._members if member not in self._chosen and member not in self._silent]
-        for member in free[:wanted]:
+        wanted = max(self._terms.canaries(len(self._members)) - len(self._chosen), 0)
+        fresh = [member for member in among if member not in self._chosen][:wanted]
+        for member in fresh:
             self._chosen[member] = None
             self._members[member] = now
-        return bool(free[:wanted])
+        return bool(fresh)
 
     def _since(self, member: int) -> float:
         return max(self._members[member], self._offered_at)
+
+    def _only_whole(self, proven: list[Resource]) -> None:
+        """What is proven before a resource it needs is of no use yet, and must not take the last good one's place."""
+        while proven:
+            ready = {(each.type_url, each.name) for each in proven}
+            missing = {key for key in self.pending if key not in ready and not self._has_good(key)}
+            waits = [each for each in proven if missing and not missing.isdisjoint(needs(each))]
+            if not waits:
+                return
+            for each in waits:
+                proven.remove(each)
+
+    def _has_good(self, key: Key) -> bool:
+        return key[1] in self._good.get(key[0], {})
 
     def _prove(self, resources: Iterable[Resource]) -> None:
         fresh: dict[str, dict[str, Resource]] = {}

@@ -1,0 +1,171 @@
+"""What an older resource may still grant, judged by asking both sets of rules about requests."""
+
+import re
+
+from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
+from envoy.config.listener.v3.listener_components_pb2 import FilterChain
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.rbac.v3.rbac_pb2 import RBAC
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
+from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osm.ads.references import message_of
+from osm.ads.resource import Resource
+from osm.ads.types import CLUSTER
+from osm.contracts.catalog import HttpGrant
+from osm.contracts.names import Identity, ObjectRef
+from osm.contracts.policy import HttpMatch
+from services.xds.fallback import stand_in
+from services.xds.translate import PASSTHROUGH, narrowed
+from services.xds.translate.access import (
+    HTTP_FILTER,
+    NETWORK_FILTER,
+    anyone_rules,
+    http_rules,
+    per_connection,
+    per_route,
+)
+from services.xds.translate.cluster import passthrough_cluster
+from services.xds.translate.filters import network_filter
+from services.xds.translate.messages import packed
+from services.xds.translate.narrow import NOTHING, both
+
+DOMAIN = "cluster.local"
+SOURCES = tuple(Identity("shop", name) for name in ("a", "b", "c"))
+PATHS = (".*", "/x", "/y")
+REQUESTS = [(source, path) for source in SOURCES for path in ("/x", "/y", "/z")]
+
+grants = st.builds(
+    HttpGrant,
+    origin=st.sampled_from([ObjectRef("TrafficTarget", "shop", name) for name in ("t", "u")]),
+    sources=st.lists(st.sampled_from(SOURCES), min_size=1, max_size=3, unique=True).map(tuple),
+    matches=st.lists(st.sampled_from(PATHS), min_size=1, max_size=2, unique=True).map(
+        lambda paths: tuple(HttpMatch(name=path.strip("/."), path_regex=path) for path in paths)
+    ),
+)
+rules = st.one_of(
+    st.lists(grants, max_size=3).map(lambda found: http_rules(found, DOMAIN)), st.just(anyone_rules(DOMAIN))
+)
+
+
+def allows(rbac: RBAC, source: Identity, path: str) -> bool:
+    """Envoy's own reading of the rules that `access` writes."""
+    name = source.spiffe(DOMAIN)
+    for policy in rbac.policies.values():
+        named = any(
+            principal.authenticated.principal_name.exact == name
+            or (
+                (pattern := principal.authenticated.principal_name.safe_regex.regex)
+                and re.fullmatch(pattern, name) is not None
+            )
+            for principal in policy.principals
+        )
+        asked = any(
+            permission.any or re.fullmatch(permission.url_path.path.safe_regex.regex or "$^", path) is not None
+            for permission in policy.permissions
+        )
+        if named and asked:
+            return True
+    return False
+
+
+@given(rules, rules)
+def test_what_stays_is_exactly_what_both_allow(older: RBAC, newest: RBAC) -> None:
+    stays = both(older, newest)
+    for source, path in REQUESTS:
+        assert allows(stays, source, path) == (allows(older, source, path) and allows(newest, source, path))
+
+
+@given(rules)
+def test_rules_that_nothing_was_taken_from_stay_as_they_are(same: RBAC) -> None:
+    assert both(same, same) is same
+    assert both(same, anyone_rules(DOMAIN)) is same
+
+
+def test_rules_of_another_kind_allow_nothing() -> None:
+    assert both(RBAC(action=RBAC.Action.DENY), anyone_rules(DOMAIN)) == NOTHING
+
+
+def routes(*hosts: tuple[str, RBAC]) -> RouteConfiguration:
+    made = RouteConfiguration(name="rds-inbound.shop/web|80")
+    for name, rbac in hosts:
+        host = VirtualHost(name=name, domains=["*"])
+        host.typed_per_filter_config[HTTP_FILTER].CopyFrom(packed(per_route(rbac)))
+        made.virtual_hosts.append(host)
+    return made
+
+
+def host_rules(message: RouteConfiguration) -> list[RBAC]:
+    return [
+        RBACPerRoute.FromString(host.typed_per_filter_config[HTTP_FILTER].value).rbac.rules
+        for host in message.virtual_hosts
+    ]
+
+
+ALL_OF_A = http_rules(
+    [HttpGrant(origin=ObjectRef("TrafficTarget", "shop", "t"), sources=SOURCES[:1], matches=(HttpMatch(name="all"),))],
+    DOMAIN,
+)
+
+
+def test_a_virtual_host_without_a_counterpart_grants_nothing() -> None:
+    older = routes(("shop/web|80", ALL_OF_A))
+    assert host_rules(narrowed(older, routes(("other", ALL_OF_A)))) == [NOTHING]
+    assert host_rules(narrowed(older, None)) == [NOTHING]
+
+
+def test_routes_without_rules_are_outbound_and_stay() -> None:
+    older = RouteConfiguration(name="rds-outbound", virtual_hosts=[VirtualHost(name="w", domains=["*"])])
+    assert narrowed(older, None) == older
+
+
+def listener(chain: str, rbac: RBAC) -> Listener:
+    filters = [network_filter(NETWORK_FILTER, per_connection(rbac, chain))]
+    return Listener(name="inbound", address=EnvoyAddress(), filter_chains=[FilterChain(name=chain, filters=filters)])
+
+
+def chain_rules(message: Listener) -> RBAC:
+    return network_rbac.RBAC.FromString(message.filter_chains[0].filters[0].typed_config.value).rules
+
+
+def test_a_chain_is_narrowed_by_its_counterpart_and_denied_without_one() -> None:
+    older = listener("db", anyone_rules(DOMAIN))
+    assert chain_rules(narrowed(older, listener("db", ALL_OF_A))) == ALL_OF_A
+    assert chain_rules(narrowed(older, listener("other", ALL_OF_A))) == NOTHING
+    assert older == listener("db", anyone_rules(DOMAIN)), "the older one is not touched"
+
+
+def test_a_rejected_narrower_form_gives_way_to_one_that_denies_all_and_that_to_none() -> None:
+    good = Resource.of("r", routes(("h", anyone_rules(DOMAIN))))
+    newest = Resource.of("r", routes(("h", ALL_OF_A)))
+    rejected: set[str] = set()
+
+    def serve() -> Resource | None:
+        return stand_in(good, newest, lambda resource: resource.version in rejected)
+
+    first = serve()
+    assert first is not None
+    assert host_rules(message_of(first)) == [ALL_OF_A]
+    rejected.add(first.version)
+    second = serve()
+    assert second is not None
+    assert host_rules(message_of(second)) == [NOTHING]
+    rejected.add(second.version)
+    assert serve() is None
+
+
+def test_what_grants_no_more_than_the_newest_is_served_as_it_is() -> None:
+    good = Resource.of("r", routes(("h", ALL_OF_A)))
+    newest = Resource.of("r", routes(("h", anyone_rules(DOMAIN))))
+    assert stand_in(good, newest, lambda _: True) is good
+
+
+def test_the_way_out_of_the_mesh_is_not_kept_once_it_is_closed() -> None:
+    way_out = Resource.of(PASSTHROUGH, passthrough_cluster())
+    assert way_out.type_url == CLUSTER
+    assert stand_in(way_out, None, lambda _: False) is None
+    assert stand_in(way_out, way_out, lambda _: False) is way_out
