@@ -1,6 +1,8 @@
 """What Envoy alone can judge: a mistake that only it finds is told in its words, and holds nothing up."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,12 +86,14 @@ async def test_settings_that_envoy_refuses_are_told_with_its_words_and_the_mesh_
     assert (await asyncio.to_thread(mesh.osm, "status")).status == 0
 
 
-async def test_an_expression_that_envoy_refuses_keeps_the_last_good_one_and_holds_no_other_change_up(
+async def test_an_expression_that_envoy_refuses_keeps_the_last_good_and_holds_no_other_change_up(
     mesh: MeshProcess,
 ) -> None:
     async with outside(mesh) as it:
         await all_synced(it)
-        mesh.put("policies.yaml", policies(TOO_LARGE))
+        await serves(it)
+        await serves(it, "/also")
+        mesh.put("policies.yaml", policies("/good", also=TOO_LARGE))
         await rejected_by(it, API)
         told = await asyncio.to_thread(mesh.osm, "status")
         assert told.status == 1
@@ -102,3 +106,18 @@ async def test_an_expression_that_envoy_refuses_keeps_the_last_good_one_and_hold
         assert await it.status(WEB, f"{URL}/good") == 404
         mesh.put("policies.yaml", policies("/good"))
         await serves(it)
+
+
+async def test_a_sidecar_that_starts_anew_gets_what_was_good(mesh: MeshProcess) -> None:
+    """A rejection must not cost a restarted proxy its configuration."""
+    async with outside(mesh) as it:
+        await all_synced(it)
+        mesh.put("policies.yaml", policies("/good", also=TOO_LARGE))
+        await rejected_by(it, API)
+        pid = it.board.processes()[API].envoy_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await it.board.until(lambda: it.board.processes()[API].envoy_pid not in (pid, None), "a new Envoy", 20.0)
+        await serves(it)
+        mesh.put("policies.yaml", policies("/good"))
+        await all_synced(it)
