@@ -39,8 +39,9 @@ class TooLarge(BusError):
 class Document(Struct, frozen=True, kw_only=True):
     """One value as it lies in a bucket: for `osm bus watch` and for whoever needs more than the value.
 
-    `value` is None for a deletion and for a body that today's types cannot decode (`why` then says so;
-    whoever keeps a picture keeps the last good value). `trace` is the W3C traceparent of the write.
+    `value` is None for a deletion, and for a body that today's types cannot decode or that the bucket's owner has
+    not signed (`why` then says so; whoever keeps a picture keeps the last good value). `trace` is the W3C
+    traceparent of the write.
     """
 
     bucket: str

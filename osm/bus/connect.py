@@ -19,8 +19,8 @@ FORMS = "unix:/path, nats://host:port, tls://host:port"
 async def connect(url: str, name: str, nats: NatsSettings | None = None) -> AsyncIterator[Bus]:
     """The bus at `url`, for the service (or user) `name`, while the context is open.
 
-    Raises BusError for a URL of another form, a missing or readable-by-others credentials file, or a server that
-    refuses these credentials. A NATS server that is not there yet is waited for: see `Bus.ready`.
+    Raises BusError for a URL of another form, a missing or readable-by-others file of credentials or keys, or a server
+    that refuses these credentials. A NATS server that is not there yet is waited for: see `Bus.ready`.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "memory":

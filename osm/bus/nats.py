@@ -1,8 +1,8 @@
 """The bus between processes: NATS JetStream key-value for state and status, core NATS for questions.
 
 This is the wiring. The ideas are in `nats_writer` and `nats_fence` (one hand on a bucket), `nats_lease` (who may
-write), `nats_follow` (a stream read without holes), `nats_watch` (whole pictures), `nats_status`, `nats_rpc` and
-`nats_link` (the connection).
+write), `nats_proof` and `nats_keys` (who has written), `nats_follow` (a stream read without holes), `nats_watch`
+(whole pictures), `nats_status`, `nats_rpc` and `nats_link` (the connection).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -76,7 +76,7 @@ async def open_nats(
 ) -> AsyncIterator[Bus]:
     """The bus at a NATS server, which is waited for.
 
-    Raises BusError if the server refuses us, now or later: the body is ended then.
+    Raises BusError if a key is missing, or if the server refuses us, now or later: the body is ended then.
     """
     async with open_link(url, name, settings) as link:
         status = NatsStatus(link, max_age_s=status_max_age_s, replicas=settings.replicas)

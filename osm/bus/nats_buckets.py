@@ -26,7 +26,7 @@ async def ensure(link: Link, bucket: str, *, replicas: int, max_age_s: float = 0
         max_age=max_age_s or (STATUS_MAX_AGE_S if bucket == STATUS else None),
         discard=api.DiscardPolicy.NEW,
         deny_delete=True,
-        allow_rollup_hdrs=True,
+        allow_rollup_hdrs=False,  # a forged message could empty the bucket with one
         allow_direct=True,
         num_replicas=replicas,
     )

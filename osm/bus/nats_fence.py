@@ -1,16 +1,19 @@
 """Writes to a stream that succeed only while nobody else writes to it, on any key.
 
 A paused leader that wakes fails on its first write and on all that it had under way, whatever the new one wrote.
+Since writes succeed in one unbroken row, the place of each is known before, and is part of what is signed.
 """
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import Sequence
 
 import nats.errors
 
 from osm.bus import BusError, TooLarge, nats_wire, trace
 from osm.bus.nats_link import AWAY, Link
+from osm.bus.nats_proof import Claim
 
 WINDOW = 256
 """Writes under way at once: enough to hide the round trip, few enough to refresh a lease in between."""
@@ -33,24 +36,29 @@ def window(steps: Sequence[Step]) -> list[Step]:
 
 
 class Fence:
-    """One writer's way into one stream. `last` is the sequence it believes to be the stream's last."""
+    """One writer's way into one stream, made at `created`, of which it believes `last` to be the last sequence."""
 
-    def __init__(self, link: Link, bucket: str, holder: str) -> None:
+    def __init__(self, link: Link, bucket: str) -> None:
         self.last = 0
+        self.created = ""
         self._link = link
         self._bucket = bucket
-        self._holder = holder
-        self._sent = 0
 
     async def write(self, steps: Sequence[Step]) -> list[int]:
         """Write all at once, in order; the sequences of those surely written, which are the first ones.
 
         Raises BusError if the server refuses, TooLarge among it.
         """
-        acks = await asyncio.gather(
-            *(self._put(*step, fence) for step, fence in zip(steps, self._fences(len(steps)), strict=True))
+        places = range(self.last + 1, self.last + 1 + len(steps))
+        acks: list[int | None] = await asyncio.gather(
+            *(
+                self._put(*step, {**fence, **proof})
+                for step, fence, proof in zip(steps, self._fences(len(steps)), self._proofs(steps, places), strict=True)
+            )
         )
-        written = [sequence for sequence in itertools.takewhile(lambda ack: ack is not None, acks) if sequence]
+        # an acknowledgement of another place is of a message that took ours, or our id
+        pairs = zip(places, acks, strict=True)
+        written = [place for place, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)]
         self.last = written[-1] if written else self.last
         return written
 
@@ -59,16 +67,24 @@ class Fence:
 
         The first expects the last sequence. The others must not: after k writes of another, the k-th of ours
         would expect what it finds. They expect the message before them, by its id, to be the stream's last.
+        Nobody can guess an id: the server takes the second message of an id for a copy of the first.
         """
-        ids = [f"{self._holder}-{self._sent + n}" for n in range(count)]
-        self._sent += count
+        token = secrets.token_hex(8)
+        ids = [f"{token}-{n}" for n in range(count)]
         first = {nats_wire.MESSAGE_ID: ids[0], nats_wire.EXPECTED: str(self.last)}
         return [first] + [
             {nats_wire.MESSAGE_ID: own, nats_wire.EXPECTED_ID: before} for before, own in itertools.pairwise(ids)
         ]
 
+    def _proofs(self, steps: Sequence[Step], places: Sequence[int]) -> list[dict[str, str]]:
+        claims = [
+            Claim(self._bucket, self.created, place, key, self._link.name, body)
+            for place, (key, body) in zip(places, steps, strict=True)
+        ]
+        return [{nats_wire.PROOF: proof} if proof else {} for proof in self._link.keys.prove(claims)]
+
     async def _put(self, key: str, body: bytes | None, fence: dict[str, str]) -> int | None:
-        """The sequence it was written at; None if it was not, or nobody knows."""
+        """The sequence it was written at; None if it was not, or nobody knows, or the server took it for a copy."""
         headers = {**fence, nats_wire.WRITER: self._link.name}
         if body is None:
             headers[nats_wire.OPERATION] = "DEL"
@@ -83,7 +99,7 @@ class Fence:
             return None
         ack = nats_wire.read_ack(reply.data)
         if ack.error is None:
-            return ack.seq
+            return None if ack.duplicate else ack.seq
         if ack.error.err_code in nats_wire.OVERTAKEN or not nats_wire.is_refusal(ack.error.code, ack.error.err_code):
             return None
         raise BusError(f"bucket {self._bucket}: the server refuses {key}: {ack.error.description}")

@@ -2,6 +2,7 @@
 
 A plain push consumer of ours: an ordered consumer of the client library would resume behind our back, and a resumed
 picture of a bucket that was made anew in between is a wrong one. It never resumes: whoever follows starts over.
+What the bucket's owner has not signed for its very place is told as a Forgery, and said once in the log.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from nats.js import api
 
 from osm.bus import nats_wire
 from osm.bus.nats_link import AWAY, Link
-from osm.bus.nats_wire import Entry
+from osm.bus.nats_wire import Entry, Forgery, Position
 
 HEARTBEAT_S = 2.0
 """An idle consumer says this often that it lives."""
@@ -28,13 +29,16 @@ INACTIVE_S = 30.0
 """The server forgets a consumer that nobody has listened to for this long."""
 
 
+Tell = Callable[[Entry | Forgery], None]
+
+
 class Follower:
     """Calls `tell` with every entry in order, the bucket's present content first.
 
     `complete` once that first part is over; `lost` (a reason) when something was missed: then make another.
     """
 
-    def __init__(self, link: Link, bucket: str, tell: Callable[[Entry], None], changed: asyncio.Event) -> None:
+    def __init__(self, link: Link, bucket: str, tell: Tell, changed: asyncio.Event) -> None:
         self.complete = False
         self.lost = ""
         self.last = 0
@@ -45,6 +49,7 @@ class Follower:
         self._bucket = bucket
         self._tell = tell
         self._changed = changed
+        self._doubter = link.keys.doubter(bucket)
         self._name = f"{link.name}-{link.client.new_inbox().rpartition('.')[2]}"
         self._generation = link.generation
         self._behind = (-1, 0.0)
@@ -122,9 +127,20 @@ class Follower:
             self._lose(f"message {self._delivered + 1} of the consumer is missing")
             return
         self._delivered, self.last = at.delivered, at.revision
-        self._tell(nats_wire.entry(self._bucket, message.subject, message.data, headers, at))
+        self._tell(self._judged(message, headers, at))
         if not self.complete and (at.pending == 0 or at.revision >= self._whole_at):
             self._completed()
+
+    def _judged(self, message: Msg, headers: dict[str, str], at: Position) -> Entry | Forgery:
+        entry = nats_wire.entry(self._bucket, message.subject, message.data, headers, at)
+        if self._doubter is None:
+            return entry
+        claim = nats_wire.claim(self._bucket, self.created, entry)
+        why = self._doubter.doubt(claim, headers.get(nats_wire.PROOF, ""))
+        if not why:
+            return entry
+        self._link.disbelieve(self._bucket, entry.key, why)
+        return Forgery(entry.key, entry.revision, why)
 
     async def _on_control(self, message: Msg, headers: dict[str, str]) -> None:
         """Flow control is answered when it is reached in order, which is what holds a fast server back."""

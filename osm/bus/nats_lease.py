@@ -12,13 +12,13 @@ from msgspec import Struct
 from osm.bus import BusError, nats_buckets, nats_wire
 from osm.bus.nats_follow import Follower, wait
 from osm.bus.nats_link import AWAY, RETRY_S, Link, is_refusal
-from osm.bus.nats_wire import Entry, Lease
+from osm.bus.nats_wire import Entry, Forgery, Lease
 
 
 class Holding(Struct, frozen=True, kw_only=True):
     """What a bucket held at stream sequence `last`: newest entry per key, the bus's own and deletions included."""
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, Entry | Forgery]
     last: int
     created: str
 
@@ -26,13 +26,18 @@ class Holding(Struct, frozen=True, kw_only=True):
 class Rivals:
     """The leases of others, and when each was last heard of (by our clock: no clocks are compared)."""
 
-    def __init__(self, entities: frozenset[str], holder: str) -> None:
+    def __init__(self, entities: frozenset[str], holder: str, lease_s: float) -> None:
         self._entities = entities
         self._holder = holder
+        self._lease_s = lease_s
         self._seen: dict[str, tuple[Lease, float]] = {}
 
-    def see(self, entry: Entry, now: float) -> None:
+    def see(self, entry: Entry | Forgery, now: float) -> None:
         if not self._excludes(entry.key):
+            return
+        if isinstance(entry, Forgery):
+            # it hides whether somebody leads: a leader says so again within its lease, and only once is it waited for
+            self._seen.setdefault(entry.key, (Lease(holder="", lease_s=self._lease_s), now))
             return
         lease = nats_wire.read_lease(entry.body)
         if lease is None or lease.holder == self._holder:
@@ -72,11 +77,11 @@ async def read_when_free(link: Link, bucket: str, rivals: Rivals | None, *, repl
 
 async def _read_when_free(link: Link, bucket: str, rivals: Rivals | None, replicas: int) -> Holding:
     """Raises one of `nats_link.AWAY` when the thread is lost: rivals are then watched for a whole lease again."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, Entry | Forgery] = {}
     changed = asyncio.Event()
     clock = asyncio.get_running_loop().time
 
-    def see(entry: Entry) -> None:
+    def see(entry: Entry | Forgery) -> None:
         entries[entry.key] = entry
         if rivals is not None and nats_wire.is_lease(entry.key):
             rivals.see(entry, clock())

@@ -17,7 +17,8 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
-from osm.bus import BusError, nats_wire
+from osm.bus import BusError, nats_keys, nats_wire
+from osm.bus.nats_keys import Keys
 from osm.bus.nats_settings import NatsSettings, read_secret, require_private
 
 T = TypeVar("T")
@@ -36,6 +37,9 @@ API_TIMEOUT_S = 3.0
 RETRY_S = 0.2
 """Between attempts at a server whose JetStream is not there yet."""
 
+MOST_TOLD = 1000
+"""Forged keys that are named in the log; whoever makes up more of them cannot fill memory or disk."""
+
 AWAY = (TimeoutError, nats.errors.Error, OSError)
 """What a request raises while the server, its JetStream or the connection is away. APIError is among them."""
 
@@ -50,12 +54,16 @@ def is_refusal(error: BaseException) -> bool:
 class Link:
     """A connected client. `generation` counts the connections: what was set up on an older one has to be made anew."""
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, keys: Keys) -> None:
         self.name = name
         self.url = url
+        self.keys = keys
         self.client = Client()
         self.generation = 0
         self.wake: set[asyncio.Event] = set()
+        self.disbelieved = 0
+        """Messages that their bucket's owner has not signed."""
+        self._told: set[tuple[str, str, str]] = set()
         self._up = asyncio.Event()
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._last_error = ""
@@ -98,6 +106,13 @@ class Link:
         """Returns once the server has done what was sent before. Raises one of `AWAY`."""
         for _ in range(2):  # the client writes a ping past its own buffer: only the second surely comes after it
             await self.client.flush(timeout=1)
+
+    def disbelieve(self, bucket: str, key: str, why: str) -> None:
+        """Count a forged message, and say it once for each key and reason."""
+        self.disbelieved += 1
+        if (bucket, key, why) not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add((bucket, key, why))
+            log.warning("bus message not believed", bucket=bucket, key=key, why=why)
 
     async def until_connected(self) -> None:
         await self._up.wait()
@@ -185,7 +200,7 @@ class Link:
 @asynccontextmanager
 async def open_link(url: str, name: str, settings: NatsSettings) -> AsyncIterator[Link]:
     """A connected link, closed at the end. Raises BusError."""
-    link = Link(name, url)
+    link = Link(name, url, nats_keys.load(name, settings))
     try:
         await link.connect(settings)
         yield link

@@ -1,4 +1,9 @@
-"""Questions and answers over core NATS. The subject says who asks, since nothing else in NATS does."""
+"""Questions and answers over core NATS. The subject says who asks, since nothing else in NATS does.
+
+The server checks that for what a client publishes, and not for what it delivers itself (a consumer, a republishing
+stream); but then the answer would not go to an inbox of the caller, so only such questions are answered. An answer
+needs no signature: it goes to an inbox that nobody can guess or hear, and a chain is of use to its key's holder only.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -79,6 +84,9 @@ async def serve(link: Link, rpc: Rpc[Q, T], answer: Callable[[str, Q], Awaitable
 
 async def _reply(link: Link, rpc: Rpc[Q, T], message: Msg, answer: Callable[[str, Q], Awaitable[T]]) -> None:
     caller = message.subject.rpartition(".")[2]
+    if not message.reply.startswith(f"{nats_wire.inbox(caller)}."):
+        log.warning("rpc question not believed", owner=rpc.owner, verb=rpc.verb, caller=caller, reply=message.reply)
+        return
     headers: dict[str, str] = {}
     body = b""
     try:

@@ -1,4 +1,4 @@
-"""How to reach NATS: credentials, TLS, and the times of the adapter. Read from `OSM_NATS_…`.
+"""How to reach NATS: credentials, TLS, signing keys, and the times of the adapter. Read from `OSM_NATS_…`.
 
 Separate, so that settings are read without loading a NATS client.
 """
@@ -12,7 +12,7 @@ from osm.bus import BusError
 
 
 class NatsSettings(Struct, frozen=True, kw_only=True):
-    """Every field has a default that serves a loopback server without permissions."""
+    """Every field but the keys' has a default that serves a loopback server without permissions."""
 
     user: str = ""
     """NATS user; the service's own name if empty while a password file is given."""
@@ -26,6 +26,13 @@ class NatsSettings(Struct, frozen=True, kw_only=True):
     """The client's certificate (PEM), for a server that verifies clients."""
     key_file: str = ""
     """Its key, mode 0600 or stricter."""
+    writers_file: str = ""
+    """The public keys of all services (JSON): what is not signed by a bucket's owner is not believed.
+    `osm bus keys` makes it."""
+    signing_key_file: str = ""
+    """The service's own Ed25519 key (PEM), mode 0600 or stricter. Users that only read need none."""
+    unsigned: bool = False
+    """Run without keys: whoever holds any password of this NATS server can then change what the mesh does."""
     replicas: int = 1
     """Copies of each bucket in a NATS cluster: 1, 3 or 5. Buckets can be rebuilt, so 1 loses time, never data."""
     connect_timeout_s: float = 2.0

@@ -1,7 +1,8 @@
 """Status lines in NATS: put without fences or acknowledgement, said again while they are true.
 
 The bucket forgets a line after its maximum age, so a line whose writer has died goes by itself. A lost write
-costs a line until its next refresh: the forward path never reads here.
+costs a line until its next refresh: the forward path never reads here. Nor are lines signed, since the bucket has
+no fence and so no line a place known before: `osm status` may be lied to by who has stolen a service's password.
 """
 
 import asyncio

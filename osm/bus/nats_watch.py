@@ -2,6 +2,7 @@
 
 A feed starts over whenever its picture may have a hole: reconnected, consumer lost, bucket made anew or emptied.
 Until the new picture is full (all marks complete), nothing is told, and the reader keeps the last good one.
+A forged message hides what its key held, so a new picture is not full before the owner has mended that.
 """
 
 import asyncio
@@ -13,9 +14,9 @@ import structlog
 from osm.bus import Update, documents, nats_wire
 from osm.bus.nats_follow import Follower, wait
 from osm.bus.nats_link import AWAY, Link
-from osm.bus.nats_wire import Entry, Mark
+from osm.bus.nats_wire import Entry, Forgery, Mark
 from osm.bus.rights import STATUS
-from osm.contracts.channels import BUCKETS
+from osm.contracts.channels import BUCKETS, kind_of
 
 log = structlog.get_logger()
 
@@ -48,7 +49,9 @@ class Feed:
         self._whole_due = True
         self._moved = True
         self._picture: dict[str, Entry] = {}
-        self._pending: dict[str, Entry] = {}
+        self._pending: dict[str, Entry | Forgery] = {}
+        self._hidden: set[str] = set()
+        """Keys of the picture in the making of which only a forged message is left."""
         self._marks: dict[str, Mark] = {}
         self._told_marks: dict[str, Mark] = {}
         self._expires: dict[str, tuple[float, Entry]] = {}
@@ -109,8 +112,12 @@ class Feed:
         self._whole_due = True
         self._moved = True
         self._picture, self._pending, self._marks, self._told_marks, self._expires = {}, {}, {}, {}, {}
+        self._hidden = set()
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: Entry | Forgery) -> None:
+        if isinstance(entry, Forgery):
+            self._add_forgery(entry)
+            return
         if nats_wire.is_lease(entry.key):
             return
         self._moved = True
@@ -119,6 +126,22 @@ class Feed:
         elif not self._entities or documents.entity(entry.key) in self._entities:
             self._add_document(entry)
         self._changed.set()
+
+    def _add_forgery(self, forgery: Forgery) -> None:
+        """Told as what cannot be decoded is, unless something true of the key is still to be told.
+
+        All is forged of a bucket that was made anew a moment before we followed it: so look whether it was.
+        """
+        self._compared_at = min(self._compared_at, self._now() - self._reconcile_s + TICK_S)
+        kind = kind_of(self.bucket, forgery.key)
+        if kind is None or (self._entities and kind.entity not in self._entities):
+            return
+        if not self._whole_due:
+            self._pending.setdefault(forgery.key, forgery)
+            self._moved = True
+            self._changed.set()
+        elif forgery.key not in self._picture:
+            self._hidden.add(forgery.key)
 
     def _add_mark(self, entry: Entry) -> None:
         """A mark that differs from the one told means that the bucket was emptied: what we know is void."""
@@ -132,6 +155,7 @@ class Feed:
             self._follower.lost = "the bucket was emptied, and is filled again"
 
     def _add_document(self, entry: Entry) -> None:
+        self._hidden.discard(entry.key)
         if not self._whole_due:
             self._pending[entry.key] = entry
         elif entry.body is None:
@@ -144,7 +168,7 @@ class Feed:
                 self._expires[entry.key] = (self._now() + self._remaining_s(entry), entry)
 
     def _full(self) -> bool:
-        if self._follower is None or not self._follower.complete:
+        if self._follower is None or not self._follower.complete or self._hidden:
             return False
         if self._ages:
             return True

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from osm.bus import BusError, Document, documents
+from osm.bus.nats_proof import Claim
 from osm.bus.trace import TRACEPARENT
 
 EXPECTED = "Nats-Expected-Last-Sequence"
@@ -20,6 +21,8 @@ EXPECTED_ID = "Nats-Expected-Last-Msg-Id"
 OPERATION = "KV-Operation"
 MARKER = "Nats-Marker-Reason"
 WRITER = "Osm-Writer"
+PROOF = "Osm-Proof"
+"""Header of a write: its owner's signature, see `nats_proof`."""
 ERROR = "Osm-Error"
 """Header of an rpc reply: the sentence of why there is no answer."""
 
@@ -65,6 +68,7 @@ class Ack(Struct, frozen=True, kw_only=True):
         description: str = ""
 
     seq: int = 0
+    duplicate: bool = False
     error: Error | None = None
 
 
@@ -91,6 +95,17 @@ class Entry(NamedTuple):
             writer=self.writer,
             trace=self.trace,
         )
+
+
+class Forgery(NamedTuple):
+    """A message of a bucket's stream that its owner has not put there: nothing in it is of use."""
+
+    key: str
+    revision: int
+    why: str
+
+    def document(self, bucket: str) -> Document:
+        return Document(bucket=bucket, key=self.key, value=None, revision=self.revision, why=self.why)
 
 
 class Position(NamedTuple):
@@ -125,6 +140,11 @@ def entry(bucket: str, subject: str, body: bytes, headers: Mapping[str, str], at
         trace=headers.get(TRACEPARENT, ""),
         at_s=at.at_s,
     )
+
+
+def claim(bucket: str, created: str, entry: Entry) -> Claim:
+    """What has to be signed for this entry to be believed."""
+    return Claim(bucket, created, entry.revision, entry.key, entry.writer, entry.body)
 
 
 def stream(bucket: str) -> str:

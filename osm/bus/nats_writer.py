@@ -2,6 +2,7 @@
 
 When a write fails because somebody else has written (`nats_fence`), or nobody answered, the bucket is read again: if
 our lease still stands, what differs is written again; if it is another's, we are deposed and write no more.
+What is not signed by this service is nobody's: it deposes nobody, is not taken over, and is overwritten.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from osm.bus.alongside import alongside
 from osm.bus.nats_fence import Fence, Step
 from osm.bus.nats_lease import Holding, Rivals
 from osm.bus.nats_link import AWAY, RETRY_S, Link
-from osm.bus.nats_wire import Entry, Lease, Mark
+from osm.bus.nats_wire import Entry, Forgery, Lease, Mark
 
 log = structlog.get_logger()
 
@@ -36,7 +37,7 @@ class NatsWriter(Writer):
         self._entities = entities
         self._replicas = replicas
         self._holder = secrets.token_hex(8)
-        self._fence = Fence(link, bucket, self._holder)
+        self._fence = Fence(link, bucket)
         self._lease_s = lease_s
         self._lease = msgspec.json.encode(Lease(holder=self._holder, lease_s=lease_s))
         self._leased_at = 0.0
@@ -47,10 +48,11 @@ class NatsWriter(Writer):
         """Whether a write was broken off, so that the bucket may not hold what it should."""
         self._desired: dict[str, bytes] = {}
         self._actual: dict[str, bytes] = {}
+        self._forged: set[str] = set()
+        """Keys of ours that hold what we have not put there."""
         self._marks: dict[str, Mark] = {}
         self._keys: set[str] = set()
         self._tombstones: dict[str, int] = {}
-        self._created = ""
         self._revision = 0
 
     async def publish(self, puts: Mapping[str, Struct], *, keep: Collection[str] = ()) -> int:
@@ -74,7 +76,7 @@ class NatsWriter(Writer):
 
     async def take_over(self) -> None:
         """Wait until no other lease stands, and take it. Raises BusError if the server refuses."""
-        rivals = Rivals(self._entities, self._holder)
+        rivals = Rivals(self._entities, self._holder, self._lease_s)
         while True:
             holding = await nats_lease.read_when_free(self._link, self._bucket, rivals, replicas=self._replicas)
             self._believe(holding)
@@ -122,7 +124,7 @@ class NatsWriter(Writer):
         for key in change.deletes:
             self._desired.pop(key, None)
         steps = [*change.puts.items(), *((key, None) for key in change.deletes)]
-        await self._write(self._missing() if self._behind else self._framed(steps))
+        await self._write(self._missing() if self._behind or self._forged else self._framed(steps))
         return self._revision
 
     async def _write(self, steps: Sequence[Step]) -> None:
@@ -136,7 +138,8 @@ class NatsWriter(Writer):
 
     def _missing(self) -> list[Step]:
         puts = [(key, body) for key, body in self._desired.items() if self._actual.get(key) != body]
-        gone = [(key, None) for key in sorted(self._actual.keys() - self._desired.keys())]
+        forged = self._forged if self._published else set()  # what they held we know only after a full picture
+        gone = [(key, None) for key in sorted((self._actual.keys() | forged) - self._desired.keys())]
         return self._framed([*puts, *gone])
 
     def _framed(self, steps: list[Step]) -> list[Step]:
@@ -176,6 +179,7 @@ class NatsWriter(Writer):
 
     def _remember(self, key: str, body: bytes | None, sequence: int) -> None:
         self._tombstones.pop(key, None)
+        self._forged.discard(key)
         if nats_wire.is_mark(key):
             mark = nats_wire.read_mark(body)
             if mark is not None:
@@ -189,14 +193,20 @@ class NatsWriter(Writer):
     def _believe(self, holding: Holding) -> None:
         """Take what was read for what the bucket holds."""
         self._actual, self._marks, self._tombstones, self._revision = {}, {}, {}, 0
-        self._keys = set(holding.entries)
-        self._fence.last, self._created = holding.last, holding.created
+        self._forged, self._keys = set(), set(holding.entries)
+        self._fence.last, self._fence.created = holding.last, holding.created
         for entry in holding.entries.values():
             if nats_wire.is_lease(entry.key):
                 continue
             self._revision = max(self._revision, entry.revision)
             if self._is_ours(entry.key):
-                self._remember(entry.key, entry.body, entry.revision)
+                self._take_note(entry)
+
+    def _take_note(self, entry: Entry | Forgery) -> None:
+        if isinstance(entry, Entry):
+            self._remember(entry.key, entry.body, entry.revision)
+        elif not nats_wire.is_mark(entry.key):  # a mark that is missing is made anew, and all with it
+            self._forged.add(entry.key)
 
     def _is_ours(self, key: str) -> bool:
         if nats_wire.is_mark(key):
@@ -214,9 +224,9 @@ class NatsWriter(Writer):
                 return
             await asyncio.sleep(RETRY_S)
 
-    def _require_lease(self, entry: Entry | None) -> None:
-        """No entry at all: the bucket was emptied, and nobody has taken it yet."""
-        if entry is None:
+    def _require_lease(self, entry: Entry | Forgery | None) -> None:
+        """No entry at all: the bucket was emptied, and nobody has taken it yet. A forged one says nothing."""
+        if entry is None or isinstance(entry, Forgery):
             return
         lease = nats_wire.read_lease(entry.body)
         if lease is None or lease.holder != self._holder:
@@ -236,7 +246,7 @@ class NatsWriter(Writer):
             info = await self._link.api(self._link.jetstream.stream_info(nats_wire.stream(self._bucket)))
         except NotFoundError:
             return False
-        if str(info.created) != self._created:
+        if str(info.created) != self._fence.created:
             return False
         if self._entities:  # others write here too
             return info.state.messages >= len(self._keys)

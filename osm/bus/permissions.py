@@ -2,8 +2,13 @@
 
 Each service may write its own bucket and its own status lines, read the buckets it works from, ask and answer what the
 channel table says, and receive answers under an inbox prefix of its own. Its bucket it makes itself; no user may
-delete one. `nats-server` cannot check the reply subject of a request or the target of a consumer: these lists hold
-off mistakes and stolen passwords, not a service that an attacker runs (that takes one NATS account per service).
+delete one, or a message of one.
+
+These lists hold off mistakes. They do not say who wrote a message: `nats-server` checks neither the reply subject of
+a request nor the target of a consumer or of a republishing stream, so who holds a stolen password can have it deliver
+into another's bucket. Such a message is not believed, since it is not signed (`nats_proof`); what is left is that
+its owner has to write again. Lines of `status` are not signed: they may be forged so, and nothing but people reads
+them. Nor is availability kept: any user may fill the store, or make its owner's bucket first and wrongly.
 """
 
 from msgspec import Struct

@@ -117,4 +117,6 @@ def _document(line: Written) -> Document:
         "writer": line.writer,
         "trace": line.trace,
     }
+    if line.why and not line.body:  # not believed where it was read: there is nothing to decode
+        return Document(value=None, why=line.why, **about)
     return documents.deletion(**about) if line.deleted else documents.read(body=line.body, **about)

@@ -119,6 +119,7 @@ async def _tell_update(update: Update, writer: asyncio.StreamWriter) -> None:
             trace=document.trace,
             deleted=document.deleted,
             body=document.body,
+            why=document.why,
         )
         await socket_lines.write(writer, line)
     told = Told(bucket=update.bucket, full=update.full, revision=update.revision, incarnation=update.incarnation)

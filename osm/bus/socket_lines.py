@@ -49,6 +49,7 @@ class Written(Struct, frozen=True, kw_only=True, tag="document", omit_defaults=T
     trace: str = ""
     deleted: bool = False
     body: bytes = b""
+    why: str = ""
 
 
 class Told(Struct, frozen=True, kw_only=True, tag="update"):

@@ -36,7 +36,8 @@ class Settings(Common, frozen=True, kw_only=True):
     canary_silence_s: float = 5.0
     """A canary that says nothing for so long is replaced by another proxy."""
     workers: int = 1
-    """Processes that share the port and the work on this machine, each a replica of its own. Over NATS only."""
+    """Processes that share the port and the work on this machine, over NATS only: a replica each (`<replica>-0`, …).
+    `OSM_HTTP` shows them as one: ready while any of them is, and the measures of all with a label `worker`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

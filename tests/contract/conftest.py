@@ -10,13 +10,15 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from osm.bus import Bus
+from osm.bus import Bus, nats_keys
 from osm.bus.memory import MemoryCore
 from osm.bus.nats import open_nats
 from osm.bus.nats_program import find, find_oldest
+from osm.bus.nats_proof import Claim
 from osm.bus.nats_settings import NatsSettings
-from osm.bus.nats_wire import Lease, stream, subject
+from osm.bus.nats_wire import EXPECTED, PROOF, Lease, read_ack, stream, subject
 from osm.testing.nats_server import NatsServer, nats_server
+from osm.testing.signing import signing
 
 STATUS_MAX_AGE_S = 0.6
 
@@ -59,17 +61,32 @@ class MemoryCarrier:
 
 
 class NatsCarrier:
-    settings = NatsSettings(lease_s=1.5, reconcile_s=2.0)
+    """`keys` is a folder as `osm bus keys` makes it; `admin` may do anything on the server, and has no key."""
 
-    def __init__(self, server: NatsServer, admin: Client) -> None:
+    lease_s = 1.5
+
+    def __init__(self, server: NatsServer, admin: Client, keys: Path) -> None:
         self.server = server
         self.admin = admin
+        self.keys = keys
+
+    def settings(self, name: str, **more: object) -> NatsSettings:
+        return signing(self.keys, name, lease_s=self.lease_s, reconcile_s=2.0, **more)
 
     def bus(self, name: str) -> AbstractAsyncContextManager[Bus]:
-        return open_nats(self.server.url, name, self.settings, status_max_age_s=STATUS_MAX_AGE_S)
+        return open_nats(self.server.url, name, self.settings(name), status_max_age_s=STATUS_MAX_AGE_S)
 
     async def put(self, bucket: str, key: str, body: bytes) -> None:
-        await self.admin.request(subject(bucket, key), body, timeout=5)
+        """Signed by the bucket's service, as another version of it would."""
+        signer = nats_keys.load(bucket, self.settings(bucket))
+        while True:
+            info = await self.admin.jetstream().stream_info(stream(bucket))
+            last = info.state.last_seq
+            (proof,) = signer.prove([Claim(bucket, str(info.created), last + 1, key, "", body)])
+            headers = {EXPECTED: str(last), PROOF: proof}
+            reply = await self.admin.request(subject(bucket, key), body, timeout=5, headers=headers)
+            if read_ack(reply.data).error is None:  # else the writer was faster
+                return
 
     async def depose(self, bucket: str) -> None:
         await self.put(bucket, "_leader", msgspec.json.encode(Lease(holder="another", lease_s=0.1)))
@@ -82,12 +99,20 @@ def _binary(kind: str) -> Path:
     return find_oldest() if kind == "nats-oldest" else find()
 
 
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everyone's keys."""
+    folder = tmp_path_factory.mktemp("keys")
+    nats_keys.make_keys(folder)
+    return folder
+
+
 @asynccontextmanager
-async def nats_carrier(binary: Path) -> AsyncIterator[NatsCarrier]:
+async def nats_carrier(binary: Path, keys: Path) -> AsyncIterator[NatsCarrier]:
     async with nats_server(binary) as server:
         admin = await nats.connect(server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=_ignore)
         try:
-            yield NatsCarrier(server, admin)
+            yield NatsCarrier(server, admin, keys)
         finally:
             await admin.close()
 
@@ -97,11 +122,11 @@ async def _ignore(error: Exception) -> None:
 
 
 @pytest.fixture(params=["memory", "nats", "nats-oldest"])
-async def carrier(request: pytest.FixtureRequest) -> AsyncIterator[Carrier]:
+async def carrier(request: pytest.FixtureRequest, keys: Path) -> AsyncIterator[Carrier]:
     if request.param == "memory":
         yield MemoryCarrier()
         return
-    async with nats_carrier(_binary(request.param)) as carrier:
+    async with nats_carrier(_binary(request.param), keys) as carrier:
         yield carrier
 
 
@@ -111,6 +136,6 @@ def binary(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-async def over_nats(binary: Path) -> AsyncIterator[NatsCarrier]:
-    async with nats_carrier(binary) as carrier:
+async def over_nats(binary: Path, keys: Path) -> AsyncIterator[NatsCarrier]:
+    async with nats_carrier(binary, keys) as carrier:
         yield carrier

@@ -19,6 +19,7 @@ from osm.contracts.status import ServiceStatus
 from osm.contracts.trust import MeshLeaf, Refused, SignReply, SignRequest
 from osm.testing.nats_server import NatsServer, nats_server
 from osm.testing.picture import Picture
+from osm.testing.signing import signing
 
 pytestmark = pytest.mark.nats
 
@@ -34,12 +35,12 @@ async def server(binary, monkeypatch) -> AsyncIterator[NatsServer]:
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(tmp_path, keys):
     def settings(user: str, mode: int = 0o600) -> NatsSettings:
         file = tmp_path / user
         file.write_text(f"secret-{user}\n")
         file.chmod(mode)
-        return NatsSettings(password_file=str(file))
+        return signing(keys, user, password_file=str(file))
 
     return settings
 
@@ -123,19 +124,18 @@ async def test_a_user_can_do_nothing_of_anothers(server, user: str) -> None:
         await client.close()
 
 
-async def test_a_wrong_password_is_refused_at_once(server, tmp_path) -> None:
-    file = tmp_path / "password"
-    file.write_text("guess")
-    file.chmod(0o600)
+async def test_a_wrong_password_is_refused_at_once(server, settings) -> None:
+    guess = settings("catalog")
+    Path(guess.password_file).write_text("guess")
     with pytest.raises(BusError, match="the server refuses catalog"):
-        await open_nats(server.url, "catalog", NatsSettings(password_file=str(file))).__aenter__()
+        await open_nats(server.url, "catalog", guess).__aenter__()
 
 
-async def test_a_password_that_others_may_read_is_refused(server, settings) -> None:
+async def test_a_password_that_others_may_read_is_refused(server, settings, keys) -> None:
     with pytest.raises(BusError, match="mode 0640 lets others read it, allowed are 0600 and 0400"):
         await open_nats(server.url, "catalog", settings("catalog", 0o640)).__aenter__()
     with pytest.raises(BusError, match="nowhere: No such file"):
-        await open_nats(server.url, "catalog", NatsSettings(password_file="/nowhere")).__aenter__()
+        await open_nats(server.url, "catalog", signing(keys, "catalog", password_file="/nowhere")).__aenter__()
 
 
 def test_nobody_may_publish_or_hear_everything() -> None:

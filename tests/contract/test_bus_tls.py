@@ -46,7 +46,9 @@ async def test_both_ends_prove_themselves(binary: Path, tmp_path: Path) -> None:
     server_cert, server_key = self_signed(tmp_path, "server")
     client_cert, client_key = self_signed(tmp_path, "client")
     tls = f'tls {{ cert_file: "{server_cert}", key_file: "{server_key}", ca_file: "{client_cert}", verify: true }}'
-    settings = NatsSettings(ca_file=str(server_cert), cert_file=str(client_cert), key_file=str(client_key))
+    settings = NatsSettings(
+        ca_file=str(server_cert), cert_file=str(client_cert), key_file=str(client_key), unsigned=True
+    )
     async with nats_server(binary, extra=tls) as server:
         url = server.url.replace("nats:", "tls:")
         async with connect(url, "meshspec", settings) as bus, bus.writer("meshspec") as writer:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from contextlib import suppress
+from pathlib import Path
 
 import grpc
 import pytest
@@ -213,6 +214,30 @@ async def test_one_that_stops_reading_among_two_hundred_delays_nobody_and_is_cut
             while isinstance(await call.read(), bytes):
                 continue
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_one_that_does_not_read_costs_one_response_however_much_changes():
+    async with (
+        xds_server() as xds,
+        aio.insecure_channel(target(xds), options=NO_READ_AHEAD) as channel,
+    ):
+        xds.put(big("web"))
+        call = channel.stream_stream(DELTA_METHOD)()
+        await call.write(first_request("stuck"))
+        await until(xds.engine.behind)
+        before = resident_mib()
+        for seconds in range(2, 52):  # 400 MB in all
+            xds.put(big("web", seconds))
+            await asyncio.sleep(0)
+        assert resident_mib() - before < 100
+        assert [line.in_flight for line in xds.engine.behind()] == [(CLUSTER,)]
+        call.cancel()
+        await until(lambda: xds.open_streams == 0)
+
+
+def resident_mib():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
 
 
 async def follow(where, node_id, done):
