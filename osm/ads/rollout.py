@@ -193,8 +193,12 @@ class Rollout:
     # What is said about it
 
     def is_proven(self, resource: Resource) -> bool:
-        good = self._good.get(resource.type_url, {}).get(resource.name)
+        good = self.good(resource.type_url, resource.name)
         return good is not None and good.version == resource.version
+
+    def good(self, type_url: str, name: str) -> Resource | None:
+        """The last good resource of this name."""
+        return self._good.get(type_url, {}).get(name)
 
     def wants(self, type_url: str, name: str) -> Resource | None:
         """The newest of this name, whether it is offered or not."""

@@ -10,9 +10,9 @@ from osm.bus import Document
 from osm.cli.client import BusOption, mesh, of_kind, picture
 from osm.cli.output import Format, OutputOption, problems, stdout, structured, table
 from osm.cli.placing import object_problems
-from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS, PROXY_STATUS, SERVICE_STATUS
+from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
 from osm.contracts.problem import Problem
-from osm.contracts.status import ProcessStatus, ProxyStatus, ServiceStatus
+from osm.contracts.status import ProcessStatus, ProxyStatus, RolloutStatus, ServiceStatus
 
 NOT_IN_ORDER = 1
 """Exit status when something is not as it should be."""
@@ -29,11 +29,16 @@ def status(bus: BusOption = None, output: OutputOption = Format.table) -> None:
     documents = asyncio.run(_read(bus))
     services, proxies = of_kind(documents, SERVICE_STATUS), of_kind(documents, PROXY_STATUS)
     processes = of_kind(documents, PROCESS_STATUS)
+    rollouts = [each for line in of_kind(documents, PROGRESS) for each in line.rollouts]
     found = object_problems(of_kind(documents, OBJECT_STATUS), of_kind(documents, FILE_STATUS))
     if output is Format.table:
         _print(services, proxies, processes, found)
+        _print_rollouts(rollouts)
     else:
-        structured({"services": services, "proxies": proxies, "processes": processes, "problems": found}, output)
+        structured(
+            {"services": services, "proxies": proxies, "processes": processes, "rollouts": rollouts, "problems": found},
+            output,
+        )
     if not in_order(services, proxies, processes, found):
         raise typer.Exit(NOT_IN_ORDER)
 
@@ -81,6 +86,24 @@ def _print(
     if found:
         stdout.print()
         problems(found)
+
+
+def _print_rollouts(rollouts: list[RolloutStatus]) -> None:
+    """Changes that are not everywhere: on how many proxies, where the canaries stand, what was rejected and why."""
+    if not rollouts:
+        return
+    stdout.print()
+    table(
+        "",
+        ("change for", "state", "live", "canaries"),
+        ((str(r.identity), r.state, f"{r.live} of {r.proxies}", ", ".join(r.canaries) or "-") for r in rollouts),
+        empty="",
+    )
+    rejected = {rejection for rollout in rollouts for rejection in rollout.rejections}
+    for rejection in sorted(rejected, key=lambda each: each.resources):
+        origins = ", ".join(map(str, rejection.origins)) or "no user's object"
+        stdout.print(f"[red]quarantined[/]: {escape(', '.join(rejection.resources))} (from {origins})")
+        stdout.print(f"  Envoy says: {rejection.reason}", markup=False)
 
 
 PROXY_COLUMNS = ("proxy", "identity", "state", "process", "connected", "http proxy")

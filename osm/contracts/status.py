@@ -59,11 +59,28 @@ class ProxyStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str = ""
 
 
+class RolloutStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a change has spread among a replica's proxies of one class, while it is not everywhere.
+
+    `live` of `proxies` have all that is newest and not rejected. `canary`: the canaries are asked; `stalled`: they
+    say nothing, and no more are asked; `spreading`: they have agreed, the others are on their way; `quarantined`:
+    a proxy has rejected something, and the last good form of it stays. `rejections` come with any state.
+    """
+
+    identity: Identity
+    state: Literal["canary", "stalled", "spreading", "quarantined"]
+    proxies: int
+    live: int
+    canaries: tuple[str, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+
+
 class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a service has come: `inputs` (bucket → revision) are worked in, `output` came of them.
 
     For xds, `output` is the catalog revision that every connected proxy has acknowledged (or rejected),
-    `proxies` how many there are, `behind` some that lag. `at_s`: when this became true, seconds since the epoch.
+    `proxies` how many there are, `behind` some that lag; `rollouts`: changes that are not everywhere yet.
+    `at_s`: when this became true, seconds since the epoch.
     """
 
     service: str
@@ -73,6 +90,7 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at_s: float
     proxies: int = 0
     behind: tuple[str, ...] = ()
+    rollouts: tuple[RolloutStatus, ...] = ()
 
 
 class ServiceStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):

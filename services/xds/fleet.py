@@ -16,14 +16,15 @@ from osm.ads.engine import Engine
 from osm.ads.peer import Denied, Peer, StreamInfo
 from osm.ads.resource import Resource
 from osm.ads.rollout import Terms
-from osm.contracts.names import Identity
-from osm.contracts.status import ProxyStatus
+from osm.contracts.names import Identity, ObjectRef
+from osm.contracts.status import ObjectStatus, ProxyStatus, RolloutStatus
 from services.xds.admission import Proxy, admit
 from services.xds.classes import Classes, ProxyClass
 from services.xds.documents import Changes, Documents
 from services.xds.lanes import Lane, Lanes
 from services.xds.quarantine import Quarantine, Version
 from services.xds.refusals import Refusals, refused, standing, told
+from services.xds.spread import rollout_status, words_on_objects
 from services.xds.timeline import Timeline
 
 log = structlog.get_logger()
@@ -77,6 +78,7 @@ class Fleet:
         self._engine = engine
         self._wanted = wanted
         self._changed = changed
+        self._quarantine = quarantine
         self.timeline = Timeline()
         self.secrets = Secrets()
         self._classes = Classes(trust_domain, documents)
@@ -215,6 +217,24 @@ class Fleet:
         """Proxies that have not answered everything, the one that waits longest first, no more than `most`."""
         lagging = (self._members.get(line.stream_id) for line in self._engine.behind(most))
         return tuple(member.proxy.id for member in lagging if member is not None)
+
+    def rollouts(self) -> tuple[RolloutStatus, ...]:
+        """Changes that are not everywhere, sorted by identity."""
+        lines = (
+            rollout_status(
+                proxy_class.identity,
+                rollout,
+                self._quarantine.standing_of(proxy_class),
+                is_behind=self._engine.is_behind,
+                proxy_of=lambda stream_id: self._members[stream_id].proxy.id,
+            )
+            for proxy_class, rollout in self.lanes.rollouts().items()
+        )
+        return tuple(sorted((line for line in lines if line), key=lambda line: (line.identity, line.state)))
+
+    def words_on_objects(self) -> dict[ObjectRef, ObjectStatus]:
+        """What is to be said of users' objects, by object."""
+        return words_on_objects(self._quarantine.standing())
 
     def status_of(self, proxy_id: str) -> ProxyStatus | None:
         """The line of one proxy, its newest stream; None if it is not connected."""

@@ -163,7 +163,8 @@ class Lanes:
         served.rollout.answered(stream_id, self._clock())
         if served.rollout.is_proven(resource):
             return
-        self._quarantine.reject(resource, reason=reason, proxy_id=proxy_id, now_s=self._wall())
+        good = served.rollout.good(resource.type_url, resource.name)
+        self._quarantine.reject(resource, good, reason=reason, proxy_id=proxy_id, now_s=self._wall())
         self.reconsider({(resource.type_url, resource.name)})
 
     def reconsider(self, names: Collection[Key]) -> None:

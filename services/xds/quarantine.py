@@ -72,9 +72,13 @@ class Quarantine:
 
     # What happens
 
-    def reject(self, resource: Resource, *, reason: str, proxy_id: str, now_s: float) -> None:
-        """From now on this version goes to nobody who has not accepted it."""
-        origins = tuple(sorted(ref for ref in resource.origins if isinstance(ref, ObjectRef)))
+    def reject(self, resource: Resource, good: Resource | None, *, reason: str, proxy_id: str, now_s: float) -> None:
+        """From now on this version goes to nobody who has not accepted it.
+
+        If objects have joined in making it since the last good one, it is one of those that is told.
+        """
+        joined = frozenset(resource.origins) - frozenset(good.origins if good else ())
+        origins = tuple(sorted(ref for ref in joined or resource.origins if isinstance(ref, ObjectRef)))
         document = RejectedResource(
             type_url=resource.type_url,
             name=resource.name,

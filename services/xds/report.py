@@ -11,8 +11,9 @@ import time
 from msgspec import structs
 
 from osm.bus import StatusWriter
-from osm.contracts.channels import PROGRESS, PROXY_STATUS
-from osm.contracts.status import Progress, ProxyStatus
+from osm.contracts.channels import OBJECT_STATUS, PROGRESS, PROXY_STATUS
+from osm.contracts.names import ObjectRef
+from osm.contracts.status import ObjectStatus, Progress, ProxyStatus, RolloutStatus
 from services.xds.fleet import Fleet
 
 SLOW_S = 1.0
@@ -20,6 +21,12 @@ SLOW_S = 1.0
 
 PROGRESS_GAP_S = 0.02
 """Between two progress lines: nobody can act on more than fifty a second."""
+
+SPREAD_GAP_S = 0.5
+"""Between two progress lines that differ in nothing but on how many proxies a change is live."""
+
+NAMED_ROLLOUTS = 50
+"""As many as a progress line tells of: more than that is an outage, and any of them shows why."""
 
 NAMED_BEHIND = 20
 """As many laggards as a progress line names; one is usually the culprit."""
@@ -36,7 +43,10 @@ class Reporter:
         self._news = asyncio.Event()
         self._lines: dict[str, ProxyStatus] = {}
         self._waiting_since_s: dict[str, float] = {}
-        self._progress: tuple[int, int] | None = None
+        self._progress: tuple[int, int, tuple[RolloutStatus, ...]] | None = None
+        self._rollouts: tuple[RolloutStatus, ...] = ()
+        self._progress_at_s = 0.0
+        self._words: dict[ObjectRef, ObjectStatus] = {}
 
     def touch(self, proxy_id: str = "") -> None:
         """Something changed that the progress line, or this proxy's line, may have to say."""
@@ -53,24 +63,42 @@ class Reporter:
             except TimeoutError:
                 pass  # who waits, waits for long by now
             self._news.clear()
+            await self._write_words(fleet)
             await self._write_lines(fleet)  # first: who reads that all have answered has read who said no
             await self._write_progress(fleet)
             await asyncio.sleep(PROGRESS_GAP_S)
 
     async def _write_progress(self, fleet: Fleet) -> None:
-        said = (fleet.acked_revision(), fleet.size)
-        if said == self._progress:
+        rollouts = fleet.rollouts()
+        said = (fleet.acked_revision(), fleet.size, tuple(structs.replace(each, live=0) for each in rollouts))
+        now_s = time.time()
+        has_spread = rollouts != self._rollouts and now_s - self._progress_at_s >= SPREAD_GAP_S
+        if said == self._progress and not has_spread:
             return
-        self._progress = said
+        self._progress, self._rollouts, self._progress_at_s = said, rollouts, now_s
         line = Progress(
             service=self._service,
             replica=self._replica,
             output=said[0],
             proxies=said[1],
             behind=fleet.behind(NAMED_BEHIND),
-            at_s=time.time(),
+            rollouts=rollouts[:NAMED_ROLLOUTS],
+            at_s=now_s,
         )
         await self._status.put(PROGRESS.key(self._service, self._replica), line)
+
+    async def _write_words(self, fleet: Fleet) -> None:
+        """What proxies have rejected is told of the users' objects that it was made from."""
+        words = fleet.words_on_objects()
+        for origin, word in words.items():
+            if self._words.get(origin) != word:
+                await self._status.put(self._key_of(origin), word)
+        for origin in self._words.keys() - words.keys():
+            await self._status.delete(self._key_of(origin))
+        self._words = words
+
+    def _key_of(self, origin: ObjectRef) -> str:
+        return OBJECT_STATUS.key(self._service, origin.kind, origin.namespace or "-", origin.name)
 
     async def _write_lines(self, fleet: Fleet) -> None:
         now_s = time.time()

@@ -4,9 +4,10 @@ from typing import cast
 import pytest
 
 from osm.bus.memory import MemoryCore
-from osm.contracts.channels import PROXY_STATUS
-from osm.contracts.names import Identity
-from osm.contracts.status import ProxyStatus, Rejection
+from osm.contracts.channels import OBJECT_STATUS, PROXY_STATUS
+from osm.contracts.names import Identity, ObjectRef
+from osm.contracts.problem import Problem
+from osm.contracts.status import ObjectStatus, ProxyStatus, Rejection, RolloutStatus
 from services.xds import report
 from services.xds.fleet import Fleet
 from services.xds.report import Reporter
@@ -23,6 +24,8 @@ class FakeFleet:
         self.lines: dict[str, ProxyStatus] = {}
         self.late: tuple[str, ...] = ()
         self.acked = 0
+        self.spread: tuple[RolloutStatus, ...] = ()
+        self.words: dict[ObjectRef, ObjectStatus] = {}
 
     @property
     def size(self) -> int:
@@ -33,6 +36,12 @@ class FakeFleet:
 
     def behind(self, most: int) -> tuple[str, ...]:
         return self.late[:most]
+
+    def rollouts(self) -> tuple[RolloutStatus, ...]:
+        return self.spread
+
+    def words_on_objects(self) -> dict[ObjectRef, ObjectStatus]:
+        return self.words
 
     def status_of(self, proxy_id: str) -> ProxyStatus | None:
         line = self.lines.get(proxy_id)
@@ -130,3 +139,27 @@ async def test_progress_is_told_when_it_moves(told: Told) -> None:
     await told.settles()
     (line,) = (body for key, body in told.core.buckets["status"].bodies.items() if key.startswith("progress.xds"))
     assert b'"output":7' in line
+
+
+async def test_a_rejected_object_is_told_of_until_the_rejection_is_lifted(told: Told) -> None:
+    target = ObjectRef("TrafficTarget", "bookstore", "bookstore")
+    problem = Problem(subject=target, field="spec.rules", what="Envoy rejects it")
+    told.fleet.words = {target: ObjectStatus(subject=target, problems=(problem,))}
+    told.reporter.touch()
+    await told.settles()
+    key = OBJECT_STATUS.key("xds", "TrafficTarget", "bookstore", "bookstore")
+    assert b"Envoy rejects it" in told.core.buckets["status"].bodies[key]
+    told.fleet.words = {}
+    told.reporter.touch()
+    await told.settles()
+    assert key not in told.core.buckets["status"].bodies
+
+
+async def test_where_a_canary_stands_is_told_with_the_progress(told: Told) -> None:
+    told.fleet.spread = (
+        RolloutStatus(identity=BUYER.identity, state="canary", proxies=3, live=0, canaries=(BUYER.proxy_id,)),
+    )
+    told.reporter.touch()
+    await told.settles()
+    (line,) = (body for key, body in told.core.buckets["status"].bodies.items() if key.startswith("progress.xds"))
+    assert b'"state":"canary"' in line
