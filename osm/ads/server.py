@@ -36,6 +36,9 @@ HANDSHAKE_WITHIN_MS = 10_000
 IDLE_CONNECTION_MS = 60_000
 """A proxy whose stream has ended opens the next within 10 s; a connection without streams is closed later."""
 
+LONGEST_PAUSE_S = 0.1
+"""Between the ends of two streams when a server stops: a handful of proxies storms nobody."""
+
 STOPPING = "the server is stopping"
 
 
@@ -70,7 +73,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often a silent connection is probed: a peer that vanished is noticed this late."""
 
     drain_s: float = 0.0
-    """Over how long stopping spreads the ends of streams, so that other replicas are not stormed."""
+    """Over how long at most stopping spreads the ends of streams, so that other replicas are not stormed."""
 
     stop_deadline_s: float = 2.0
     """How long stopping may take, after `drain_s`, before the remaining streams are cut off."""
@@ -157,7 +160,7 @@ class AdsServer:
         leaving = tuple(self._conversations)
         for conversation in leaving:
             conversation.end(grpc.StatusCode.UNAVAILABLE, STOPPING)
-            await asyncio.sleep(self._settings.drain_s / len(leaving))
+            await asyncio.sleep(min(self._settings.drain_s / len(leaving), LONGEST_PAUSE_S))
 
     async def run(
         self, started: Callable[[int], None] | None = None, stopping: Callable[[], None] | None = None

@@ -24,7 +24,7 @@ class Settings(Common, frozen=True, kw_only=True):
     write_deadline_s: float = 20.0
     """A proxy that does not read for so long is dropped."""
     drain_s: float = 5.0
-    """Over how long a process that ends sends its proxies to other replicas, one after the other."""
+    """Over how long, at most, a process that ends sends its proxies to other replicas, one after the other."""
     stop_deadline_s: float = 2.0
     """How long stopping may take after that before streams are cut off."""
     reuse_port: bool = False

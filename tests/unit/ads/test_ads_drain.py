@@ -72,8 +72,9 @@ async def test_a_server_that_stops_takes_no_one_in_and_sends_its_proxies_away_on
         assert ended_at[-1] - ended_at[0] >= 0.8
 
 
-async def test_proxies_that_have_not_been_sent_away_yet_still_get_what_changes():
-    async with xds_server(settings=ServerSettings(drain_s=1.0)) as xds, asyncio.TaskGroup() as tasks:
+async def test_proxies_that_have_not_been_sent_away_yet_still_get_what_changes(monkeypatch):
+    monkeypatch.setattr(server, "LONGEST_PAUSE_S", 2.0)
+    async with xds_server(settings=ServerSettings(drain_s=4.0)) as xds, asyncio.TaskGroup() as tasks:
         xds.put(cluster("web"))
         async with ads_client(target(xds)) as first:
             await first.version(CLUSTER, "web")
