@@ -16,8 +16,12 @@ NAME_IN_USE = 10058
 """JetStream's error code for a stream of that name with other settings."""
 
 
-async def ensure(link: Link, bucket: str, *, replicas: int, max_age_s: float = 0.0) -> None:
-    """Make the bucket unless it is there. Raises one of `nats_link.AWAY`."""
+async def ensure(link: Link, bucket: str, *, replicas: int, max_age_s: float = 0.0, reached: int = 0) -> None:
+    """Make the bucket unless it is there. Raises one of `nats_link.AWAY`.
+
+    `reached`: the last revision of the bucket that was lost, if there was one; the new one counts on from there,
+    since watermarks compare revisions. Servers before 2.10 begin at 1 again.
+    """
     config = api.StreamConfig(
         name=nats_wire.stream(bucket),
         description=f"Open Service Mesh: bucket {bucket}",
@@ -29,6 +33,7 @@ async def ensure(link: Link, bucket: str, *, replicas: int, max_age_s: float = 0
         allow_rollup_hdrs=False,  # a forged message could empty the bucket with one
         allow_direct=True,
         num_replicas=replicas,
+        first_seq=reached + 1 if reached else None,
     )
     try:
         await link.api(link.jetstream.add_stream(config))

@@ -60,22 +60,24 @@ class Rivals:
         return not self._entities or key == nats_wire.LEADER or key in nats_wire.lease_keys(self._entities)
 
 
-async def read_when_free(link: Link, bucket: str, rivals: Rivals | None, *, replicas: int) -> Holding:
-    """All that a bucket holds (made if it is not there), as soon as no rival's lease on it stands (if given).
+async def read_when_free(link: Link, bucket: str, rivals: Rivals | None, *, replicas: int, reached: int = 0) -> Holding:
+    """All that a bucket holds, as soon as no rival's lease on it stands (if given).
+
+    It is made if it is not there, to count on from revision `reached`.
 
     Waits as long as the server is away. Raises BusError if it refuses.
     """
     while True:
         await link.until_connected()
         try:
-            return await _read_when_free(link, bucket, rivals, replicas)
+            return await _read_when_free(link, bucket, rivals, replicas, reached)
         except AWAY as error:
             if is_refusal(error):
                 raise BusError(f"bucket {bucket}: the server refuses: {error}") from error
             await asyncio.sleep(RETRY_S)
 
 
-async def _read_when_free(link: Link, bucket: str, rivals: Rivals | None, replicas: int) -> Holding:
+async def _read_when_free(link: Link, bucket: str, rivals: Rivals | None, replicas: int, reached: int) -> Holding:
     """Raises one of `nats_link.AWAY` when the thread is lost: rivals are then watched for a whole lease again."""
     entries: dict[str, Entry | Forgery] = {}
     changed = asyncio.Event()
@@ -89,7 +91,7 @@ async def _read_when_free(link: Link, bucket: str, rivals: Rivals | None, replic
 
     if rivals is not None:
         rivals.forget()
-    await nats_buckets.ensure(link, bucket, replicas=replicas)
+    await nats_buckets.ensure(link, bucket, replicas=replicas, reached=reached)
     follower = Follower(link, bucket, see, changed)
     try:
         await follower.start()

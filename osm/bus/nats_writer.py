@@ -215,8 +215,11 @@ class NatsWriter(Writer):
 
     async def _recover(self) -> None:
         """Read the bucket again after a write that failed. Raises LeadershipLost if another has taken over."""
+        reached = self._fence.last
         while True:
-            holding = await nats_lease.read_when_free(self._link, self._bucket, None, replicas=self._replicas)
+            holding = await nats_lease.read_when_free(
+                self._link, self._bucket, None, replicas=self._replicas, reached=reached
+            )
             for key in nats_wire.lease_keys(self._entities):
                 self._require_lease(holding.entries.get(key))
             self._believe(holding)

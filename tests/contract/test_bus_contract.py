@@ -181,6 +181,20 @@ async def test_a_lost_bucket_is_not_taken_for_deletions(carrier) -> None:
         assert picture.keys == {key("a"), key("c")}
 
 
+@pytest.mark.parametrize("carrier", ["memory", "nats"], indirect=True)  # servers before 2.10 begin at 1 again
+async def test_the_revisions_of_a_lost_bucket_go_on(carrier) -> None:
+    async with carrier.bus("meshspec") as bus, carrier.bus("cli") as reader, bus.writer("meshspec") as writer:
+        await writer.publish(route("a"))
+        for port in range(1, 20):
+            reached = await writer.apply(route("a", port))
+        await carrier.lose("meshspec")
+        revision = await writer.publish(route("b"))
+        assert revision > reached
+        picture = Picture(reader.watch("meshspec"))
+        update = await picture.next()
+        assert (update.revision >= revision, picture.keys) == (True, {key("b")})
+
+
 async def test_the_kinds_of_keys_can_be_chosen_and_the_revision_still_moves(carrier) -> None:
     async with carrier.bus("meshspec") as bus, carrier.bus("cli") as reader, bus.writer("meshspec") as writer:
         await writer.publish({MESH: Mesh()} | route("a"))
