@@ -5,6 +5,7 @@ given back, and whoever takes it leaves what others have written as it is.
 """
 
 import asyncio
+import contextlib
 from typing import NoReturn
 
 import structlog
@@ -18,6 +19,9 @@ log = structlog.get_logger()
 RETRY_S = 1.0
 """After the bus did not take it. What is to be written stays in memory until then, and is in force here."""
 
+REVIEW_S = 10.0
+"""How often the bucket is looked at though nothing has changed here: one that was lost is filled again."""
+
 ENTITIES = (REJECTED.entity, GOOD.entity)
 
 
@@ -30,7 +34,9 @@ async def keep(bus: Bus, quarantine: Quarantine, changed: asyncio.Event) -> NoRe
             log.warning("quarantine not saved", why=str(error))
             await asyncio.sleep(RETRY_S)
             continue
-        await changed.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REVIEW_S):
+                await changed.wait()
         changed.clear()
 
 
