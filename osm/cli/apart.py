@@ -21,7 +21,6 @@ from osm.cli.own_nats import own_nats
 from osm.cli.pieces import Piece, Wanted, pieces
 from osm.cli.reach import Reach
 from osm.cli.run_folder import RunFolder
-from osm.cli.start import OWN
 from osm.envoy.guardian import guarded
 from osm.runtime import logging
 
@@ -52,19 +51,17 @@ class Apart(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def apart(where: str, wanted: Wanted, run: RunFolder) -> AsyncIterator[Apart]:
-    """Run the folder's mesh while the context is open. `where`: `nats`, or the URL of a server that runs.
+async def apart(reach: Reach | None, wanted: Wanted, run: RunFolder) -> AsyncIterator[Apart]:
+    """Run the folder's mesh while the context is open, over a server that runs or (None) one of its own.
 
     Raises CommandError, ServiceFailed if a piece's settings are wrong, BusError if the server refuses us.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(guarded(run.path))
         processes: dict[str, Kept] = {}
-        if where == OWN:
+        if reach is None:
             server = await stack.enter_async_context(own_nats(run))
             processes[SERVER], reach = server.process, server.reach
-        else:
-            reach = Reach.told(where, os.environ)
         bus = await stack.enter_async_context(connect(reach.url, "cli", reach.settings("cli")))
         await stack.enter_async_context(lend(bus, run.socket))
         kept = [_kept(piece, run) for piece in pieces(wanted, run, reach, os.environ)]

@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from osm.bus import Document, Update
+from osm.bus import BusError, Document, Update, nats_keys
 from osm.bus.permissions import USERS, render
 from osm.cli.bus_state import BucketState, Reader, bucket_states
 from osm.cli.client import BusOption, mesh, of_kind
-from osm.cli.output import Format, OutputOption, stdout, structured, table
+from osm.cli.output import CommandError, Format, OutputOption, stdout, structured, table
 from osm.contracts.channels import BUCKETS, PROGRESS
 
 app = typer.Typer(no_args_is_help=True, help="What passes over the bus, how it stands, and who may do what on it.")
@@ -123,6 +124,24 @@ def permissions(
         if name not in USERS:
             raise typer.BadParameter(f"found {name!r}; allowed are {', '.join(USERS)}", param_hint="USERS")
     sys.stdout.write(render(tuple(users or USERS)))
+
+
+@app.command()
+def keys(
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Where the keys go; made with mode 0700.")],
+) -> None:
+    """Make each service a key to sign what it writes, and the list of the public ones that everyone reads.
+
+    Keys that are there are kept. Give each service its own key (OSM_NATS_SIGNING_KEY_FILE), all of them the list
+    (OSM_NATS_WRITERS_FILE).
+
+    Example: osm bus keys -o keys
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stdout.print(f"keys of {', '.join(nats_keys.OWNERS)} in {folder}; the list is {nats_keys.make_keys(folder)}")
+    except (OSError, BusError) as error:
+        raise CommandError(str(error)) from error
 
 
 def _print(document: Document, output: Format) -> None:

@@ -19,6 +19,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 STEADY_S = 10.0
 """Having run for so long, its next crash is a first one."""
 
+HOPELESS_STARTS = 5
+"""A piece that has never been steady and has ended so often will not come up: its user is told why."""
+
 BAD_SETTING = 2
 """The exit status of a piece that cannot be served by starting it again."""
 
@@ -53,15 +56,17 @@ class Kept:
         return self._child.pid if self._child is not None and self._child.status is None else None
 
     async def run(self) -> NoReturn:
-        """Until cancelled; it has ended by then. Raises ServiceFailed if its settings are wrong."""
+        """Until cancelled; it has ended by then. Raises ServiceFailed if its settings are wrong or it stays down."""
         loop = asyncio.get_running_loop()
-        pause_s = FIRST_PAUSE_S
+        pause_s, proven = FIRST_PAUSE_S, False
         while True:
             began_s = loop.time()
             status = await self._once()
-            if status == BAD_SETTING:
+            steady = loop.time() - began_s >= STEADY_S
+            proven = proven or steady
+            if status == BAD_SETTING or (not proven and self.starts >= HOPELESS_STARTS):
                 raise ServiceFailed(self.name, self.last_words())
-            pause_s = FIRST_PAUSE_S if loop.time() - began_s >= STEADY_S else pause_s
+            pause_s = FIRST_PAUSE_S if steady else pause_s
             log.warning("a piece has ended and is started again", piece=self.name, status=status, log=str(self.log))
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

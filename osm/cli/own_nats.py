@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from osm.bus import nats_keys
 from osm.bus.alongside import alongside
 from osm.bus.nats_program import NoServer, find
 from osm.bus.permissions import USERS, password_variable, render
@@ -72,6 +73,7 @@ async def own_nats(run: RunFolder) -> AsyncIterator[OwnServer]:
         variables={
             "OSM_NATS_PASSWORD_FILE": str(folder / f"{USER_MARK}.password"),
             "OSM_NATS_CA_FILE": str(folder / "root.pem"),
+            **nats_keys.variables(folder, USER_MARK),
         },
     )
     async with alongside(process.run()):
@@ -84,6 +86,7 @@ def _write(folder: Path, host: str) -> None:
     passwords = {user: f"p{secrets.token_hex(16)}" for user in USERS}
     for user, password in passwords.items():
         write_secret(folder / f"{user}.password", password.encode())
+    nats_keys.make_keys(folder)
     _write_certificate(folder, host)
     write_secret(folder / "server.conf", _configuration(folder, host, passwords).encode())
 

@@ -3,6 +3,7 @@
 Whoever asked gets a bus and need not know which. Imports are made where they are needed: `--help` needs none.
 """
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from osm.bus import Bus
 from osm.cli.pieces import BadReplicas, Wanted, read_replicas
+from osm.cli.reach import Reach
 from osm.cli.run_folder import RunFolder
 from osm.runtime.settings import LogLevel
 
@@ -86,5 +88,6 @@ async def started(
         replicas=carried.replicas,
     )
     with logged_in(place.path, log_level):
-        async with apart(carried.where, wanted, place) as mesh:
+        reach = None if carried.where == OWN else Reach.told(carried.where, os.environ)
+        async with apart(reach, wanted, place) as mesh:
             yield mesh.bus
