@@ -89,7 +89,7 @@ class DeltaSubscription(Subscription):
             trial = self._trials.popleft() if self._trials else None
             names = self._names_to_check(view, trial, may_remove=may_remove)
             resources, removed = self._differences(view, names, may_remove=may_remove)
-            self._again -= names
+            self._again = self._again - names  # anew: a set that was large once stays so
             if resources or removed or (self._owes_answer and trial is None):
                 revision = self._since
                 assert revision is not None, "whatever makes news marks its revision"

@@ -74,7 +74,7 @@ class SotwSubscription(Subscription):
         candidates = self._take_candidates(view, may_remove=may_remove)
         self._believe_claim(view)
         news = [name for name in sorted(candidates) if self._is_news(name, view, may_remove=may_remove)]
-        self._again -= candidates
+        self._again = self._again - candidates  # anew: a set that was large once stays so
         if not news and not self._owes_answer:
             self._settle()
             return None

@@ -119,10 +119,10 @@ class Stream:
 
     def _catch_up(self, subscription: Subscription, revision: int) -> None:
         """Companions fell due before the proxy asked for their type: on reconnect clusters are asked for first."""
-        due = {name for type_url, name in self._companions_sent if type_url == subscription.type_url}
-        for name in due:
+        due = {companion for companion in self._companions_sent if companion[0] == subscription.type_url}
+        for _, name in due:
             subscription.send_again(name, revision)
-            self._companions_sent.discard((subscription.type_url, name))
+        self._companions_sent = self._companions_sent - due  # anew: a set that was large once stays so
 
     def _check_names(self) -> None:
         if sum(len(subscription.names) for subscription in self._subscriptions.values()) > MAX_NAMES:

@@ -4,8 +4,9 @@ Separate so that the state machines see neither protobuf nor the difference of t
 It judges nothing but whether bytes can be decoded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from sys import intern
 
 import msgspec
 from envoy.service.discovery.v3 import discovery_pb2
@@ -51,9 +52,9 @@ def decode_delta(data: bytes) -> Request:
         node_id=message.node.id if message.HasField("node") else "",
         nonce=message.response_nonce,
         error=message.error_detail.message if message.HasField("error_detail") else None,
-        subscribe=tuple(message.resource_names_subscribe),
+        subscribe=_shared(message.resource_names_subscribe),
         unsubscribe=tuple(message.resource_names_unsubscribe),
-        initial_versions=dict(message.initial_resource_versions),
+        initial_versions={intern(name): intern(held) for name, held in message.initial_resource_versions.items()},
     )
 
 
@@ -68,9 +69,14 @@ def decode_sotw(data: bytes) -> Request:
         node_id=message.node.id if message.HasField("node") else "",
         nonce=message.response_nonce,
         error=message.error_detail.message if message.HasField("error_detail") else None,
-        names=tuple(message.resource_names),
+        names=_shared(message.resource_names),
         version=message.version_info,
     )
+
+
+def _shared(names: Iterable[str]) -> tuple[str, ...]:
+    """Kept for as long as the stream lasts, and much the same on every stream: one copy for all."""
+    return tuple(map(intern, names))
 
 
 def encode_delta(type_url: str, nonce: str, resources: Sequence[Resource], removed: Sequence[str]) -> bytes:
