@@ -26,7 +26,7 @@ from osm.bus import nats_keys
 from osm.bus.nats_wire import stream
 from osm.cli.apart import SERVER, Apart, apart, logged_in
 from osm.cli.demo.command import open_stage
-from osm.cli.demo.shop import BUYER, STORES, THIEF, WORKLOADS
+from osm.cli.demo.shop import BUYER, STORES, THIEF
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.workshop import Workshop
 from osm.cli.pieces import SERVICES, Wanted
@@ -110,7 +110,7 @@ class World:
         await asyncio.sleep(0.3)
         await self.books.open()
 
-    async def act(self, name: str, harm: Callable[["World"], Awaitable[None]], *, books: bool = True) -> float:
+    async def act(self, name: str, harm: Callable[["World"], Awaitable[None]]) -> float:
         """Do it, and see that the mesh held. Returns seconds taken. Raises NotHeld, TooSlow."""
         began_s = time.monotonic()
         try:
@@ -119,10 +119,7 @@ class World:
         except Exception as error:
             error.add_note(f"while it was done: {name}")
             raise
-        if books:
-            await self.books.check(name)
-        else:
-            await self.busy()
+        await self.books.check(name)
         return time.monotonic() - began_s
 
     async def change(self) -> None:
@@ -202,8 +199,6 @@ def kill(piece: str) -> Callable[[World], Awaitable[None]]:
         while process.starts == starts:
             await asyncio.sleep(0.02)
         await _whole_again(world, piece, killed_s)
-        if piece == "local-0":
-            await _workloads_again(world, killed_s)
 
     return harm
 
@@ -215,19 +210,6 @@ async def _whole_again(world: World, piece: str, since_s: float) -> None:
     await world.until(
         lambda: world.states(service, since_s).get(piece) in ("active", "standby"),
         f"{piece}, started again",
-    )
-
-
-async def _workloads_again(world: World, killed_s: float) -> None:
-    """They ended with `local`; lines of those before are still on the board."""
-    board = world.stage.board
-    await world.until(
-        lambda: (
-            len(synced := [proxy for proxy in board.proxies() if proxy.connected_at_s > killed_s]) == WORKLOADS
-            and all(proxy.state == "synced" for proxy in synced)
-            and board.in_service(WORKLOADS)
-        ),
-        "the workloads",
     )
 
 
@@ -307,8 +289,8 @@ async def endure(seed: int, minutes: float, within_s: float) -> int:
     async with open_server() as reach, world(f"chaos-{seed}", reach=reach, within_s=within_s) as mesh:
         acts = _acts(reach.url)
         while time.monotonic() < deadline:
-            name, harm, books = chance.choice(acts)
-            took_s = await mesh.act(name, harm, books=books)
+            name, harm = chance.choice(acts)
+            took_s = await mesh.act(name, harm)
             done += 1
             so_far = f"{mesh.books.requests} requests, slowest change {mesh.slowest_s:.1f} s"
             sys.stdout.write(f"{done:4}  {name:32} {took_s:5.1f} s; so far {so_far}\n")
@@ -317,13 +299,13 @@ async def endure(seed: int, minutes: float, within_s: float) -> int:
     return done
 
 
-def _acts(url: str) -> list[tuple[str, Callable[[World], Awaitable[None]], bool]]:
+def _acts(url: str) -> list[tuple[str, Callable[[World], Awaitable[None]]]]:
     services = [piece for piece in PIECES if piece != SERVER]
     return (
-        [(f"kill {piece}", kill(piece), piece != "local-0") for piece in services]
-        + [(f"pause {piece}", pause(piece), True) for piece in services]
-        + [(f"pause {piece} past its lease", pause(piece, LONGER_THAN_A_LEASE_S), True) for piece in services]
-        + [(f"lose bucket {bucket}", lose(bucket, url), True) for bucket in BUCKETS]
+        [(f"kill {piece}", kill(piece)) for piece in services]
+        + [(f"pause {piece}", pause(piece)) for piece in services]
+        + [(f"pause {piece} past its lease", pause(piece, LONGER_THAN_A_LEASE_S)) for piece in services]
+        + [(f"lose bucket {bucket}", lose(bucket, url)) for bucket in BUCKETS]
     )
 
 
