@@ -33,6 +33,7 @@ class Keys:
     def __init__(self, own: Ed25519PrivateKey | None = None, writers: PublicKeys | None = None) -> None:
         self._own = own
         self._writers = writers
+        self._doubters: dict[str, Doubter] = {}
 
     def prove(self, claims: list[Claim]) -> list[str]:
         """A proof each; empty on a bus without signatures."""
@@ -43,7 +44,9 @@ class Keys:
         if self._writers is None or bucket == rights.STATUS:
             return None
         owners = self._writers.get(bucket, ())
-        return Doubter(lambda signature, signed: any(_is_good(key, signature, signed) for key in owners))
+        return self._doubters.setdefault(
+            bucket, Doubter(lambda signature, signed: any(_is_good(key, signature, signed) for key in owners))
+        )
 
 
 def load(name: str, settings: NatsSettings) -> Keys:

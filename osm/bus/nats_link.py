@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
+from opentelemetry import metrics
 
 from osm.bus import BusError, nats_keys, nats_wire
 from osm.bus.nats_keys import Keys
@@ -61,8 +62,9 @@ class Link:
         self.client = Client()
         self.generation = 0
         self.wake: set[asyncio.Event] = set()
-        self.disbelieved = 0
-        """Messages that their bucket's owner has not signed."""
+        self._disbelieved = metrics.get_meter("osm.bus").create_counter(
+            "osm.bus.disbelieved", description="messages that their bucket's owner has not signed"
+        )
         self._told: set[tuple[str, str, str]] = set()
         self._up = asyncio.Event()
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -109,7 +111,7 @@ class Link:
 
     def disbelieve(self, bucket: str, key: str, why: str) -> None:
         """Count a forged message, and say it once for each key and reason."""
-        self.disbelieved += 1
+        self._disbelieved.add(1, {"bucket": bucket})
         if (bucket, key, why) not in self._told and len(self._told) < MOST_TOLD:
             self._told.add((bucket, key, why))
             log.warning("bus message not believed", bucket=bucket, key=key, why=why)

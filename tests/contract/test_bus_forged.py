@@ -11,12 +11,15 @@ import msgspec
 import nats
 import pytest
 from nats.aio.client import Client
+from structlog.testing import capture_logs
 
 from osm.bus import Bus, Update, nats_wire
 from osm.bus.nats import open_nats
 from osm.bus.nats_settings import NatsSettings
 from osm.bus.nats_wire import stream, subject
 from osm.bus.permissions import USERS, password_variable, render
+from osm.bus.socket import SocketBus
+from osm.bus.socket_lender import lend
 from osm.contracts.channels import MESH_CONFIG, SIGN, TCP_ROUTE
 from osm.contracts.codec import encode
 from osm.contracts.names import Identity
@@ -350,3 +353,22 @@ async def test_a_guessed_message_id_does_not_swallow_a_write(over_nats, monkeypa
         picture = Picture(reader.watch("meshspec"))
         await picture.next()
         assert picture.documents[key("a")].value == route("a")[key("a")]
+
+
+async def test_forgeries_are_logged_once_and_shown_with_their_reason_over_the_socket(over_nats, tmp_path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o700)
+    async with over_nats.bus("meshspec") as bus, over_nats.bus("cli") as reader, bus.writer("meshspec") as writer:
+        with capture_logs() as logs:
+            async with lend(reader, folder / "bus.sock"):
+                await writer.publish(STRICT)
+                picture = Picture(SocketBus(folder / "bus.sock").watch("meshspec"))
+                await picture.next()
+                for _ in range(3):
+                    await forge(over_nats, MESH, FORGED)
+                    await picture.until(lambda now: any(document.why for document in now.last.documents))
+                    (forged, *_) = (document for document in picture.last.documents if document.why)
+                    assert (forged.why, forged.body, forged.deleted) == ("it is not signed", b"", False)
+        said = [line for line in logs if line["event"] == "bus message not believed"]
+        assert {(line["bucket"], line["key"], line["why"]) for line in said} == {("meshspec", MESH, "it is not signed")}
+        assert len(said) <= 2  # the reader's and the writer's connection, once each

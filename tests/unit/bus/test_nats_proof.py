@@ -82,6 +82,19 @@ def test_anothers_key_is_not_the_owners() -> None:
     assert "not catalog's" in Doubter(Counting()).doubt(CLAIM, proof)
 
 
+def test_what_is_read_again_costs_no_signature_and_memory_is_bounded(monkeypatch) -> None:
+    alone = [(claim, *prove(KEY.sign, [claim])) for claim in claims(5)]
+    verify = Counting()
+    doubter = Doubter(verify)
+    assert not any(doubter.doubt(claim, proof) for claim, proof in alone * 3)
+    assert verify.verified == 5
+    monkeypatch.setattr("osm.bus.nats_proof.MOST_KNOWN", 3)
+    assert not any(doubter.doubt(claim, proof) for claim, proof in alone * 3)
+    small = Doubter(verify)
+    assert not any(small.doubt(claim, proof) for claim, proof in alone)
+    assert verify.verified == 10
+
+
 def test_neighbours_do_not_swap_places() -> None:
     together = claims(4)
     proofs = prove(KEY.sign, together)
