@@ -70,9 +70,10 @@ class Child(Running):
 
     _released: "list[subprocess.Popen[bytes]]" = []  # Popen warns of a process that is forgotten
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", record: Path | None = None) -> None:
         super().__init__(process.pid, os.pidfd_open(process.pid))
         self._process = process
+        self._record = record
 
     @classmethod
     def start(
@@ -95,13 +96,17 @@ class Child(Running):
                 cwd=folder,
                 start_new_session=True,  # a Ctrl-C at the terminal is for the agent, which stops things in order
             )
-        return cls(process)
+        return cls(process, record)
 
     async def ended(self) -> int:
         await self._ended.wait()
         return int(self._process.returncode)
 
     def release(self) -> None:
+        """One that is not recorded ends instead: nobody would ever find it."""
+        known = records.read(self._record) if self._record is not None else None
+        if known is None or known.pid != self.pid:
+            self.signal(signal.SIGKILL)
         if self.alive:
             self._released.append(self._process)
         super().release()
