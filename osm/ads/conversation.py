@@ -81,6 +81,8 @@ class Conversation:
                 tasks.create_task(self._read())
                 writer = tasks.create_task(self._write())
                 ending = await self._ended
+                if self._info is None and ending.code is not grpc.StatusCode.OK:
+                    self._desk.observer.turned_away(self._context.peer(), ending.reason)
                 self._leave(ending.reason)
                 self._news.set()
                 await writer

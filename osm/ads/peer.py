@@ -56,6 +56,9 @@ A held proxy is sent nothing until its owner moves it into a group.
 class Observer(Protocol):
     """Told what happens on streams. Called from the event loop: must be quick and must not wait."""
 
+    def turned_away(self, address: str, why: str) -> None:
+        """A stream was ended before its proxy was admitted: it may not connect, not now, or makes no sense."""
+
     def connected(self, stream: StreamInfo) -> None:
         """A proxy was admitted."""
 
@@ -74,6 +77,9 @@ class Observer(Protocol):
 
 class Unobserved:
     """The observer of those who do not care."""
+
+    def turned_away(self, address: str, why: str) -> None:
+        """Ignore it."""
 
     def connected(self, stream: StreamInfo) -> None:
         """Ignore it."""

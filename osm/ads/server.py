@@ -184,6 +184,7 @@ class AdsServer:
                 with self._admission.place():
                     await self._converse(Conversation(context, method, self._desk))
             except NoRoom as full:
+                self._desk.observer.turned_away(context.peer(), str(full))
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(full))
 
         return serve

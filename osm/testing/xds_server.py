@@ -51,6 +51,7 @@ class XdsServer:
         self.port = 0
         self.server: AdsServer | None = None
         self.streams: dict[int, StreamInfo] = {}
+        self.turned_away: list[str] = []  # why streams were not admitted
         self.disconnections: list[tuple[str, str]] = []  # node id and reason
         self.rejections: list[Rejection] = []
         self.acks: list[tuple[str, str]] = []  # node id and type URL
@@ -114,6 +115,11 @@ class _Notes:
 
     def __init__(self, server: XdsServer) -> None:
         self._server = server
+
+    def turned_away(self, address: str, why: str) -> None:
+        del address  # a port of the test's own machine
+        self._server.turned_away.append(why)
+        self._server.happened()
 
     def connected(self, stream: StreamInfo) -> None:
         self._server.streams[stream.id] = stream

@@ -26,6 +26,7 @@ from services.xds.quarantine import Quarantine, Version
 from services.xds.refusals import Refusals, refused, standing, told
 from services.xds.spread import rollout_status, words_on_objects
 from services.xds.timeline import Timeline
+from services.xds.turned_away import TurnedAway
 
 log = structlog.get_logger()
 
@@ -91,6 +92,7 @@ class Fleet:
             clock=time.monotonic,
             wall=time.time,
         )
+        self._turned_away = TurnedAway()
         self._members: dict[int, Member] = {}
         self._streams: dict[str, set[int]] = {}
 
@@ -109,6 +111,9 @@ class Fleet:
         self._wanted(proxy.identity)
         proxy_class, _ = self._place(proxy)
         return None if proxy_class is None else self.lanes.next_lane(proxy_class)
+
+    def turned_away(self, address: str, why: str) -> None:
+        self._turned_away.note(address, why, time.monotonic())
 
     def connected(self, stream: StreamInfo) -> None:
         assert stream.peer is not None, "authorize has refused streams without a certificate"

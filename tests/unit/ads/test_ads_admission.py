@@ -97,6 +97,7 @@ async def test_a_stream_too_many_is_told_so_and_finds_room_later():
                     ended = await three.end()
                 assert ended.code is grpc.StatusCode.RESOURCE_EXHAUSTED
                 assert ended.details == "2 streams are open, which is all that max_streams allows here; come back"
+                assert xds.turned_away == [ended.details]
             await until(lambda: xds.open_streams == 1)
             async with ads_client(target(xds)) as four:
                 await four.version(CLUSTER, "web")
@@ -142,6 +143,7 @@ async def test_an_owner_who_has_no_room_for_a_proxy_tells_it_to_come_back():
         async with ads_client(target(xds)) as client:
             ended = await client.end()
             assert (ended.code, ended.details) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "no room for proxies today")
+            assert xds.turned_away == [ended.details]
         room.append("yes")
         async with ads_client(target(xds)) as client:
             await client.version(CLUSTER, "web")
