@@ -1,0 +1,301 @@
+"""The lanes over a real engine: who is offered what, in which order, and when it counts as acknowledged."""
+
+import pytest
+
+from osm.ads.delta import DeltaSubscription
+from osm.ads.engine import Engine, Session
+from osm.ads.resource import Resource
+from osm.ads.rollout import MOST_SILENT, Terms
+from osm.ads.subscription import Acked, Push
+from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from osm.ads.wire import Request
+from osm.contracts.endpoints import Transparent
+from osm.contracts.names import Identity
+from services.xds.classes import Classes, Configuration, ProxyClass
+from services.xds.documents import Documents
+from services.xds.lanes import Lanes
+from services.xds.quarantine import Quarantine
+from services.xds.timeline import Timeline
+
+CLASS = ProxyClass(Identity("shop", "web"), (), Transparent())
+CDS, EDS, SDS = CLUSTER, ENDPOINT, SECRET
+
+
+def resource(type_url: str, name: str, version: str) -> Resource:
+    return Resource(type_url=type_url, name=name, version=version, delta_head=b"", sotw_head=b"", body=b"")
+
+
+class Fleet:
+    """Lanes, an engine, and proxies that a test moves by hand."""
+
+    def __init__(self, count: int = 1, share: float = 0.0) -> None:
+        self.now = 100.0
+        self.engine, self.timeline = Engine(), Timeline()
+        self.unsaved = 0
+        self.quarantine = Quarantine(self._unsaved)
+        self.lanes = Lanes(
+            engine=self.engine,
+            classes=Classes("cluster.local", Documents()),
+            quarantine=self.quarantine,
+            timeline=self.timeline,
+            terms=Terms(count=count, share=share),
+            clock=lambda: self.now,
+            wall=lambda: 1e9 + self.now,
+        )
+        self.revision = 0
+        self.proxies: dict[int, Session] = {}
+
+    def _unsaved(self) -> None:
+        self.unsaved += 1
+
+    def offer(self, **clusters: str) -> None:
+        """A new revision of the catalog, in which the class has these clusters in these versions."""
+        self.revision += 10
+        batch = self.timeline.advance(self.revision)
+        made = {name: resource(CDS, name, version) for name, version in clusters.items()}
+        configuration = Configuration(
+            resources={CLUSTER: made, LISTENER: {}, ROUTE: {}, ENDPOINT: {}}, assignments=(), secrets=()
+        )
+        self.lanes.offer(CLASS, configuration, {})
+        self.engine.advance(batch)
+
+    def join(self, **held: str) -> int:
+        session = self.engine.open(DeltaSubscription, lambda: None)
+        lane = self.lanes.join(CLASS, session.id)
+        self.engine.move(session.id, lane)
+        self.engine.receive(session, Request(type_url=CDS, initial_versions=held))
+        self.proxies[session.id] = session
+        return session.id
+
+    def leave(self, proxy: int) -> None:
+        self.engine.close(self.proxies.pop(proxy))
+        self.lanes.leave(CLASS, proxy)
+
+    def push(self, proxy: int) -> Push | None:
+        return self.engine.next_push(self.proxies[proxy], self.now)
+
+    def answer(self, proxy: int, push: Push, error: str | None = None) -> None:
+        answer = self.engine.receive(
+            self.proxies[proxy], Request(type_url=push.type_url, nonce=push.nonce, error=error)
+        )
+        if isinstance(answer, Acked):
+            self.lanes.answered(CLASS, proxy, push.type_url)
+        elif answer is not None:
+            for guilty in answer.guilty:
+                self.lanes.rejected(CLASS, proxy, guilty, proxy_id=f"p{proxy}", reason=answer.detail)
+
+    def take(self, proxy: int) -> dict[str, str]:
+        """Accept everything that is offered now; what that was."""
+        took: dict[str, str] = {}
+        while (push := self.push(proxy)) is not None:
+            took |= versions(push)
+            self.answer(proxy, push)
+        return took
+
+    def acked(self) -> int:
+        return self.timeline.revision_of(self.engine.acked_revision())
+
+
+def versions(push: Push | None) -> dict[str, str]:
+    return {} if push is None else {each.name: each.version for each in push.resources}
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    """Three proxies that hold `a` in version 1; the first is the canary."""
+    made = Fleet()
+    made.offer(a="1")
+    for _ in range(3):
+        made.join()
+    for proxy in (1, 2, 3):
+        made.take(proxy)
+    assert made.acked() == 10
+    return made
+
+
+def test_the_rest_follows_when_the_canary_has_acknowledged(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    assert fleet.push(2) is None
+    assert fleet.take(1) == {"a": "2"}
+    assert fleet.take(2) == {"a": "2"}
+    assert fleet.take(3) == {"a": "2"}
+
+
+def test_nothing_counts_as_acknowledged_while_the_rest_waits_or_is_under_way(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    assert fleet.acked() == 10
+    fleet.take(1)
+    assert fleet.acked() == 10, "the rest has been given it and has not answered"
+    fleet.take(2)
+    assert fleet.acked() == 10
+    fleet.take(3)
+    assert fleet.acked() == 20
+
+
+def test_a_single_proxy_waits_for_nobody() -> None:
+    fleet = Fleet()
+    fleet.offer(a="1")
+    alone = fleet.join()
+    assert fleet.take(alone) == {"a": "1"}
+    fleet.offer(a="2")
+    assert fleet.take(alone) == {"a": "2"}
+    assert fleet.acked() == 20
+
+
+def test_the_rest_of_a_new_class_is_held_until_the_first_has_answered() -> None:
+    fleet = Fleet()
+    fleet.offer(a="1")
+    first, second = fleet.join(), fleet.join()
+    assert fleet.push(second) is None
+    fleet.take(first)
+    assert fleet.take(second) == {"a": "1"}
+
+
+def test_but_not_for_longer_than_the_silence_that_is_allowed() -> None:
+    fleet = Fleet()
+    fleet.offer(a="1")
+    _, second = fleet.join(), fleet.join()
+    fleet.now += 5.0
+    assert fleet.lanes.look()
+    assert fleet.take(second) == {"a": "1"}
+
+
+def test_proxies_that_come_back_with_what_is_newest_prove_it_without_a_push() -> None:
+    fleet = Fleet()
+    fleet.offer(a="1")
+    first, second = fleet.join(a="1"), fleet.join(a="0")
+    assert fleet.push(first) is None
+    assert fleet.push(second) is None, "it is held"
+    fleet.lanes.look()
+    assert fleet.take(second) == {"a": "1"}
+
+
+def test_what_a_canary_rejects_goes_to_nobody_else_and_the_others_of_the_change_do(fleet: Fleet) -> None:
+    fleet.offer(a="2", b="1")
+    push = fleet.push(1)
+    assert versions(push) == {"a": "2", "b": "1"}
+    assert push is not None
+    fleet.answer(1, push, error="Error adding/updating cluster(s) a: no")
+    assert fleet.take(1) == {"b": "1"}
+    assert fleet.take(2) == {"b": "1"}
+    late = fleet.join()
+    assert fleet.take(late) == {"a": "1", "b": "1"}
+    assert [each.name for each in fleet.quarantine.standing()] == ["a"]
+
+
+def test_a_rejected_change_counts_as_answered(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    push = fleet.push(1)
+    assert push is not None
+    fleet.answer(1, push, error="no")
+    assert [fleet.push(proxy) for proxy in (1, 2, 3)] == [None, None, None]
+    assert fleet.acked() == 20
+
+
+def test_a_canary_that_restarts_gets_the_last_good_one_too(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    push = fleet.push(1)
+    assert push is not None
+    fleet.answer(1, push, error="no")
+    fleet.leave(1)
+    assert fleet.take(fleet.join()) == {"a": "1"}
+
+
+def test_a_later_good_version_lifts_it(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    push = fleet.push(1)
+    assert push is not None
+    fleet.answer(1, push, error="no")
+    fleet.offer(a="3")
+    assert fleet.quarantine.standing() == ()
+    for proxy in (1, 2, 3):
+        assert fleet.take(proxy) == {"a": "3"}
+
+
+def test_a_proxy_that_rejects_what_others_have_accepted_is_alone_with_it(fleet: Fleet) -> None:
+    odd = fleet.join()
+    push = fleet.push(odd)
+    assert push is not None
+    fleet.answer(odd, push, error="no")
+    assert fleet.quarantine.standing() == ()
+    assert fleet.take(fleet.join()) == {"a": "1"}
+
+
+def test_a_silent_canary_is_replaced_and_gets_the_last_good_one_should_it_wake(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    silent = fleet.push(1)
+    assert versions(silent) == {"a": "2"}
+    fleet.now += 4.9
+    fleet.lanes.look()
+    assert fleet.push(2) is None
+    fleet.now += 0.1
+    fleet.lanes.look()
+    assert versions(fleet.push(2)) == {"a": "2"}
+    assert fleet.push(3) is None
+
+
+def test_a_change_that_silences_canary_after_canary_stops() -> None:
+    fleet = Fleet()
+    fleet.offer(a="1")
+    everyone = [fleet.join() for _ in range(8)]
+    for proxy in everyone:
+        fleet.take(proxy)
+    fleet.offer(a="2")
+    asked = set()
+    for _ in range(8):
+        asked |= {proxy for proxy in everyone if versions(fleet.push(proxy)).get("a") == "2"}
+        fleet.now += 5.0
+        fleet.lanes.look()
+    assert len(asked) == MOST_SILENT + 1
+    [rollout] = fleet.lanes.rollouts().values()
+    assert rollout.is_stalled
+
+
+def test_a_canary_that_leaves_is_replaced_at_once(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    fleet.push(1)
+    fleet.leave(1)
+    assert versions(fleet.push(2)) == {"a": "2"}
+
+
+def test_a_share_of_a_large_class_is_asked() -> None:
+    fleet = Fleet(share=0.25)
+    fleet.offer(a="1")
+    everyone = [fleet.join() for _ in range(8)]
+    for _ in range(2):
+        for proxy in everyone:
+            fleet.take(proxy)
+    fleet.offer(a="2")
+    assert [versions(fleet.push(proxy)) for proxy in everyone].count({"a": "2"}) == 2
+
+
+def test_secrets_skip_the_canary(fleet: Fleet) -> None:
+    for proxy in (1, 2, 3):
+        fleet.engine.receive(fleet.proxies[proxy], Request(type_url=SDS, subscribe=("leaf",)))
+    fleet.timeline.advance(20)
+    fleet.lanes.put(CLASS, resource(SDS, "leaf", "1"))
+    assert [versions(fleet.push(proxy)) for proxy in (1, 2, 3)] == [{"leaf": "1"}] * 3
+
+
+def test_endpoints_skip_the_canary_even_while_it_is_asked(fleet: Fleet) -> None:
+    for proxy in (1, 2, 3):
+        fleet.engine.receive(fleet.proxies[proxy], Request(type_url=EDS, subscribe=("a",)))
+        fleet.take(proxy)
+    fleet.offer(a="2")
+    fleet.timeline.advance(30)
+    fleet.lanes.put(CLASS, resource(EDS, "a", "9"))
+    assert versions(fleet.push(3)) == {"a": "9"}
+
+
+def test_what_another_replica_has_seen_rejected_is_not_tried_here(fleet: Fleet) -> None:
+    fleet.quarantine.reject(resource(CDS, "a", "2"), None, reason="no", proxy_id="elsewhere", now_s=1e9)
+    fleet.offer(a="2")
+    assert [fleet.push(proxy) for proxy in (1, 2, 3)] == [None, None, None]
+
+
+def test_the_last_proxy_takes_its_class_along(fleet: Fleet) -> None:
+    for proxy in (1, 2, 3):
+        fleet.leave(proxy)
+    assert fleet.lanes.members(CLASS) == ()
+    fleet.lanes.forget(CLASS)
+    assert fleet.engine.groups() == ()

@@ -1,0 +1,174 @@
+"""What outlives a restart, and how replicas agree on it."""
+
+import asyncio
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+
+from osm.ads.resource import Resource
+from osm.bus.memory import MemoryCore
+from osm.contracts.channels import GOOD, REJECTED
+from osm.contracts.endpoints import Transparent
+from osm.contracts.names import Identity, ObjectRef
+from services.xds.classes import ProxyClass
+from services.xds.keeper import keep
+from services.xds.quarantine import KEPT_S, Quarantine, class_hash
+
+CLASS = ProxyClass(Identity("shop", "web"), (), Transparent())
+OTHER = ProxyClass(Identity("shop", "other"), (), Transparent())
+OLD, JOINED = ObjectRef("TrafficTarget", "shop", "old"), ObjectRef("TrafficTarget", "shop", "joined")
+
+
+def cluster(name: str, **fields: str) -> Resource:
+    return Resource.of(name, Cluster(name=name, **fields), companions=(("t", name),), origins=(OLD,))
+
+
+BAD, GOOD_ONE = cluster("a", alt_stat_name="bad"), cluster("a", alt_stat_name="good")
+
+
+def quarantine() -> Quarantine:
+    return Quarantine(lambda: None)
+
+
+def reject(at: Quarantine, now_s: float = 1000.0) -> None:
+    at.reject(BAD, GOOD_ONE, reason="no", proxy_id="web-0.shop", now_s=now_s)
+    at.stand(CLASS, lambda _url, name: BAD if name == "a" else None, lambda: (GOOD_ONE,), now_s=now_s)
+
+
+def lift(at: Quarantine) -> None:
+    at.stand(CLASS, lambda _url, _name: GOOD_ONE, tuple, now_s=2000.0)
+
+
+class Replica:
+    """A quarantine on a bus, kept by the real keeper."""
+
+    def __init__(self, core: MemoryCore, tasks: asyncio.TaskGroup) -> None:
+        self.unsaved = asyncio.Event()
+        self.quarantine = Quarantine(self.unsaved.set)
+        self._bus = core.bus("xds")
+        self.running = [
+            tasks.create_task(keep(self._bus, self.quarantine, self.unsaved)),
+            tasks.create_task(self._follow()),
+        ]
+
+    async def _follow(self) -> None:
+        async for update in self._bus.watch("xds", states=(REJECTED, GOOD)):
+            self.quarantine.apply(update)
+
+    def end(self) -> None:
+        for task in self.running:
+            task.cancel()
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_rejection_and_what_stands_in_for_it_are_known_after_a_restart() -> None:
+    core = MemoryCore()
+    async with asyncio.TaskGroup() as tasks:
+        before = Replica(core, tasks)
+        await settle()
+        reject(before.quarantine)
+        await settle()
+        before.end()
+        after = Replica(core, tasks)
+        await settle()
+        assert after.quarantine.is_rejected(BAD)
+        assert after.quarantine.good_of(CLASS) == (GOOD_ONE,)
+        assert after.quarantine.good_of(OTHER) == ()
+        after.end()
+
+
+async def test_replicas_hear_of_each_other_and_lift_for_each_other() -> None:
+    core = MemoryCore()
+    async with asyncio.TaskGroup() as tasks:
+        one, two = Replica(core, tasks), Replica(core, tasks)
+        await settle()
+        reject(one.quarantine)
+        await settle()
+        assert two.quarantine.is_rejected(BAD)
+        lift(one.quarantine)
+        await settle()
+        assert not two.quarantine.is_rejected(BAD)
+        assert core.buckets["xds"].bodies == {}
+        one.end()
+        two.end()
+
+
+async def test_what_one_lifts_and_another_still_wants_is_put_again() -> None:
+    core = MemoryCore()
+    async with asyncio.TaskGroup() as tasks:
+        one, two = Replica(core, tasks), Replica(core, tasks)
+        await settle()
+        reject(one.quarantine)
+        reject(two.quarantine)
+        await settle()
+        lift(one.quarantine)
+        await settle()
+        assert len(core.buckets["xds"].bodies) == 2
+        lift(two.quarantine)
+        await settle()
+        assert core.buckets["xds"].bodies == {}
+        one.end()
+        two.end()
+
+
+async def test_an_empty_bucket_is_marked_as_filled() -> None:
+    core = MemoryCore()
+    async with asyncio.TaskGroup() as tasks:
+        replica = Replica(core, tasks)
+        await settle()
+        assert core.buckets["xds"].is_full(frozenset({"rejected", "good"}))
+        replica.end()
+
+
+def test_of_the_objects_that_made_it_those_that_joined_since_the_last_good_one_are_told() -> None:
+    kept = quarantine()
+    joined = Resource.of("a", Cluster(name="a", alt_stat_name="bad"), origins=(JOINED, OLD))
+    kept.reject(joined, GOOD_ONE, reason="no", proxy_id="p", now_s=1.0)
+    kept.stand(CLASS, lambda _url, _name: joined, tuple, now_s=1.0)
+    assert kept.standing()[0].origins == (JOINED,)
+
+
+def test_all_objects_are_told_if_none_has_joined() -> None:
+    kept = quarantine()
+    reject(kept)
+    assert kept.standing()[0].origins == (OLD,)
+
+
+def test_a_class_without_proxies_lifts_nothing_until_it_is_forgotten_for_good() -> None:
+    kept = quarantine()
+    reject(kept, now_s=1000.0)
+    kept.forget(CLASS)
+    kept.sweep(1000.0 + KEPT_S)
+    assert kept.is_rejected(BAD)
+    kept.sweep(1001.0 + KEPT_S)
+    assert not kept.is_rejected(BAD)
+
+
+def test_what_stands_is_not_swept() -> None:
+    kept = quarantine()
+    reject(kept, now_s=0.0)
+    kept.sweep(KEPT_S * 2)
+    assert kept.is_rejected(BAD)
+
+
+def test_a_rejection_stands_as_long_as_one_class_wants_the_version() -> None:
+    kept = quarantine()
+    reject(kept)
+    kept.stand(OTHER, lambda _url, _name: BAD, tuple, now_s=1.0)
+    lift(kept)
+    assert kept.is_rejected(BAD)
+    kept.stand(OTHER, lambda _url, _name: None, tuple, now_s=1.0)
+    assert not kept.is_rejected(BAD)
+
+
+def test_what_is_written_is_small_and_in_the_table() -> None:
+    kept = quarantine()
+    reject(kept)
+    changes = kept.changes(())
+    assert changes.deletes == ()
+    parts = [GOOD.parse(key) or REJECTED.parse(key) for key in changes.puts]
+    assert all(parts)
+    assert class_hash(CLASS) in {part for found in parts if found for part in found}
