@@ -2,6 +2,7 @@
 
     python -m bench.peers
 
-`recorded` writes down what xds serves, `gocontrolplane` (Go) serves the same from go-control-plane's caches. `plan`
-puts all through one series of changes; `result` and `table` tell. Ratios within a run are what counts.
+`recorded` writes down what xds serves, and `gocontrolplane` (Go) serves the same from go-control-plane's caches.
+`istio` runs the stock istiod before a real API server (`cluster`), with `sidecars` for proxies. `plan` puts all through
+one series of changes; `result` and `table` tell. Ratios within a run are what counts.
 """

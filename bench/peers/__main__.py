@@ -10,14 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 from rich.console import Console
 
 from bench.machine import load, this_machine, versions
 from bench.peers import page, plan
 from bench.peers.built import NotBuilt, built, version_of
+from bench.peers.istio import IstioPrograms
 from bench.peers.result import Comparison, PeerRun
 from bench.peers.table import show
 
+GO_CONTROL_PLANE, ISTIO = "go-control-plane", "istio"
+PEERS = [GO_CONTROL_PLANE, ISTIO]
 STREAMS = (20, 100, 500, 1000)
 ROUNDS = 100
 RESULTS = Path(__file__).parent.parent / "results"
@@ -25,9 +29,9 @@ RESULTS = Path(__file__).parent.parent / "results"
 
 def main() -> int:
     asked = _arguments()
-    console = Console(width=150)
+    console = Console(width=160)
     try:
-        programs = asyncio.run(_programs())
+        programs, peer_versions = asyncio.run(_programs(asked.peers))
     except NotBuilt as error:
         console.print(str(error), style="red")
         return 1
@@ -36,7 +40,7 @@ def main() -> int:
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=this_machine(),
         load_before=load_before,
-        versions=versions() | {"go-control-plane": version_of(programs.gocontrolplane)},
+        versions=versions() | peer_versions,
         settings={"endpoints": asked.rounds},
         runs=tuple(run for number in asked.streams for run in _runs(console, number, asked.rounds, programs)),
     )
@@ -47,8 +51,18 @@ def main() -> int:
     return 0
 
 
-async def _programs() -> plan.Programs:
-    return plan.Programs(gocontrolplane=await built("go-control-plane"))
+async def _programs(peers: list[str]) -> tuple[plan.Programs, dict[str, str]]:
+    """Where they are, and their versions. Raises NotBuilt."""
+    programs, told = plan.Programs(), {}
+    if GO_CONTROL_PLANE in peers:
+        program = await built("go-control-plane")
+        programs = structs.replace(programs, gocontrolplane=program)
+        told["go-control-plane"] = version_of(program.parent)
+    if ISTIO in peers:
+        both = IstioPrograms(istiod=await built("istio"), cluster=await built("kubernetes"))
+        programs = structs.replace(programs, istio=both)
+        told |= {"istio": version_of(both.istiod.parent), "kubernetes": version_of(both.cluster)}
+    return programs, told
 
 
 def _runs(console: Console, streams: int, rounds: int, programs: plan.Programs) -> tuple[PeerRun, ...]:
@@ -66,6 +80,7 @@ def _save(found: Comparison) -> Path:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--streams", type=int, nargs="+", metavar="N", default=STREAMS, help="numbers of proxies")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, metavar="PEER", default=PEERS, help=" or ".join(PEERS))
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="changes in each series")
     parser.add_argument("--page", action="store_true", help="write docs/performance.md's table of peers anew")
     return parser.parse_args()

@@ -1,6 +1,7 @@
 """The peers' programs: built by scripts/peers into the cache, run as children that answer as `bench.child` has it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,20 +24,20 @@ async def built(name: str) -> Path:
     return Path(said.decode().strip())
 
 
-def version_of(program: Path) -> str:
-    """The folder it lies in is called name-version."""
-    return program.parent.name.rpartition("-")[2]
+def version_of(folder: Path) -> str:
+    """A folder of the cache is called name-version; a version begins with a digit."""
+    return re.split(r"-(?=\d)", folder.name, maxsplit=1)[1]
 
 
 @asynccontextmanager
-async def program_child(program: Path, *arguments: object) -> AsyncIterator[Child]:
+async def program_child(*command: object) -> AsyncIterator[Child]:
     """Run it, and end it by closing its input; by force if it does not go."""
     process = await asyncio.create_subprocess_exec(
-        program, *map(str, arguments), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *map(str, command), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdin is not None
     try:
-        yield Child(program.name, process)
+        yield Child(str(command[0]), process)
     finally:
         process.stdin.close()
         try:

@@ -1,6 +1,7 @@
 """One number of proxies: ours and then each peer, one after the other, each in a process of its own."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +11,10 @@ from bench import plan as bench_plan
 from bench.child import child
 from bench.clients import Configured, Cpu
 from bench.mesh import Connected, Samples, Serving
+from bench.peers import istio
 from bench.peers.built import program_child
+from bench.peers.istio import IstioPrograms
+from bench.peers.istiod import DEFAULT, TUNED
 from bench.peers.recorded import record
 from bench.peers.result import PeerRun, of_ours
 from bench.result import series
@@ -20,38 +24,41 @@ POLICY_ROUNDS = 5
 """Edited policies are not compared here; as few as give a figure."""
 
 
-class Peer(Struct, frozen=True, kw_only=True):
-    """A program that serves what was recorded, and is asked as our mesh is."""
-
-    name: str
-    program: Path
-    options: tuple[str, ...] = ()
-
-
 class Programs(Struct, frozen=True, kw_only=True):
-    """Where the peers' programs are."""
+    """Where the peers' programs are; None for those that are left out."""
 
-    gocontrolplane: Path
+    gocontrolplane: Path | None = None
+    istio: IstioPrograms | None = None
 
 
 async def run(streams: int, rounds: int, programs: Programs) -> tuple[PeerRun, ...]:
     """Raises ChildFailed, TimeoutError."""
     ours = await bench_plan.run(streams, bench_plan.Rounds(endpoints=rounds, policies=POLICY_ROUNDS))
-    peers = (
-        Peer(name="go-control-plane", program=programs.gocontrolplane),
-        Peer(name="go-control-plane, linear", program=programs.gocontrolplane, options=("-linear",)),
-    )
+    runs = [of_ours(ours)]
+    if programs.gocontrolplane is not None:
+        runs += await _go_control_plane(programs.gocontrolplane, streams, rounds)
+    if programs.istio is not None:
+        for peer, settings in (("Istio", DEFAULT), ("Istio, tuned", TUNED)):
+            runs.append(await istio.run(peer, programs.istio, settings, streams=streams, rounds=rounds))
+    return tuple(runs)
+
+
+async def _go_control_plane(program: Path, streams: int, rounds: int) -> list[PeerRun]:
+    world = World(streams=streams)
     with TemporaryDirectory(prefix="osm-bench-") as found:
         folder = Path(found)
-        world = World(streams=streams)
         async with child("bench.mesh", folder, max(streams, world.identities)) as mesh:
             await record(folder, (await mesh.answer(Serving)).target, world)
-        return (of_ours(ours), *[await _served(peer, folder, streams, rounds) for peer in peers])
+        ways = {
+            "go-control-plane": (program, folder),
+            "go-control-plane, linear": (program, "-linear", folder),
+        }
+        return [await _served(peer, command, folder, streams, rounds) for peer, command in ways.items()]
 
 
-async def _served(peer: Peer, folder: Path, streams: int, rounds: int) -> PeerRun:
+async def _served(peer: str, command: Sequence[object], folder: Path, streams: int, rounds: int) -> PeerRun:
     """The same questions as `bench.plan.run` asks our mesh."""
-    async with program_child(peer.program, *peer.options, folder) as server:
+    async with program_child(*command) as server:
         serving = await server.answer(Serving)
         async with child("bench.clients", folder, serving.target, streams) as clients:
             configured = await clients.answer(Configured)
@@ -61,7 +68,7 @@ async def _served(peer: Peer, folder: Path, streams: int, rounds: int) -> PeerRu
             samples = await server.ask(Samples, "move endpoint", rounds)
             after = await clients.ask(Cpu, "cpu")
     return PeerRun(
-        peer=peer.name,
+        peer=peer,
         streams=streams,
         mutual_tls=True,
         first_config_s=max(connected.answered_s, configured.done_s) - configured.began_s,

@@ -6,7 +6,10 @@ from bench.result import Machine, Run, Series
 
 
 class PeerRun(Struct, frozen=True, kw_only=True):
-    """One control plane under so many proxies. The figures mean what they mean in `bench.result.Run`."""
+    """One control plane under so many proxies. The figures mean what they mean in `bench.result.Run`.
+
+    `prepared_ms` is until its input had taken the change in: ours and go-control-plane's caches, Istio's API server.
+    """
 
     peer: str
     streams: int

@@ -6,12 +6,13 @@ from rich.table import Table
 from bench.peers.result import Comparison, PeerRun, ours_beside
 
 HEADS = (
-    "p50 ms (times ours)",
-    "p99 ms (times ours)",
+    "p50 ms (x ours)",
+    "p99 ms (x ours)",
     "max ms",
-    "CPU µs a push (times ours)",
+    "until given ms",
+    "CPU µs a push (x ours)",
     "bytes a push",
-    "first config for all, s",
+    "first config s",
     "KB a proxy",
     "empty, MB",
 )
@@ -54,6 +55,7 @@ def _cells(runs: tuple[PeerRun, ...], run: PeerRun) -> tuple[str, ...]:
         f"{moved.p50_ms:.1f} ({moved.p50_ms / ours.p50_ms:.2f})",
         f"{moved.p99_ms:.1f} ({moved.p99_ms / ours.p99_ms:.2f})",
         f"{moved.max_ms:.1f}",
+        f"{moved.prepared_ms:.1f}",
         f"{moved.cpu_us_per_push:.0f} ({moved.cpu_us_per_push / ours.cpu_us_per_push:.2f})",
         f"{moved.bytes_per_push:.0f}",
         f"{run.first_config_s:.2f}",
