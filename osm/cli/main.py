@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from osm.cli import bus, policy, proxy, up
-from osm.cli.demo.command import demo
+from osm.cli.demo.entry import demo
 from osm.cli.output import CommandError, fail
 from osm.cli.status import status
 from osm.cli.wait import wait

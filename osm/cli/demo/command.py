@@ -1,13 +1,14 @@
-"""`osm demo`: starts the bookstore mesh and hands it to the live terminal, the check, or a plain narration."""
+"""Starts the bookstore mesh and hands it to the live terminal, the check, or a plain narration.
+
+Apart from the command's options (`entry`), which every `osm --help` reads: what is imported here takes half a second.
+"""
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated
 
 import aiohttp
-import typer
 
 from osm.bus import Bus
 from osm.cli.demo.board import Board, TooSlow
@@ -15,11 +16,11 @@ from osm.cli.demo.check import Result, check
 from osm.cli.demo.shop import WORKLOADS, Shop
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.workshop import Workshop
-from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured
+from osm.cli.output import CommandError, Format, stderr, stdout, structured
 from osm.cli.place import program
-from osm.cli.run_folder import RunFolder, run_folder
+from osm.cli.run_folder import RunFolder
 from osm.cli.running import run
-from osm.cli.start import MEMORY, Carrier, CarrierOption, ReplicasOption, carrier, started
+from osm.cli.start import Carrier, started
 from osm.cli.up import narrate
 from osm.runtime.settings import LogLevel
 
@@ -30,26 +31,12 @@ CHECK_PROXY_LIFE_S = 20
 """Proxies' certificates for xds in the check: short enough to be renewed within it."""
 
 
-def demo(
-    *,
-    check_it: Annotated[bool, typer.Option("--check", help="Prove every claim without a person, then end.")] = False,
-    output: OutputOption = Format.table,
-    name: Annotated[str, typer.Option(help="Tells apart meshes that run at the same time.")] = "demo",
-    bus: CarrierOption = MEMORY,
-    replicas: ReplicasOption = "",
-    log_level: Annotated[LogLevel, typer.Option(help="How much the services log, in the run folder.")] = "warning",
-) -> None:
-    """Run the bookstore mesh on this machine, live, each app a process with a real Envoy beside it.
-
-    Keys admit the thief, shift the split, switch permissive mode, kill a bookstore. Ctrl-C leaves nothing behind.
-
-    Example: osm demo --check -o json
-    """
-    carried = carrier(bus, replicas)
-    with run_folder(name) as place:
-        if check_it:
-            raise typer.Exit(run(_check(place, carried, log_level, output)))
-        run(_live(place, carried, log_level))
+def perform(place: RunFolder, carried: Carrier, log_level: LogLevel, output: Format, *, check_it: bool) -> int:
+    """Run the mesh until it is proven, or until its user has seen enough; the exit status."""
+    if check_it:
+        return run(_check(place, carried, log_level, output))
+    run(_live(place, carried, log_level))
+    return 0
 
 
 async def _check(place: RunFolder, carried: Carrier, log_level: LogLevel, output: Format) -> int:
