@@ -15,7 +15,6 @@ import msgspec
 from grpc import aio
 
 from osm.ads.admission import NoRoom
-from osm.ads.cut import cut
 from osm.ads.engine import Engine
 from osm.ads.methods import Method
 from osm.ads.peer import Authorize, Denied, Observer, Peer, StreamInfo
@@ -41,12 +40,16 @@ AGE_JITTER = 0.1
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What every conversation needs of its server. `turn` waits for the stream's turn to start, or raises NoRoom."""
+    """What every conversation needs of its server.
+
+    `turn` waits for the stream's turn to start, or raises NoRoom; `cut` shuts a peer's connection down.
+    """
 
     engine: Engine
     authorize: Authorize
     observer: Observer
     turn: Callable[[], Awaitable[None]]
+    cut: Callable[[str], object]
     write_deadline_s: float
     max_age_s: float | None
 
@@ -104,7 +107,7 @@ class Conversation:
         if self._writing_since is not None and now - self._writing_since > self._desk.write_deadline_s:
             reason = f"the proxy has not read a response for {self._desk.write_deadline_s:g} s"
             self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
-            cut(self._context.peer())
+            self._desk.cut(self._context.peer())
         elif self._peer is not None and self._peer.not_after <= wall_clock:
             end = self._peer.not_after.isoformat()
             self.end(grpc.StatusCode.UNAUTHENTICATED, f"the client certificate expired at {end}")

@@ -16,11 +16,11 @@ _MAPPED = "::ffff:"
 """How an IPv4 peer looks on a socket that serves both families."""
 
 
-def cut(peer: str) -> bool:
-    """Shut down this process's connection to `peer` (as gRPC writes it: `ipv4:127.0.0.1:5000`); False if none is."""
+def cut(peer: str, port: int) -> bool:
+    """Shut down the connection of `peer` (as gRPC writes it: `ipv4:127.0.0.1:5000`) to our `port`; False if none is."""
     address = _address(peer)
     return address is not None and any(
-        _shut_down_if(int(entry.name), address) for entry in tuple(_DESCRIPTORS.iterdir())
+        _shut_down_if(int(entry.name), address, port) for entry in tuple(_DESCRIPTORS.iterdir())
     )
 
 
@@ -30,14 +30,14 @@ def _address(peer: str) -> tuple[str, int] | None:
     return (host.strip("[]"), int(port)) if family in ("ipv4", "ipv6") and port.isdecimal() else None
 
 
-def _shut_down_if(descriptor: int, address: tuple[str, int]) -> bool:
+def _shut_down_if(descriptor: int, address: tuple[str, int], own_port: int) -> bool:
     """Looks at a copy of the descriptor: gRPC may close the original at any time, and another file take its number."""
     try:
         with socket.fromfd(
             descriptor, socket.AF_INET6, socket.SOCK_STREAM
         ) as copy:  # the family is but a buffer's size
             host, port = copy.getpeername()[:2]
-            if (host.removeprefix(_MAPPED), port) != address:
+            if (host.removeprefix(_MAPPED), port) != address or copy.getsockname()[1] != own_port:
                 return False
             copy.shutdown(socket.SHUT_RDWR)
             return True

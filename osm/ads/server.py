@@ -15,6 +15,7 @@ from grpc import aio
 from osm.ads.admission import Admission, NoRoom
 from osm.ads.conversation import Context, Conversation, Desk
 from osm.ads.credentials import ServerIdentity, mutual_tls
+from osm.ads.cut import cut
 from osm.ads.engine import Engine
 from osm.ads.methods import METHODS, Method
 from osm.ads.peer import Authorize, Observer, Unobserved
@@ -106,6 +107,7 @@ class AdsServer:
             authorize=authorize,
             observer=Unobserved() if observer is None else observer,
             turn=self._admission.turn,
+            cut=lambda peer: cut(peer, self.port),
             write_deadline_s=self._settings.write_deadline_s,
             max_age_s=self._settings.max_connection_age_s,
         )
