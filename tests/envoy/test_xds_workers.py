@@ -400,3 +400,29 @@ async def test_old_connections_move_on_and_envoy_is_sent_nothing_again(tmp_path)
         assert {name: now[name] for name in updates} == {name: before.get(name, 0) for name in updates}
         await mesh.move_endpoint()
         await mesh.settled("a", proxies=1)
+
+
+async def test_an_envoy_that_found_no_room_comes_back_until_there_is(tmp_path):
+    async with (
+        world(tmp_path, ["web-0.shop", "envoy-0.shop"]) as mesh,
+        xds(mesh, "a", MAX_STREAMS=1) as running,
+        asyncio.TaskGroup() as tasks,
+    ):
+        occupied = asyncio.Event()
+
+        async def occupy():
+            async with light(mesh, ["web-0.shop"]):
+                await mesh.settled("a", proxies=1)
+                occupied.set()
+                await until(lambda: _says(running, "a stream was turned away"))
+
+        leaving = tasks.create_task(occupy())
+        await occupied.wait()
+        async with envoy(mesh, "envoy-0.shop") as folder:
+            assert leaving.done()
+            await mesh.settled("a", proxies=1)
+            assert (await stats(folder))["control_plane.connected_state"] == 1
+
+
+async def _says(running, what):
+    return what in running.log.read_text()
