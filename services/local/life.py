@@ -126,13 +126,9 @@ class Life:
 
     def _complaints(self) -> tuple[Complaint, ...]:
         return tuple(
-            Complaint(
-                field=f"{each.program.field}.{each.trouble.field}",
-                what=each.trouble.what,
-                severity=each.trouble.severity,
-            )
+            Complaint(field=f"{each.program.field}.{found.field}", what=found.what, severity=found.severity)
             for each in self._programs
-            if each.trouble is not None
+            for found in each.troubles
         )
 
     def _status(self) -> ProcessStatus:

@@ -61,6 +61,7 @@ class Supervised:
         self.why = ""
         self.restarts = 0
         self.trouble: Trouble | None = None
+        self.ignores_proxy: Trouble | None = None
         self._place = place
         self._changed = changed
         self._backoff = backoff or Backoff()
@@ -75,6 +76,11 @@ class Supervised:
     @property
     def ready(self) -> bool:
         return self.state == "ready"
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """All that its user should know."""
+        return tuple(each for each in (self.trouble, self.ignores_proxy) if each is not None)
 
     @property
     def pid(self) -> int | None:
@@ -155,23 +161,37 @@ class Supervised:
         return {**self._place.inherited, **dict(self.program.platform), **dict(self.program.own)}
 
     async def _watched(self, child: Running, *, left_by_another: bool) -> str:
-        if self.program.check is None:
+        check = self.program.check
+        if check is None:
             self.trouble = None
             self._become("ready", "")
             self.settled.set()
-            status = await child.ended()
         else:
             self._become("starting", "")
-            async with asyncio.TaskGroup() as tasks:
-                told = self._heard(child, self.program.check)
-                watching = tasks.create_task(probe.watch(self.program.check, told, goes_on=left_by_another))
-                status = await child.ended()
-                watching.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            watching = [tasks.create_task(self._listen())]
+            if check is not None:
+                told = self._heard(child, check)
+                watching.append(tasks.create_task(probe.watch(check, told, goes_on=left_by_another)))
+            status = await child.ended()
+            for task in watching:
+                task.cancel()
         if not self._hopeless:
-            self.trouble = trouble.why_it_ended(logs.tail(self._place.log, self._log_start), self.program)
+            self.trouble = trouble.why_it_ended(self._words(), self.program)
         if self.trouble is not None:
             return self.trouble.what
         return f"{_end(status)}; its last words are in {self._place.log}"
+
+    def _words(self) -> str:
+        return logs.tail(self._place.log, self._log_start)
+
+    async def _listen(self) -> None:
+        """Now and then, what it says itself; once it has named a trouble, that stays as long as it runs."""
+        self.ignores_proxy = None
+        while self.ignores_proxy is None:
+            await asyncio.sleep(trouble.LISTEN_EVERY_S)
+            self.ignores_proxy = trouble.ignores_proxy(self._words(), self.program)
+        self._changed()
 
     def _heard(self, child: Running, check: Check) -> Callable[[bool, str], None]:
         """What to do with each answer of the probe."""

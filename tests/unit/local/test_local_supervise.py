@@ -6,6 +6,7 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from osm.contracts.names import Address
@@ -227,3 +228,48 @@ def test_pauses_double_up_to_a_limit():
 def test_the_kernels_table_of_sockets_is_read(line, found):
     seen = [(each.port, each.wildcard) for each in listeners.parse(f"header\n  {line}\n")]
     assert seen == ([found] if found else [])
+
+
+OFFERED = (("OSM_BIND_HOST", HOST), ("OSM_UPSTREAM_BOOK_SHOP_STORE_V1_8080", "127.201.0.3:20001"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Error: getaddrinfo ENOTFOUND store-v1.book-shop",
+        "dial tcp: lookup store-v1.book-shop on 127.0.0.53:53: no such host",
+        "java.net.UnknownHostException: store-v1.book-shop.svc.cluster.local",
+        "curl: (6) Could not resolve host: store-v1.book-shop",
+        "HTTPConnection(host='store-v1.book-shop', port=8080): Failed to resolve 'store-v1.book-shop'",
+    ],
+)
+def test_a_client_that_resolves_services_itself_is_told_what_to_call(words):
+    what = msgspec.structs.replace(program("client"), platform=OFFERED)
+    found = trouble.ignores_proxy(f"all is well\n{words}\n", what)
+    assert found.severity == "warning"
+    assert "does not use HTTP_PROXY" in found.what
+    assert "http://$(OSM_UPSTREAM_BOOK_SHOP_STORE_V1_8080)" in found.what
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "GET http://store-v1.book-shop:8080 answered 503",
+        "getaddrinfo ENOTFOUND api.example.com",
+        "no such host\nstore-v1.book-shop is fine",
+        "could not resolve host: store-v1.book",
+    ],
+)
+def test_nobody_is_accused_who_does_not_say_so(words):
+    assert trouble.ignores_proxy(words, msgspec.structs.replace(program("client"), platform=OFFERED)) is None
+
+
+async def test_a_running_program_that_ignores_the_proxy_is_warned_of_and_stays_ready(tmp_path, monkeypatch):
+    monkeypatch.setattr(trouble, "LISTEN_EVERY_S", 0.01)
+    what = program("sh", "-c", "echo no such host: store-v1.book-shop; sleep 600")
+    async with running(msgspec.structs.replace(what, platform=OFFERED), tmp_path) as watched:
+        async with asyncio.timeout(30):
+            while not watched.supervised.troubles:
+                await asyncio.sleep(0.01)
+        assert watched.supervised.ready
+        assert watched.supervised.troubles[0].severity == "warning"
