@@ -22,8 +22,10 @@ from services.xds.admission import Proxy, admit
 from services.xds.classes import Classes, ProxyClass
 from services.xds.documents import Changes, Documents
 from services.xds.lanes import Lane, Lanes
+from services.xds.member import Member
 from services.xds.quarantine import Quarantine, Version
-from services.xds.refusals import Refusals, refused, standing, told
+from services.xds.ready import Secrets
+from services.xds.refusals import refused, standing
 from services.xds.spread import rollout_status, words_on_objects
 from services.xds.timeline import Timeline
 from services.xds.turned_away import TurnedAway
@@ -32,30 +34,6 @@ log = structlog.get_logger()
 
 STREAMS_OF_A_PROXY = 8
 """It needs one; those of connections that broke are noticed late. Else one hostile proxy could take all room."""
-
-
-class Member:
-    """One stream of one proxy."""
-
-    def __init__(self, proxy: Proxy, connected_at_s: float) -> None:
-        self.proxy = proxy
-        self.connected_at_s = connected_at_s
-        self.held_for = ""
-        self.proxy_class: ProxyClass | None = None
-        self.refusals: Refusals = {}
-
-
-class Secrets:
-    """What the fleet needs of certificates: the secret of a name, if there is one yet."""
-
-    def __init__(self) -> None:
-        self.ready: dict[str, Resource] = {}
-
-    def of(self, names: tuple[str, ...]) -> dict[str, Resource] | None:
-        """All of them by name, or None while one is missing: half of a configuration is not served."""
-        if any(name not in self.ready for name in names):
-            return None
-        return {name: self.ready[name] for name in names}
 
 
 class Fleet:
@@ -246,23 +224,7 @@ class Fleet:
         streams = self._streams.get(proxy_id)
         if not streams:
             return None
-        member = self._members[max(streams)]
-        rejections = told(member.refusals)
-        return ProxyStatus(
-            proxy_id=proxy_id,
-            identity=member.proxy.identity,
-            replica=self._replica,
-            connected_at_s=member.connected_at_s,
-            state="held"
-            if member.held_for
-            else "rejected"
-            if rejections
-            else "waiting"
-            if any(map(self._engine.is_behind, streams))
-            else "synced",
-            rejections=rejections,
-            why=member.held_for,
-        )
+        return self._members[max(streams)].status(self._replica, is_behind=any(map(self._engine.is_behind, streams)))
 
     # Inside
 
