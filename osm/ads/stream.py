@@ -44,6 +44,7 @@ class Stream:
         self._variant = variant
         self._view: GroupView | None = None
         self._subscriptions: dict[str, Subscription] = {}
+        self._unsettled: set[str] = set()  # types with something to say or to hear; all others need not be looked at
         self._companions_sent: set[tuple[str, str]] = set()
         self._pushes = 0
         self._waiting_since: float | None = None
@@ -57,8 +58,8 @@ class Stream:
         return min(
             (
                 revision
-                for subscription in self._subscriptions.values()
-                if (revision := subscription.oldest_revision) is not None
+                for type_url in self._unsettled
+                if (revision := self._subscriptions[type_url].oldest_revision) is not None
             ),
             default=None,
         )
@@ -77,8 +78,7 @@ class Stream:
     def has_work(self) -> bool:
         """Whether `next_push` is worth a call."""
         return self._view is not None and any(
-            subscription.in_flight is None and (subscription.has_news or subscription.has_late_removals)
-            for subscription in self._subscriptions.values()
+            self._subscriptions[type_url].in_flight is None for type_url in self._unsettled
         )
 
     @property
@@ -89,13 +89,17 @@ class Stream:
     def move(self, view: GroupView | None, revision: int) -> None:
         """See another group's resources from now on, or none."""
         self._view = view
+        self._unsettled.update(self._subscriptions)
         for subscription in self._subscriptions.values():
             subscription.touch_all(revision)
 
     def touch(self, type_url: str, names: Iterable[str], revision: int) -> bool:
         """These names changed in the group; False when that is nothing to this stream."""
         subscription = self._subscriptions.get(type_url)
-        return subscription is not None and subscription.touch(names, revision)
+        if subscription is None or not subscription.touch(names, revision):
+            return False
+        self._unsettled.add(type_url)
+        return True
 
     def receive(self, request: Request, revision: int) -> Answer | None:
         """Take a request; raises `LimitExceeded`."""
@@ -106,6 +110,7 @@ class Stream:
             self._catch_up(subscription, revision)
         else:
             answer = subscription.receive(request, revision)
+        self._note(subscription)
         if request.subscribe or request.names:
             self._check_names()
         return answer
@@ -146,12 +151,13 @@ class Stream:
     def _next_news(self, view: GroupView, now: float) -> Push | None:
         somebody_waits = False
         for type_url, subscription in self._subscriptions.items():
-            if subscription.in_flight is not None or not subscription.has_news:
+            if type_url not in self._unsettled or subscription.in_flight is not None or not subscription.has_news:
                 continue
             if type_url in AFTER_CLUSTERS and self._must_wait(now):
                 somebody_waits = True
                 continue
             push = subscription.draft(view.get(type_url, {}), self._nonce(), may_remove=False)
+            self._note(subscription)
             if push is not None:
                 return push
         if not somebody_waits:
@@ -175,15 +181,23 @@ class Stream:
 
     def _next_removal(self, view: GroupView) -> Push | None:
         for type_url in LATE_REMOVAL:
-            subscription = self._subscriptions.get(type_url)
-            if subscription is None or not subscription.has_late_removals:
+            if type_url not in self._unsettled or not self._subscriptions[type_url].has_late_removals:
                 continue
+            subscription = self._subscriptions[type_url]
             if not self._is_quiet():
                 return None
             push = subscription.draft(view.get(type_url, {}), self._nonce(), may_remove=True)
+            self._note(subscription)
             if push is not None:
                 return push
         return None
+
+    def _note(self, subscription: Subscription) -> None:
+        """Remember whether there is anything to do about this type."""
+        if subscription.oldest_revision is None:
+            self._unsettled.discard(subscription.type_url)
+        else:
+            self._unsettled.add(subscription.type_url)
 
     def _is_quiet(self) -> bool:
         return not any(
@@ -198,6 +212,7 @@ class Stream:
                     self._companions_sent.add((type_url, name))
                 else:
                     subscription.send_again(name, push.revision)
+                    self._note(subscription)
 
     def _nonce(self) -> str:
         return str(self._pushes + 1)
