@@ -190,6 +190,7 @@ async def xds(world, replica, **settings):
     http, log = world.folder / f"{replica}.http", world.folder / f"{replica}.log"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("OSM_")},
+        "TMPDIR": str(world.folder),  # a parent that is killed cannot tidy up
         "OSM_BUS": world.url,
         "OSM_NATS_UNSIGNED": "true",
         "OSM_REPLICA": replica,
