@@ -168,8 +168,8 @@ class AdsServer:
         self, started: Callable[[int], None] | None = None, stopping: Callable[[], None] | None = None
     ) -> None:
         """Start, tell `started` the port, watch; when cancelled, tell `stopping` and stop."""
-        port = await self.start()
-        try:
+        try:  # also around the start: gRPC complains when a server that was begun is merely forgotten
+            port = await self.start()
             if started is not None:
                 started(port)
             await self.watch()
