@@ -10,23 +10,20 @@ import pytest
 from osm.testing.mesh import MeshProcess, live_meshes, mesh_process, osm
 
 STEPS = 12
+WORKLOADS = 5
 CHECK_WITHIN_S = 110.0
 """Under the limit of a test. It takes 15 s on two idle cores."""
 
 
-def is_serving(mesh: MeshProcess) -> bool:
-    """Whether every workload runs, is ready and has its configuration."""
-    if not live_meshes(mesh.home):
-        return False
+def serving(mesh: MeshProcess) -> None:
+    """Wait until the demo says that everything runs, and see that it is so."""
+    mesh.until_printed("manifests to edit: ", within_s=60.0)
+    assert mesh.block
+
+
+def is_in_order(mesh: MeshProcess) -> bool:
     told = mesh.osm("status", "-o", "json")
-    if told.status != 0:
-        return False
-    status = json.loads(told.out)
-    return (
-        len(status["proxies"]) == len(status["processes"]) == 5
-        and all(process["state"] == "ready" for process in status["processes"])
-        and bool(mesh.block)
-    )
+    return told.status == 0 and len(json.loads(told.out)["proxies"]) == WORKLOADS
 
 
 def test_the_demo_proves_every_claim_and_leaves_nothing(home: Path, name: str) -> None:
@@ -51,7 +48,7 @@ def test_the_demo_proves_every_claim_and_leaves_nothing(home: Path, name: str) -
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing(home: Path, name: str, how: signal.Signals) -> None:
     with mesh_process("demo", name=name, home=home) as mesh:
-        mesh.until(lambda: is_serving(mesh), "the demo")
+        serving(mesh)
         running = mesh.leftovers()
         status = mesh.end(how)
     assert len(running.processes) >= 10
@@ -72,7 +69,7 @@ def test_a_demo_interrupted_while_it_starts_leaves_nothing(home: Path, name: str
 
 def test_a_killed_demo_takes_its_processes_along_and_the_next_one_cleans_up(home: Path, name: str) -> None:
     with mesh_process("demo", name=name, home=home) as mesh:
-        mesh.until(lambda: is_serving(mesh), "the demo")
+        serving(mesh)
         assert mesh.leftovers().listeners
         old_manifest = mesh.folder / "left-by-the-first.yaml"
         old_manifest.write_text("")
@@ -84,7 +81,8 @@ def test_a_killed_demo_takes_its_processes_along_and_the_next_one_cleans_up(home
         assert mesh.leftovers().listeners == ()
         assert mesh.leftovers().folders  # nobody was left to remove it
     with mesh_process("demo", name=name, home=home) as second:
-        second.until(lambda: is_serving(second), "the demo, again")
+        serving(second)
+        second.until(lambda: is_in_order(second), "order")
         assert not old_manifest.exists()
         assert second.end() == 130
     assert not second.leftovers()
@@ -92,9 +90,10 @@ def test_a_killed_demo_takes_its_processes_along_and_the_next_one_cleans_up(home
 
 def test_two_demos_run_beside_each_other(home: Path, name: str) -> None:
     with mesh_process("demo", name=name, home=home) as one:
-        one.until(lambda: is_serving(one), "the first demo")
+        serving(one)
         with mesh_process("demo", name=f"{name}b", home=home) as two:
-            two.until(lambda: f"{name}b" in live_meshes(home) and is_serving(two), "the second demo")
+            serving(two)
+            assert live_meshes(home) == [name, f"{name}b"]
             assert one.block != two.block
             asked = osm("status", home=home)
             assert asked.status == 1
@@ -104,5 +103,5 @@ def test_two_demos_run_beside_each_other(home: Path, name: str) -> None:
             assert again.status == 1
             assert f"a mesh called '{name}' runs here already" in again.err
         assert not two.leftovers()
-        assert is_serving(one)
+        one.until(lambda: is_in_order(one), "order")
     assert not one.leftovers()
