@@ -37,11 +37,11 @@ class _Served:
 
     def __init__(self, rollout: Rollout) -> None:
         self.rollout = rollout
-        self.assignments: Mapping[str, Resource] = {}
+        self.assignments: Mapping[str, Resource] = {}  # the class's own, which keeps them up to date in place
         self.secrets: dict[str, Resource] = {}
         self.canaries: frozenset[int] = frozenset()
         self.offered: dict[bool, Table] = {}
-        self.extras: set[str] = set()
+        self.extras: dict[bool, frozenset[str]] = {}  # by lane: assignments that only older clusters need
         self.since: int | None = None
 
 
@@ -138,7 +138,7 @@ class Lanes:
     def endpoints_moved(self, services: set[ServiceName]) -> None:
         """Load assignments that the newest has no more, for clusters that are still served."""
         for proxy_class, served in self._served.items():
-            for name in sorted(served.extras):
+            for name in sorted({name for extras in served.extras.values() for name in extras}):
                 if AssignmentKey.parse(name).service in services:
                     self.put(proxy_class, self._classes.assignment(name))
 
@@ -214,17 +214,13 @@ class Lanes:
         if served.offered.get(is_canary) is table:
             return
         served.offered[is_canary] = table
-        resources = {**table, ENDPOINT: self._assignments(served, table), SECRET: served.secrets}
+        served.extras[is_canary] = extras = _needed(table) - served.assignments.keys()
+        assignments = {**served.assignments, **{name: self._classes.assignment(name) for name in extras}}
+        resources = {**table, ENDPOINT: assignments, SECRET: served.secrets}
         self._engine.replace(Lane(proxy_class, is_canary), resources, revision=self._timeline.batch, since=since)
 
-    def _assignments(self, served: _Served, table: Table) -> Mapping[str, Resource]:
-        """Those of the newest, and those that older clusters need."""
-        needed = {name for cluster in table.get(CLUSTER, {}).values() for _, name in cluster.companions}
-        extras = needed - served.assignments.keys()
-        served.extras |= extras
-        return {**served.assignments, **{name: self._classes.assignment(name) for name in extras}}
-
     def _drop_rest(self, proxy_class: ProxyClass, served: _Served) -> None:
+        served.extras.pop(False, None)
         if served.offered.pop(False, None) is not None:
             self._engine.drop(Lane(proxy_class, is_canary=False))
 
@@ -233,3 +229,8 @@ class Lanes:
         for stream_id in sorted(before ^ served.canaries):
             if stream_id in served.rollout.members:
                 self._engine.move(stream_id, Lane(proxy_class, stream_id in served.canaries))
+
+
+def _needed(table: Table) -> frozenset[str]:
+    """The load assignments of these clusters."""
+    return frozenset(name for cluster in table.get(CLUSTER, {}).values() for _, name in cluster.companions)

@@ -53,11 +53,18 @@ class Fleet:
         self.revision += 10
         batch = self.timeline.advance(self.revision)
         made = {name: resource(CDS, name, version) for name, version in clusters.items()}
+        self.assigned = {name: resource(EDS, name, "first") for name in clusters}
         configuration = Configuration(
-            resources={CLUSTER: made, LISTENER: {}, ROUTE: {}, ENDPOINT: {}}, assignments=(), secrets=()
+            resources={CLUSTER: made, LISTENER: {}, ROUTE: {}, ENDPOINT: self.assigned}, assignments=(), secrets=()
         )
         self.lanes.offer(CLASS, configuration, {})
         self.engine.advance(batch)
+
+    def move_endpoints(self, name: str, version: str) -> None:
+        """As classes and fleet do it together."""
+        self.timeline.advance(self.revision)
+        self.assigned[name] = resource(EDS, name, version)
+        self.lanes.put(CLASS, self.assigned[name])
 
     def join(self, **held: str) -> int:
         session = self.engine.open(DeltaSubscription, lambda: None)
@@ -282,9 +289,22 @@ def test_endpoints_skip_the_canary_even_while_it_is_asked(fleet: Fleet) -> None:
         fleet.engine.receive(fleet.proxies[proxy], Request(type_url=EDS, subscribe=("a",)))
         fleet.take(proxy)
     fleet.offer(a="2")
-    fleet.timeline.advance(30)
-    fleet.lanes.put(CLASS, resource(EDS, "a", "9"))
+    fleet.move_endpoints("a", "9")
     assert versions(fleet.push(3)) == {"a": "9"}
+
+
+def test_endpoints_that_moved_meanwhile_are_not_moved_back_when_the_rest_follows(fleet: Fleet) -> None:
+    for proxy in (1, 2, 3):
+        fleet.engine.receive(fleet.proxies[proxy], Request(type_url=EDS, subscribe=("a",)))
+        fleet.take(proxy)
+    fleet.offer(a="2")
+    fleet.move_endpoints("a", "moved")
+    fleet.take(1)
+    seen = []
+    while (push := fleet.push(3)) is not None:
+        seen += [(each.type_url, each.version) for each in push.resources]
+        fleet.answer(3, push)
+    assert sorted(seen) == sorted([(CDS, "2"), (EDS, "moved")])
 
 
 def test_what_another_replica_has_seen_rejected_is_not_tried_here(fleet: Fleet) -> None:
