@@ -1,0 +1,143 @@
+"""How far it is from a change to the last Envoy, in one process and in pieces over NATS, and where the time goes.
+
+`python -m bench.distance` runs the bookstore twice and prints a table for docs/running-in-pieces.md. A policy is
+changed by an edit of its file, an endpoint by killing an app. The times are those that services report of
+themselves (`Progress`), all by this machine's clock: owner published, catalog worked in, last acknowledgement.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from osm.cli.demo.command import open_stage
+from osm.cli.demo.shop import STORES, WAREHOUSE, WORKLOADS
+from osm.cli.demo.stage import Stage
+from osm.cli.demo.workshop import Workshop
+from osm.cli.run_folder import run_folder
+from osm.cli.running import run
+from osm.cli.start import MEMORY, OWN, Carrier, started
+from osm.contracts.channels import PROGRESS
+
+POLICY_ROUNDS = 30
+ENDPOINT_ROUNDS = 4
+"""An app that crashes again and again is started ever later, so each of three is killed this often only."""
+
+SETTLED_S = 0.2
+"""Between two changes: none shall wait for the one before."""
+
+
+class Leg(Struct, frozen=True, kw_only=True):
+    """One change's way, milliseconds: to its owner's publication, from there through the catalog, to the last ACK."""
+
+    owner_ms: float
+    catalog_ms: float
+    proxies_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        return self.owner_ms + self.catalog_ms + self.proxies_ms
+
+
+async def leg(stage: Stage, owner: str, change: Callable[[], None]) -> Leg:
+    """Make the change, and follow it. Raises TooSlow."""
+    board = stage.board
+    before, began_s = board.revision(owner), time.time()
+    change()
+    live = await board.live(owner, before)
+    lines = {line.service: line for line in board.lines(PROGRESS)}
+    owned_s, catalog_s = lines[owner].at_s, lines["catalog"].at_s
+    return Leg(
+        owner_ms=(owned_s - began_s) * 1000,
+        catalog_ms=(catalog_s - owned_s) * 1000,
+        proxies_ms=(live.at_s - catalog_s) * 1000,
+    )
+
+
+async def policies(stage: Stage) -> list[Leg]:
+    found = []
+    for number in range(POLICY_ROUNDS):
+        edit = stage.workshop.split((50, 50) if number % 2 else (60, 40))
+        found.append(await leg(stage, "meshspec", edit.apply))
+        await asyncio.sleep(SETTLED_S)
+    return found
+
+
+async def endpoints(stage: Stage) -> list[Leg]:
+    found = []
+    for _ in range(ENDPOINT_ROUNDS):
+        for workload in (*STORES, WAREHOUSE):
+            pid = stage.board.processes()[workload].app_pid
+            assert pid is not None, "in service, so it runs"
+            found.append(await leg(stage, "endpoints", partial(os.kill, pid, signal.SIGKILL)))
+            await asyncio.sleep(SETTLED_S)
+            await stage.board.until(lambda: stage.board.in_service(WORKLOADS), "the app, again", 60.0)
+            await asyncio.sleep(SETTLED_S)
+    return found
+
+
+KINDS: tuple[tuple[str, str, Callable[[Stage], Awaitable[list[Leg]]]], ...] = (
+    ("a policy's file is edited", "meshspec", policies),
+    ("an app is killed", "local, endpoints", endpoints),
+)
+
+
+async def measure(where: str) -> dict[str, list[Leg]]:
+    with run_folder(f"distance-{where}-{os.getpid()}") as place:
+        workshop = Workshop.lay_out(place.path / "manifests")
+        async with (
+            started(
+                Carrier(where=where), workshop.folder, place, ca_folder=place.path / "ca", log_level="warning"
+            ) as bus,
+            open_stage(bus, workshop, place) as stage,
+        ):
+            return {name: await walk(stage) for name, _, walk in KINDS}
+
+
+def table(found: dict[str, dict[str, list[Leg]]]) -> str:
+    """Markdown: a row for each kind of change and carrier; medians, and the total's largest."""
+    lines = [
+        "| change | carried by | owner publishes | catalog | xds, last ACK | all, median | all, slowest | changes |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, owner, _ in KINDS:
+        for where, kinds in found.items():
+            legs = kinds[name]
+            middle = [statistics.median(part) for part in _parts(legs)]
+            cells = " | ".join(f"{each:.0f} ms" for each in (*middle, max(one.total_ms for one in legs)))
+            carrier = "one process" if where == MEMORY else "pieces over NATS"
+            lines.append(f"| {name} ({owner}) | {carrier} | {cells} | {len(legs)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _parts(legs: list[Leg]) -> list[list[float]]:
+    return [
+        [one.owner_ms for one in legs],
+        [one.catalog_ms for one in legs],
+        [one.proxies_ms for one in legs],
+        [one.total_ms for one in legs],
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="from a change to the last Envoy, in one process and over NATS")
+    parser.add_argument("--write", type=Path, help="also write the table to this file")
+    arguments = parser.parse_args()
+    found = {where: run(measure(where)) for where in (MEMORY, OWN)}
+    sys.stdout.write(table(found))
+    if arguments.write is not None:
+        arguments.write.write_text(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    sys.exit(main())
