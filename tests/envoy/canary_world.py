@@ -101,7 +101,7 @@ class World:
     async def set(self, *changed: Policy) -> None:
         await self._catalog.apply({POLICY.key(p.identity.namespace, p.identity.account): p for p in changed})
 
-    async def envoy(self, number: int) -> "Sidecars":
+    async def envoy(self, number: int) -> "SidecarEnvoy":
         proxy_id = f"store-{number}.shop"
         folder = self.folder / proxy_id
         folder.mkdir()
@@ -134,7 +134,7 @@ class World:
         self._stack.push_async_callback(process.stop)
         async with asyncio.timeout(PATIENCE_S):
             await process.live()
-        return Sidecars(proxy_id, folder)
+        return SidecarEnvoy(proxy_id, folder, process.pid)
 
     async def _roots(self) -> str:
         async for update in self.core.bus("local").watch("certmgr"):
@@ -161,11 +161,12 @@ class World:
         return sorted(self.core.buckets["xds"].bodies)
 
 
-class Sidecars(Struct, frozen=True):
+class SidecarEnvoy(Struct, frozen=True):
     """One Envoy, asked over its admin interface."""
 
     proxy_id: str
     folder: Path
+    pid: int
 
     async def dump(self, kind: str) -> Any:
         reply = await admin.read(self.folder / "admin.sock", "config_dump")
@@ -215,7 +216,7 @@ async def until(what: str, condition: Callable[[], bool | Awaitable[bool]]) -> N
 
 @asynccontextmanager
 async def world(folder: Path, monkeypatch: Any, *grants: HttpGrant) -> AsyncIterator[World]:
-    """A mesh that is not permissive, with these grants at the store. Sidecars share their loopback ports."""
+    """A mesh that is not permissive, with these grants at the store. SidecarEnvoy share their loopback ports."""
     monkeypatch.setattr(transparent, "INBOUND_ADDRESS", Address("127.0.0.1", free_port()))
     monkeypatch.setattr(transparent, "OUTBOUND_ADDRESS", Address("127.0.0.1", free_port()))
     folder.mkdir(exist_ok=True)

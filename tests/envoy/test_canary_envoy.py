@@ -1,5 +1,7 @@
 """A configuration that Envoy truly rejects, before three real Envoys of one class."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,31 @@ async def test_the_only_proxy_of_a_class_keeps_what_it_has(tmp_path: Path, monke
 
         await until("a good version comes into force", let_in)
         await until("the quarantine is lifted", lambda: mesh.quarantined() == [])
+
+
+async def test_a_canary_that_is_silent_is_replaced_and_catches_up_when_it_wakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    friend = grant("friend", FRIEND)
+    async with world(tmp_path / "w", monkeypatch, friend) as mesh:
+        await mesh.xds(canary_silence_s=1.0)
+        canary, *others = [await mesh.envoy(number) for number in (0, 1, 2)]
+        await until("all are configured", lambda: mesh.progress().proxies == 3 and not mesh.progress().rollouts)
+        os.kill(canary.pid, signal.SIGSTOP)
+        try:
+            await mesh.set(policy(friend, grant("stranger", STRANGER)))
+            await until(
+                "it is asked", lambda: any(canary.proxy_id in each.canaries for each in mesh.progress().rollouts)
+            )
+
+            async def everyone_else_has_it() -> bool:
+                return all([await each.granted() == {"friend", "stranger"} for each in others])
+
+            await until("another canary has agreed", everyone_else_has_it)
+        finally:
+            os.kill(canary.pid, signal.SIGCONT)
+
+        async def it_too() -> bool:
+            return await canary.granted() == {"friend", "stranger"}
+
+        await until("the silent one has caught up", it_too)
