@@ -37,7 +37,12 @@ class NatsBus(Bus):
         rights.require_write(self.name, bucket)
         kinds = frozenset(entities)
         writer = nats_writer.NatsWriter(
-            self._link, bucket, kinds, lease_s=self._settings.lease_s, replicas=self._settings.replicas
+            self._link,
+            bucket,
+            kinds,
+            lease_s=self._settings.lease_s,
+            replicas=self._settings.replicas,
+            seat=self._settings.seat,
         )
         async with nats_writer.hold(writer):
             yield writer

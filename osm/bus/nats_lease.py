@@ -26,10 +26,9 @@ class Holding(Struct, frozen=True, kw_only=True):
 class Rivals:
     """The leases of others, and when each was last heard of (by our clock: no clocks are compared)."""
 
-    def __init__(self, entities: frozenset[str], holder: str, lease_s: float) -> None:
+    def __init__(self, entities: frozenset[str], own: Lease) -> None:
         self._entities = entities
-        self._holder = holder
-        self._lease_s = lease_s
+        self._own = own
         self._seen: dict[str, tuple[Lease, float]] = {}
 
     def see(self, entry: Entry | Forgery, now: float) -> None:
@@ -37,13 +36,17 @@ class Rivals:
             return
         if isinstance(entry, Forgery):
             # it hides whether somebody leads: a leader says so again within its lease, and only once is it waited for
-            self._seen.setdefault(entry.key, (Lease(holder="", lease_s=self._lease_s), now))
+            self._seen.setdefault(entry.key, (Lease(holder="", lease_s=self._own.lease_s), now))
             return
         lease = nats_wire.read_lease(entry.body)
-        if lease is None or lease.holder == self._holder:
+        if lease is None or lease.holder == self._own.holder or self._is_predecessor(lease):
             self._seen.pop(entry.key, None)
         else:
             self._seen[entry.key] = (lease, now)
+
+    def _is_predecessor(self, lease: Lease) -> bool:
+        """Whether it was of a process in whose seat we are: it is dead, or paused and will find itself deposed."""
+        return bool(lease.seat) and lease.seat == self._own.seat
 
     def free_at(self) -> float:
         """When the last of them will have been silent for too long."""

@@ -39,6 +39,9 @@ class NatsSettings(Struct, frozen=True, kw_only=True):
     """For one attempt to connect. Attempts never end."""
     reconcile_s: float = 30.0
     """How often a watch compares itself with its bucket: a consumer can be lost without a word."""
+    seat: str = ""
+    """A name that this process has alone for as long as it lives (a pod's name; `OSM_REPLICA` if that is set): after a
+    crash its successor takes the lease up again at once. Empty waits until the old lease has run out."""
     lease_s: float = 4.0
     """A writer silent for this long loses its bucket to a standby; it says a word at a third of it."""
 

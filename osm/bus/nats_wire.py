@@ -55,6 +55,7 @@ class Lease(Struct, frozen=True, kw_only=True):
 
     holder: str
     lease_s: float
+    seat: str = ""
 
 
 class Ack(Struct, frozen=True, kw_only=True):

@@ -31,7 +31,9 @@ TOMBSTONE_S = 3600.0
 class NatsWriter(Writer):
     """Made by `hold`. All writes, the lease's included, go through one lock: they share the expected sequence."""
 
-    def __init__(self, link: Link, bucket: str, entities: frozenset[str], *, lease_s: float, replicas: int) -> None:
+    def __init__(
+        self, link: Link, bucket: str, entities: frozenset[str], *, lease_s: float, replicas: int, seat: str = ""
+    ) -> None:
         self._link = link
         self._bucket = bucket
         self._entities = entities
@@ -39,7 +41,8 @@ class NatsWriter(Writer):
         self._holder = secrets.token_hex(8)
         self._fence = Fence(link, bucket)
         self._lease_s = lease_s
-        self._lease = msgspec.json.encode(Lease(holder=self._holder, lease_s=lease_s))
+        self._own = Lease(holder=self._holder, lease_s=lease_s, seat=seat)
+        self._lease = msgspec.json.encode(self._own)
         self._leased_at = 0.0
         self._lock = asyncio.Lock()
         self._lost = ""
@@ -76,7 +79,7 @@ class NatsWriter(Writer):
 
     async def take_over(self) -> None:
         """Wait until no other lease stands, and take it. Raises BusError if the server refuses."""
-        rivals = Rivals(self._entities, self._holder, self._lease_s)
+        rivals = Rivals(self._entities, self._own)
         while True:
             holding = await nats_lease.read_when_free(self._link, self._bucket, rivals, replicas=self._replicas)
             self._believe(holding)

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 import structlog
 import uvloop
+from msgspec import structs
 
 from osm.bus import BusError
 from osm.bus.connect import connect
@@ -66,7 +67,7 @@ def serve(name: str, run: Run[C], settings_type: type[C]) -> NoReturn:
     """`python -m services.<name>`: never returns; ends the process with the exit code above."""
     try:
         settings = read_service(settings_type, os.environ, name)
-        nats = read(NatsSettings, os.environ, "OSM_NATS_")
+        nats = _seated(read(NatsSettings, os.environ, "OSM_NATS_"), settings.replica)
         _require_shared(settings.bus)
         health = Health.begin(name, settings.replica)
         with observed(name, settings, version=health.status.version) as eyes:
@@ -91,6 +92,11 @@ def _require_shared(bus: str) -> None:
             "OSM_BUS: found memory:, which reaches nobody from a process of its own (`osm up` runs all services "
             "in one); allowed here are nats://host:port and tls://host:port"
         )
+
+
+def _seated(nats: NatsSettings, replica: str) -> NatsSettings:
+    """A replica that was given a name has it alone, and may take up what its predecessor of that name held."""
+    return nats if nats.seat else structs.replace(nats, seat=replica)
 
 
 async def _alone(run: Run[C], settings: C, nats: NatsSettings, health: Health, eyes: Observed) -> None:

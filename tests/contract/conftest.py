@@ -71,7 +71,7 @@ class NatsCarrier:
         self.keys = keys
 
     def settings(self, name: str, **more: object) -> NatsSettings:
-        return signing(self.keys, name, lease_s=self.lease_s, reconcile_s=2.0, **more)
+        return signing(self.keys, name, **({"lease_s": self.lease_s, "reconcile_s": 2.0} | more))
 
     def bus(self, name: str) -> AbstractAsyncContextManager[Bus]:
         return open_nats(self.server.url, name, self.settings(name), status_max_age_s=STATUS_MAX_AGE_S)

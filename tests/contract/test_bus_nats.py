@@ -11,6 +11,7 @@ import nats
 import pytest
 
 from osm.bus import BusError, LeadershipLost, NoAnswer
+from osm.bus.nats import open_nats
 from osm.bus.nats_wire import inbox, stream
 from osm.contracts.channels import MESH_CONFIG, SERVICE_STATUS, SIGN, TCP_ROUTE
 from osm.contracts.names import Identity
@@ -245,6 +246,21 @@ async def test_a_living_leader_is_not_replaced(over_nats) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2 * over_nats.lease_s):
                 await bus.writer("meshspec").__aenter__()
+
+
+async def test_a_successor_in_the_same_seat_takes_over_at_once_and_its_predecessor_is_deposed(over_nats) -> None:
+    """A pod that is restarted has its name: what leads under it is dead, or paused and must not write again."""
+
+    def seated():
+        settings = over_nats.settings("meshspec", seat="meshspec-0", lease_s=60.0)
+        return open_nats(over_nats.server.url, "meshspec", settings)
+
+    async with seated() as before, seated() as after, before.writer("meshspec") as old:
+        await old.publish(route("a"))
+        async with asyncio.timeout(10), after.writer("meshspec") as new:
+            await new.publish(route("b"))
+            with pytest.raises(LeadershipLost):
+                await old.apply(route("c"))
 
 
 async def test_a_long_filling_keeps_its_lease_and_is_read_whole(over_nats) -> None:
