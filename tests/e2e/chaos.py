@@ -23,16 +23,19 @@ import nats
 from nats.js.errors import NotFoundError
 
 from osm.bus import nats_keys
+from osm.bus.nats_follow import SILENCE_S
 from osm.bus.nats_wire import stream
+from osm.bus.rights import STATUS
 from osm.cli.apart import SERVER, Apart, apart, logged_in
+from osm.cli.demo.board import Board, TooSlow
 from osm.cli.demo.command import open_stage
-from osm.cli.demo.shop import BUYER, STORES, THIEF
+from osm.cli.demo.shop import BUYER, STORES, THIEF, WORKLOADS
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.workshop import Workshop
 from osm.cli.pieces import SERVICES, Wanted
 from osm.cli.reach import USER_MARK, Reach
 from osm.cli.run_folder import run_folder
-from osm.contracts.channels import BUCKETS, SERVICE_STATUS
+from osm.contracts.channels import BUCKETS, SERVICE_STATUS, STATUS_MAX_AGE_S
 from osm.testing.nats_server import nats_server
 
 WHOLE_WITHIN_S = 5.0
@@ -40,6 +43,9 @@ WHOLE_WITHIN_S = 5.0
 
 PATIENCE_S = 25.0
 """The same for tests, which share a machine with others and prove what happens, not how fast."""
+
+SAID_AGAIN_WITHIN_S = STATUS_MAX_AGE_S / 3 + 5.0
+"""Status lines are said again at a third of their age; nothing but people and this test waits for them."""
 
 BUYS_PER_S, TRIES_PER_S = 130.0, 25.0
 """Each is two requests."""
@@ -238,8 +244,18 @@ def lose(bucket: str, url: str) -> Callable[[World], Awaitable[None]]:
             await admin.close()
         async with asyncio.timeout(world.within_s):
             await _first_picture(world, bucket)
+        if bucket == STATUS:
+            await _status_again(world.stage.board)
 
     return harm
+
+
+async def _status_again(board: Board) -> None:
+    """The board is emptied when it notices, and filled as lines are said again."""
+    with suppress(TooSlow):  # all may have been said again before it noticed
+        await board.until(lambda: not board.in_service(WORKLOADS), "the loss", 2 * SILENCE_S)
+    await board.until(lambda: board.in_service(WORKLOADS), "the status lines", SAID_AGAIN_WITHIN_S)
+    await board.until(lambda: board.revision("meshspec") and board.revision("catalog"), "progress", SAID_AGAIN_WITHIN_S)
 
 
 async def _first_picture(world: World, bucket: str) -> None:
