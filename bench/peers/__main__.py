@@ -42,10 +42,14 @@ def main() -> int:
         load_before=load_before,
         versions=versions() | peer_versions,
         settings={"endpoints": asked.rounds},
-        runs=tuple(run for number in asked.streams for run in _runs(console, number, asked.rounds, programs)),
+        runs=(),
     )
+    for number in asked.streams:
+        runs = _runs(console, number, asked.rounds, programs)
+        found = structs.replace(found, runs=found.runs + runs)
+        path = _save(found)  # a long run that is interrupted leaves what it has measured
     show(found, console)
-    console.print(f"written: {_save(found)}")
+    console.print(f"written: {path}")
     if asked.page:
         console.print(f"written: {page.write(found)}")
     return 0

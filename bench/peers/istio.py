@@ -22,6 +22,10 @@ from bench.peers.sidecars import Answered, Received
 from bench.result import series
 from bench.world import World
 
+LIMIT = "PILOT_MAX_REQUESTS_PER_SECOND"
+ADMITTED_A_SECOND = 20
+"""By default Istio admits 25 streams a second on two cores, and refuses the rest with RESOURCE_EXHAUSTED."""
+
 
 class IstioPrograms(Struct, frozen=True, kw_only=True):
     """Where they are: pilot-discovery, and the folder of etcd and kube-apiserver."""
@@ -33,6 +37,7 @@ class IstioPrograms(Struct, frozen=True, kw_only=True):
 async def run(peer: str, programs: IstioPrograms, settings: Mapping[str, str], *, streams: int, rounds: int) -> PeerRun:
     """Raises ChildFailed, TimeoutError."""
     world = World(streams=streams)
+    a_second = 0 if LIMIT in settings else ADMITTED_A_SECOND
     with TemporaryDirectory(prefix="osm-bench-") as found:
         folder = Path(found)
         passports = issue(world)
@@ -41,7 +46,7 @@ async def run(peer: str, programs: IstioPrograms, settings: Mapping[str, str], *
             await _write(objects, world)
             async with istiod(programs.istiod, folder, passports, objects.kubeconfig, settings) as server:
                 baseline = server.rss_bytes()
-                async with child("bench.peers.sidecars", folder, server.target, streams) as sidecars:
+                async with child("bench.peers.sidecars", folder, server.target, streams, a_second) as sidecars:
                     configured = await sidecars.answer(Configured)
                     await asyncio.sleep(bench_plan.SETTLE_S)
                     told = await sidecars.ask(Received, "received")

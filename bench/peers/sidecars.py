@@ -1,9 +1,10 @@
 """The process that plays Istio's proxies: `bench.clients` in Istio's words, which notes itself when it acknowledged.
 
-    python -m bench.peers.sidecars FOLDER TARGET STREAMS
+    python -m bench.peers.sidecars FOLDER TARGET STREAMS A_SECOND
 
 A stock istiod does not tell when the last answer came, so it is taken where the answer is sent: a little early, in
-Istio's favour. Secrets are not asked for, since Istio's proxies get them from the agent beside them.
+Istio's favour. Secrets are not asked for, since Istio's proxies get them from the agent beside them. So many connect
+in each second (0: all at once), since Istio refuses those above its limit.
 """
 
 import asyncio
@@ -113,14 +114,18 @@ class Sidecar(Proxy):
         return encoded(request)
 
 
-async def run(folder: Path, target: str, streams: int) -> None:
+async def run(folder: Path, target: str, streams: int, a_second: int) -> None:
     world = World(streams=streams)
     tally = Tally(world)
     passports = load(folder)
     sidecars = [Sidecar(target, number, world, passports, tally) for number in range(streams)]
     async with asyncio.TaskGroup() as tasks:
         began_s = time.monotonic()
-        running = [tasks.create_task(sidecar.run()) for sidecar in sidecars]
+        running = []
+        for sidecar in sidecars:
+            running.append(tasks.create_task(sidecar.run()))
+            if a_second:
+                await asyncio.sleep(1 / a_second)
         for sidecar in sidecars:
             await sidecar.configured.wait()
         say(Configured(began_s=began_s, done_s=time.monotonic()))
@@ -135,4 +140,4 @@ async def _cpu(_rounds: int) -> Cpu:
 
 if __name__ == "__main__":
     gc.disable()  # as bench.clients does
-    uvloop.run(run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    uvloop.run(run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
