@@ -263,14 +263,14 @@ async def _first_picture(world: World, bucket: str) -> None:
         return
 
 
-def take_over(service: str, how: signal.Signals) -> Callable[[World], Awaitable[None]]:
-    """Kill or pause the one that writes: another takes over in time; the first comes back as a standby."""
+def take_over(service: str) -> Callable[[World], Awaitable[None]]:
+    """Pause the one that writes until another has taken over; woken, it finds itself deposed and ends."""
 
     async def harm(world: World) -> None:
         first, began_s = world.leader(service), time.time()
         process = world.mesh.processes[first]
         starts = process.starts
-        _signal(world, first, how)
+        _signal(world, first, signal.SIGSTOP)
         try:
             await world.until(
                 lambda: any(state == "active" for name, state in world.states(service).items() if name != first),
@@ -278,9 +278,8 @@ def take_over(service: str, how: signal.Signals) -> Callable[[World], Awaitable[
             )
             await world.change()
         finally:
-            if how == signal.SIGSTOP:
-                _signal(world, first, signal.SIGCONT)
-        while process.starts == starts:  # killed, or deposed: that ends it
+            _signal(world, first, signal.SIGCONT)
+        while process.starts == starts:
             await asyncio.sleep(0.02)
         await world.until(lambda: world.states(service, began_s).get(first) == "standby", f"{first}, back as a standby")
 
