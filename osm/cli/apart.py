@@ -27,7 +27,7 @@ from osm.runtime import logging
 SERVER = "nats-server"
 
 GRACE_S = 12.0
-"""Between SIGTERM and SIGKILL: `local` ends its workloads in order first."""
+"""Between SIGTERM and SIGKILL: xds lets its proxies move first."""
 
 
 LOG = "mesh.log"
