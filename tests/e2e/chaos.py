@@ -52,6 +52,8 @@ BUYS_PER_S, TRIES_PER_S = 130.0, 25.0
 
 PAUSED_S = 1.5
 LONGER_THAN_A_LEASE_S = 5.5
+ALONE_S = 3.0
+"""Enough for a piece to start, read what there is, and decide something wrong, if it did."""
 
 
 class NotHeld(AssertionError):
@@ -263,25 +265,56 @@ async def _first_picture(world: World, bucket: str) -> None:
         return
 
 
-def take_over(service: str) -> Callable[[World], Awaitable[None]]:
-    """Pause the one that writes until another has taken over; woken, it finds itself deposed and ends."""
+def take_over(*services: str, for_s: float = 0.0) -> Callable[[World], Awaitable[None]]:
+    """Pause those that write, at least for so long and until others have taken over.
+
+    Woken, they find themselves deposed and end; what they were about to write is not written.
+    """
 
     async def harm(world: World) -> None:
-        first, began_s = world.leader(service), time.time()
-        process = world.mesh.processes[first]
-        starts = process.starts
-        _signal(world, first, signal.SIGSTOP)
+        leaders, began_s = {service: world.leader(service) for service in services}, time.time()
+        starts = {name: world.mesh.processes[name].starts for name in leaders.values()}
+        for name in leaders.values():
+            _signal(world, name, signal.SIGSTOP)
         try:
-            await world.until(
-                lambda: any(state == "active" for name, state in world.states(service).items() if name != first),
-                f"a standby of {service}",
-            )
+            for service, name in leaders.items():
+                await world.until(lambda s=service, n=name: _succeeded(world, s, n), f"a standby of {service}")
             await world.change()
+            await asyncio.sleep(max(0.0, began_s + for_s - time.time()))
         finally:
-            _signal(world, first, signal.SIGCONT)
-        while process.starts == starts:
-            await asyncio.sleep(0.02)
-        await world.until(lambda: world.states(service, began_s).get(first) == "standby", f"{first}, back as a standby")
+            for name in leaders.values():
+                _signal(world, name, signal.SIGCONT)
+        for service, name in leaders.items():
+            while world.mesh.processes[name].starts == starts[name]:
+                await asyncio.sleep(0.02)
+            await world.until(
+                lambda s=service, n=name: world.states(s, began_s).get(n) == "standby", f"{name}, back as a standby"
+            )
+
+    return harm
+
+
+def _succeeded(world: World, service: str, leader: str) -> bool:
+    return any(state == "active" for name, state in world.states(service).items() if name != leader)
+
+
+def kill_alone(piece: str) -> Callable[[World], Awaitable[None]]:
+    """Kill it while all the others are away, so that it starts with nobody to ask; then they come back."""
+
+    async def harm(world: World) -> None:
+        others = [name for name in PIECES if name not in (piece, SERVER)]
+        process = world.mesh.processes[piece]
+        starts = process.starts
+        for name in others:
+            _signal(world, name, signal.SIGSTOP)
+        try:
+            _signal(world, piece, signal.SIGKILL)
+            while process.starts == starts or process.pid is None:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(ALONE_S)
+        finally:
+            for name in others:
+                _signal(world, name, signal.SIGCONT)
 
     return harm
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from osm.contracts.channels import BUCKETS
-from tests.e2e.chaos import PIECES, kill, lose, open_server, pause, take_over, world
+from tests.e2e.chaos import PIECES, SERVER, kill, kill_alone, lose, open_server, pause, take_over, world
 
 pytestmark = pytest.mark.nats
 
@@ -36,9 +36,21 @@ async def test_a_lost_bucket_stops_no_traffic_and_is_filled_again() -> None:
             await mesh.act(f"lose bucket {bucket}", lose(bucket, reach.url))
 
 
-async def test_a_standby_takes_over_from_a_writer_that_hangs() -> None:
+@pytest.mark.timeout(300)
+async def test_any_piece_that_starts_with_the_others_away_does_no_harm() -> None:
+    async with world(name("alone")) as mesh:
+        for piece in PIECES:
+            if piece != SERVER:
+                await mesh.act(f"kill {piece} with the others away", kill_alone(piece))
+
+
+SINGLE_WRITERS = ("meshspec", "endpoints", "catalog")
+A_MINUTE_S = 60.0
+
+
+@pytest.mark.timeout(300)
+async def test_writers_that_hang_for_a_minute_are_succeeded_and_wake_deposed() -> None:
     """A killed one is succeeded by itself, started again; one that hangs only by another."""
-    services = ("meshspec", "endpoints", "catalog")
-    async with world(name("takeover"), replicas={**dict.fromkeys(services, 2), "certmgr": 2, "xds": 2}) as mesh:
-        for service in services:
-            await mesh.act(f"pause the active {service}", take_over(service))
+    services = (*SINGLE_WRITERS, "certmgr", "xds")
+    async with world(name("takeover"), replicas=dict.fromkeys(services, 2)) as mesh:
+        await mesh.act("pause the active writers for a minute", take_over(*SINGLE_WRITERS, for_s=A_MINUTE_S))
