@@ -1,7 +1,7 @@
 """One probe per protocol: send n different messages to the echo server and compare what comes back.
 
-Separate from `echo_client`, which is only how one asks for a probe. Libraries are imported by the probe
-that needs them, as each costs as much to start as all the rest. A probe raises nothing for what the
+Separate from `echo_client`, which is only how one asks for a probe. A library that only one probe needs is
+imported there, as each costs as much to start as all the rest. A probe raises nothing for what the
 network does: whatever is not echoed is a failure in its report.
 """
 
@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import aiohttp
 
 from demo.http_client import HttpClient, NoAnswerError
 
@@ -161,8 +163,6 @@ async def _grpc(target: str) -> AsyncIterator[Say]:
 
 @asynccontextmanager
 async def _websocket(target: str) -> AsyncIterator[Say]:
-    import aiohttp  # noqa: PLC0415  costs 0.4 s to import, and only this probe needs it
-
     async with aiohttp.ClientSession(trust_env=False) as session:
         try:
             async with asyncio.timeout(_STEP_TIMEOUT_S):
