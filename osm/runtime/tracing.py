@@ -8,6 +8,7 @@ import importlib
 from collections import deque
 from collections.abc import Sequence
 from threading import Lock
+from typing import TypeAlias
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -21,6 +22,9 @@ from opentelemetry.sdk.trace.export import (
 from opentelemetry.trace import Tracer
 
 from osm.runtime.settings import BadSetting
+
+Span: TypeAlias = trace.Span
+"""A span that somebody holds open for longer than a block of code: it has to be ended by hand."""
 
 KEPT_SPANS = 2_000
 """A few minutes of a busy mesh in about 2 MB."""

@@ -20,6 +20,7 @@ from osm.manifests.last_good import in_force
 from osm.manifests.verdicts import Lines, spoken, verdicts
 from osm.manifests.workloads import parse
 from osm.runtime.health import Health
+from osm.runtime.tracing import tracer
 from services.endpoints.offers import Objects, offers
 from services.endpoints.settings import Settings
 from services.endpoints.state import State, change
@@ -107,6 +108,7 @@ class Publisher:
         self._writer = writer
         self._inbox = inbox
         self._replica = replica
+        self._spans = tracer("endpoints")
         self._state = State()
         self._found = Objects(kept={})
         self._lines: Lines = {}
@@ -136,11 +138,13 @@ class Publisher:
         if self._whole:
             step = change(before, documents)
             if step.puts or step.deletes:
-                self._revision = await self._writer.apply(step.puts, step.deletes)
+                with self._spans.start_as_current_span("endpoints publish"):
+                    self._revision = await self._writer.apply(step.puts, step.deletes)
             return
         # what an unreadable file may hold is not taken back: it stays as an earlier run has published it
         keep = [] if self._found.complete else [key for key in self._writer.held() if WORKLOAD.parse(key) is None]
-        self._revision = await self._writer.publish(documents, keep=keep)
+        with self._spans.start_as_current_span("endpoints publish"):
+            self._revision = await self._writer.publish(documents, keep=keep)
         self._whole = self._found.complete
 
     async def _report(self) -> None:

@@ -23,6 +23,7 @@ from services.xds.classes import Classes, ProxyClass
 from services.xds.documents import Changes, Documents
 from services.xds.lanes import Lane, Lanes
 from services.xds.member import Member
+from services.xds.pushes import Pushes
 from services.xds.quarantine import Quarantine, Version
 from services.xds.ready import Secrets
 from services.xds.refusals import refused, standing
@@ -59,6 +60,7 @@ class Fleet:
         self._changed = changed
         self._quarantine = quarantine
         self.timeline = Timeline()
+        self._pushes = Pushes(engine.acked_revision)
         self.secrets = Secrets()
         self._classes = Classes(trust_domain, documents)
         self.lanes = Lanes(
@@ -114,12 +116,14 @@ class Fleet:
         if member.proxy_class is not None:
             self.lanes.leave(member.proxy_class, stream.id)
         self._forget_unused()
+        self._pushes.settle()
         self._changed(member.proxy.id)
 
     def acked(self, stream: StreamInfo, type_url: str) -> None:
         member = self._members[stream.id]
         if member.proxy_class is not None:
             self.lanes.answered(member.proxy_class, stream.id, type_url)
+        self._pushes.settle()
         self._changed(member.proxy.id)
 
     def rejected(self, stream: StreamInfo, type_url: str, resources: tuple[Resource, ...], detail: str) -> None:
@@ -137,12 +141,14 @@ class Fleet:
         if member.proxy_class is not None and not is_of_the_machine(detail):
             for resource in resources:
                 self.lanes.rejected(member.proxy_class, stream.id, resource, proxy_id=member.proxy.id, reason=detail)
+        self._pushes.settle()
         self._changed(member.proxy.id)
 
     def look(self) -> None:
         """To be called several times a second: what answers do not tell, and the silence of canaries."""
         if self.lanes.look():
             self._changed("")
+        self._pushes.settle()
 
     def quarantine_changed(self, versions: frozenset[Version]) -> None:
         """Another replica's proxies have rejected these, or a rejection has been lifted there."""
@@ -153,6 +159,7 @@ class Fleet:
 
     def take(self, changes: Changes, revision: int) -> None:
         """Bring every class in use up to date with the documents, which are now at `revision` of the catalog."""
+        began_ns = time.time_ns()
         batch = self.timeline.advance(revision)
         for proxy_class, configuration in self._classes.rebuild(changes).items():
             secrets = self.secrets.of(configuration.secrets)
@@ -168,6 +175,7 @@ class Fleet:
             self._forget_settled(member)
         self._forget_unused()
         self._engine.advance(batch)
+        self._pushes.begin(batch, began_ns)
 
     def put_secret(self, secret: Resource) -> None:
         """A leaf was issued or renewed, or the bundle changed: those who use it get it, those held for it go on."""
