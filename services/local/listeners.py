@@ -32,7 +32,7 @@ def parse(table: str) -> list[Listener]:
 
 
 def took_wildcard(session: int, ports: Collection[int]) -> int | None:
-    """The first of `ports` on which a process of this session listens on the wildcard address."""
+    """The first of `ports` on which a process of this program listens on the wildcard address."""
     suspects = [each for each in _listeners() if each.wildcard and each.port in ports]
     if not suspects:
         return None
