@@ -1,8 +1,9 @@
 """How far it is from a change to the last Envoy, in one process and in pieces over NATS, and where the time goes.
 
-`python -m bench.distance` runs the bookstore twice and prints a table for docs/running-in-pieces.md. A policy is
-changed by an edit of its file, an endpoint by killing an app. The times are those that services report of
-themselves (`Progress`), all by this machine's clock: owner published, catalog worked in, last acknowledgement.
+`python -m bench.distance` runs the bookstore twice: a policy is changed by an edit of its file, an endpoint by killing
+an app, and the times are those that services report of themselves (`Progress`). `--puts` puts endpoint documents
+instead (`bench.puts`) and follows each by its trace. Both print tables for docs/running-in-pieces.md; all times are by
+this machine's clock.
 """
 
 import argparse
@@ -11,13 +12,17 @@ import os
 import signal
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from bench.puts import Burst, Carried, ToldSpans, Way, in_memory, line, over_nats
+from bench.world import World
 from osm.cli.demo.command import open_stage
 from osm.cli.demo.shop import STORES, WAREHOUSE, WORKLOADS
 from osm.cli.demo.stage import Stage
@@ -26,10 +31,23 @@ from osm.cli.run_folder import run_folder
 from osm.cli.running import run
 from osm.cli.start import MEMORY, OWN, Carrier, started
 from osm.contracts.channels import PROGRESS
+from osm.runtime.process import observed
+from osm.runtime.settings import Common
 
 POLICY_ROUNDS = 30
 ENDPOINT_ROUNDS = 4
 """An app that crashes again and again is started ever later, so each of three is killed this often only."""
+
+PUTS = 200
+WARM_UP_PUTS = 20
+BURSTS: dict[str, tuple[int, ...]] = {"100 at once": (99, 1), "100 one by one": (1,) * 100}
+"""Documents in each write. `endpoints` writes all that changed while its last write was under way in one."""
+
+BURST_ROUNDS = 10
+PUTS_WORLD = World(streams=5, services=100, endpoints_each=5, identities=5)
+"""As many proxies as the bookstore has, each with every service."""
+
+CARRIED: dict[str, Carried] = {"one process": in_memory, "each hop over NATS": over_nats}
 
 SETTLED_S = 0.2
 """Between two changes: none shall wait for the one before."""
@@ -127,14 +145,80 @@ def _parts(legs: list[Leg]) -> list[list[float]]:
     ]
 
 
+class Put(Struct, frozen=True, kw_only=True):
+    """What putting endpoint documents has shown over one carrier: one at a time, and many at once."""
+
+    ways: tuple[Way, ...]
+    bursts: dict[str, tuple[Burst, ...]]
+
+
+async def put(carried: Carried, spans: ToldSpans) -> Put:
+    """The next put follows the last ACK of the one before without a pause."""
+    with tempfile.TemporaryDirectory(prefix="osm-distance-") as place:
+        async with carried(Path(place)) as opened, line(opened, Path(place), PUTS_WORLD, spans) as mesh:
+            for _ in range(WARM_UP_PUTS):
+                await mesh.way()
+            ways = tuple([await mesh.way() for _ in range(PUTS)])
+            bursts = {
+                name: tuple([await mesh.burst(writes) for _ in range(BURST_ROUNDS)]) for name, writes in BURSTS.items()
+            }
+            return Put(ways=ways, bursts=bursts)
+
+
+async def all_put() -> dict[str, Put]:
+    spans = ToldSpans()
+    with observed("distance", Common(log_level="warning")) as eyes:
+        eyes.traces.provider.add_span_processor(SimpleSpanProcessor(spans))
+        return {where: await put(carried, spans) for where, carried in CARRIED.items()}
+
+
+def puts_table(found: dict[str, Put]) -> str:
+    """Markdown: a row for each carrier, medians; then the bursts."""
+    lines = [
+        "| an endpoint document is put | bus, to catalog | catalog, bus, to xds | xds, push, last ACK "
+        "| all, median | all, p99 | puts |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for where, one in found.items():
+        totals = [way.total_ms for way in one.ways]
+        cells = [
+            statistics.median(way.to_catalog_ms for way in one.ways),
+            statistics.median(way.to_xds_ms for way in one.ways),
+            statistics.median(way.to_ack_ms for way in one.ways),
+            statistics.median(totals),
+            statistics.quantiles(totals, n=100)[98],
+        ]
+        lines.append(f"| {where} | {' | '.join(f'{each:.1f} ms' for each in cells)} | {len(totals)} |")
+    lines += [
+        "",
+        "| a burst of puts | carried by | the bus has all | last ACK of all | batches at xds | responses a proxy |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [burst_row(name, where, one.bursts[name]) for name in BURSTS for where, one in found.items()]
+    return "\n".join(lines) + "\n"
+
+
+def burst_row(name: str, where: str, bursts: tuple[Burst, ...]) -> str:
+    """Medians."""
+    put_ms = statistics.median(burst.put_ms for burst in bursts)
+    acked_ms = statistics.median(burst.acked_ms for burst in bursts)
+    batches = statistics.median(burst.batches for burst in bursts)
+    pushes = statistics.median(burst.pushes_each for burst in bursts)
+    return f"| {name} | {where} | {put_ms:.0f} ms | {acked_ms:.0f} ms | {batches:.0f} | {pushes:.0f} |"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="from a change to the last Envoy, in one process and over NATS")
-    parser.add_argument("--write", type=Path, help="also write the table to this file")
+    parser.add_argument("--puts", action="store_true", help="put endpoint documents, to light proxies; no Envoy runs")
+    parser.add_argument("--write", type=Path, help="also write the tables to this file")
     arguments = parser.parse_args()
-    found = {where: run(measure(where)) for where in (MEMORY, OWN)}
-    sys.stdout.write(table(found))
+    if arguments.puts:
+        tables = puts_table(run(all_put()))
+    else:
+        tables = table({where: run(measure(where)) for where in (MEMORY, OWN)})
+    sys.stdout.write(tables)
     if arguments.write is not None:
-        arguments.write.write_text(table(found))
+        arguments.write.write_text(tables)
     return 0
 
 

@@ -1,6 +1,9 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
 from osm.bus.memory import MemoryCore
 from osm.contracts.channels import LOCAL_WORKLOAD
 from osm.contracts.endpoints import Explicit, InboundPort, LocalWorkload
@@ -113,3 +116,19 @@ async def test_what_an_unreadable_file_may_hold_is_not_taken_back(tmp_path):
             assert "service.local.town.shop" in core.buckets["endpoints"].bodies
             (tmp_path / "shop.yaml").write_text("# nothing is offered any more")
             await until(core, "endpoints", lambda seen: seen == {})
+
+
+async def test_what_it_writes_begins_a_trace(tmp_path, monkeypatch):
+    monkeypatch.setattr(trace, "get_tracer", TracerProvider().get_tracer)
+    core = MemoryCore()
+    async with core.bus("local").writer("local") as local, serving(core, tmp_path):
+        await local.publish({})
+        (tmp_path / "shop.yaml").write_text(MANIFESTS)
+        await until(core, "endpoints", lambda seen: "service.local.town.shop" in seen)
+        first = core.buckets["endpoints"].entries["service.local.town.shop"].trace
+        await local.apply({LOCAL_WORKLOAD.key("shop-0.town"): shop(ready=True)})
+        await until(core, "endpoints", lambda seen: seen["service.local.town.shop"].endpoints)
+        second = core.buckets["endpoints"].entries["service.local.town.shop"].trace
+    assert first
+    assert second
+    assert first.split("-")[1] != second.split("-")[1]
