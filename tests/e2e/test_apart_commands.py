@@ -93,7 +93,7 @@ def test_a_killed_parent_takes_its_pieces_along(home: Path, name: str) -> None:
     with mesh_process("demo", "--bus", "nats", name=name, home=home) as mesh:
         mesh.until(lambda: mesh.osm("wait", *TARGET).status == 0, "the mesh")
         assert mesh.block
-        assert len(mesh.leftovers().processes) >= 12
+        mesh.until(lambda: len(mesh.leftovers().processes) >= 12, "pieces, apps and Envoys")
         mesh.end(signal.SIGKILL)
         assert gone(mesh)
 
