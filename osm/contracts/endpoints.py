@@ -119,6 +119,8 @@ class LocalWorkload(Struct, frozen=True, kw_only=True, omit_defaults=True):
     port_names: tuple[tuple[str, Port], ...] = ()
     """Named container ports, for Services whose targetPort is a name."""
     interception: Explicit | Transparent
+    host: str = ""
+    """Transparent mode: the workload's own address, where its sidecar accepts every target port."""
     ready: bool = False
 
 

@@ -50,6 +50,9 @@ class Identity(Struct, frozen=True, order=True, omit_defaults=True):
 XDS_IDENTITY = Identity(ROOT_NAMESPACE, "osm-xds")
 """What the server certificate of xds must say; every proxy's bootstrap pins it."""
 
+INJECTOR_IDENTITY = Identity(ROOT_NAMESPACE, "osm-injector")
+"""Who serves the admission webhooks."""
+
 
 class SpiffeId(Struct, frozen=True):
     """A SPIFFE URI of ours, taken apart; `proxy_id` is set in a proxy's certificate for xds only."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from osm.contracts.names import ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
+from osm.contracts.names import INJECTOR_IDENTITY, ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
 from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
 from osm.pki.issuing import Profile, profile_of
 from osm.pki.keys import BadRequest, Csr, read_csr
@@ -21,12 +21,12 @@ Reason = Literal["caller", "reserved", "unknown-identity", "name", "lifetime", "
 
 MAY_ASK: Mapping[str, frozenset[Kind]] = {
     "xds": frozenset({"leaf", "control"}),
-    "injector": frozenset({"proxy"}),
+    "injector": frozenset({"proxy", "control"}),
     "local": frozenset({"proxy"}),
 }
 """Who may ask for what: xds holds the keys between workloads, the platform's agent makes those of proxies."""
 
-OWN_IDENTITY: Mapping[str, Identity] = {"xds": XDS_IDENTITY}
+OWN_IDENTITY: Mapping[str, Identity] = {"xds": XDS_IDENTITY, "injector": INJECTOR_IDENTITY}
 """A service may ask to be itself, and nobody else of the control plane."""
 
 RESERVED_ACCOUNTS = "osm-"
