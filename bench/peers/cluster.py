@@ -1,25 +1,17 @@
-"""A Kubernetes API server with its etcd, and nothing else: what Istio reads, for the length of a block.
-
-Loopback only, one token, a serving certificate that it makes itself. No controllers: what is written is all there is.
-"""
+"""The API server that Istio reads, with a hand to write its objects; and a program beside it, run for a block."""
 
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bench.child import END_WITHIN_S, ChildFailed
-from bench.mesh import free_address
-from osm.pki.files import write_secret
-from osm.pki.keys import key_pem, make_key
+from osm.testing.kubernetes import ADMIN, ApiServer
 
-PEM, SUBJECT_PUBLIC_KEY_INFO = Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-TOKEN = "bench"
 READY_WITHIN_S = 120.0
 LOOK_EVERY_S = 0.2
 LAST_WORDS = 2_000
@@ -45,24 +37,19 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster(programs: Path, folder: Path) -> AsyncIterator[Cluster]:
-    """`programs` holds etcd and kube-apiserver. Raises ChildFailed if one ends by itself, TimeoutError if not ready."""
-    etcd, peer, address = free_address(), free_address(), free_address()
-    async with AsyncExitStack() as stack:
-        etcd_arguments = _etcd(folder, f"http://{etcd}", f"http://{peer}")
-        store = await stack.enter_async_context(process(programs / "etcd", etcd_arguments, folder))
-        api_arguments = _api_server(folder, f"http://{etcd}", address)
-        api = await stack.enter_async_context(process(programs / "kube-apiserver", api_arguments, folder))
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(
-                f"https://{address}",
-                headers={"Authorization": f"Bearer {TOKEN}"},
-                connector=aiohttp.TCPConnector(ssl=False),
-                raise_for_status=True,
-            )
-        )
-        await ready(http, "/readyz", (store, api))
-        write_secret(folder / "kubeconfig", _kubeconfig(address).encode())
-        yield Cluster(http, folder / "kubeconfig")
+    """`programs` holds etcd and kube-apiserver. Raises NoApiServer if they do not start."""
+    server = ApiServer(programs, folder)
+    try:
+        await asyncio.to_thread(server.start)
+        async with aiohttp.ClientSession(
+            f"https://{server.address}",
+            headers={"Authorization": f"Bearer {ADMIN}"},
+            connector=aiohttp.TCPConnector(ssl=False),
+            raise_for_status=True,
+        ) as http:
+            yield Cluster(http, server.kubeconfig)
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 class Running:
@@ -121,49 +108,3 @@ async def ready(http: aiohttp.ClientSession, path: str, running: tuple[Running, 
                     return
             except aiohttp.ClientError:
                 await asyncio.sleep(LOOK_EVERY_S)
-
-
-def _etcd(folder: Path, client: str, peer: str) -> list[str]:
-    return [
-        f"--data-dir={folder / 'etcd'}",
-        f"--listen-client-urls={client}",
-        f"--advertise-client-urls={client}",
-        f"--listen-peer-urls={peer}",
-        f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}",
-        "--unsafe-no-fsync",
-        "--log-level=warn",
-    ]
-
-
-def _api_server(folder: Path, etcd: str, address: str) -> list[str]:
-    write_secret(folder / "tokens.csv", f"{TOKEN},bench,bench,system:masters\n".encode())
-    accounts = make_key()
-    write_secret(folder / "accounts.key", key_pem(accounts))
-    write_secret(folder / "accounts.pub", accounts.public_key().public_bytes(PEM, SUBJECT_PUBLIC_KEY_INFO))
-    host, _, port = address.rpartition(":")
-    return [
-        f"--etcd-servers={etcd}",
-        f"--bind-address={host}",
-        f"--advertise-address={host}",
-        f"--secure-port={port}",
-        f"--cert-dir={folder / 'api'}",
-        f"--token-auth-file={folder / 'tokens.csv'}",
-        f"--service-account-key-file={folder / 'accounts.pub'}",
-        f"--service-account-signing-key-file={folder / 'accounts.key'}",
-        "--service-account-issuer=https://kubernetes.default.svc",
-        "--service-cluster-ip-range=10.96.0.0/16",
-        "--authorization-mode=RBAC",
-        "--endpoint-reconciler-type=none",
-    ]
-
-
-def _kubeconfig(address: str) -> str:
-    return f"""\
-apiVersion: v1
-kind: Config
-clusters: [{{name: bench, cluster: {{server: "https://{address}", insecure-skip-tls-verify: true}}}}]
-users: [{{name: bench, user: {{token: {TOKEN}}}}}]
-contexts: [{{name: bench, context: {{cluster: bench, user: bench}}}}]
-current-context: bench
-"""

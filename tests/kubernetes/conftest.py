@@ -1,0 +1,40 @@
+"""Tests against a real Kubernetes API server: one for the whole session, names of their own for every test."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from osm.testing.kubernetes import ApiServer, NoApiServer, api_server, find
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("kubernetes")
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """The folder of etcd and kube-apiserver; without it a test is reported as not run, and CI fails."""
+    try:
+        return find()
+    except NoApiServer as why:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(why))
+        pytest.skip(f"not run: {why}")
+
+
+@pytest.fixture(scope="session")
+def server(programs: Path) -> Iterator[ApiServer]:
+    """The session's server. A test that stops or compacts one starts its own with `api_server(programs)`."""
+    with api_server(programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def api(server: ApiServer) -> Path:
+    """The path of an administrator's kubeconfig."""
+    return server.kubeconfig
