@@ -62,9 +62,18 @@ class Split(Struct, frozen=True, kw_only=True, omit_defaults=True):
     matches: tuple[HttpMatch, ...] = ()
 
 
+class Ingress(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """Callers at addresses in `ranges` (CIDR, sorted, never empty) may call the container port in plain HTTP."""
+
+    origin: ObjectRef
+    target_port: Port
+    ranges: tuple[str, ...]
+
+
 class MeshService(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A service, its platforms merged. A change of `endpoints` alone touches load assignments and nothing else."""
 
     service: Service
     split: Split | None = None
+    ingress: tuple[Ingress, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()

@@ -10,8 +10,8 @@ from typing import Any, Generic, Literal, TypeVar
 from msgspec import Struct
 
 from osm.contracts.catalog import MeshService, Policy
-from osm.contracts.endpoints import LocalWorkload, MeshIdentity, ServiceEndpoints, Workload
-from osm.contracts.policy import HttpRouteGroup, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.endpoints import BareService, LocalWorkload, MeshIdentity, ServiceEndpoints, Workload
+from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.quarantine import GoodResource, RejectedResource
 from osm.contracts.status import (
     AdminQuery,
@@ -103,6 +103,9 @@ HTTP_ROUTE_GROUP = State(
     "meshspec", "http-route-group", ("namespace", "name"), HttpRouteGroup, "named kinds of requests"
 )
 TCP_ROUTE = State("meshspec", "tcp-route", ("namespace", "name"), TcpRoute, "named kinds of connections")
+INGRESS_BACKEND = State(
+    "meshspec", "ingress-backend", ("namespace", "name"), IngressBackend, "who may call a service from outside the mesh"
+)
 MESH_CONFIG = State("meshspec", "mesh", (), Mesh, "mesh-wide settings; absence means the defaults")
 
 LOCAL_WORKLOAD = State("local", "workload", ("id",), LocalWorkload, "a process with its sidecar on this machine")
@@ -120,6 +123,13 @@ SERVICE = State(
     ("platform", "namespace", "name"),
     ServiceEndpoints,
     "a service and its ready endpoints on one platform",
+)
+BARE = State(
+    "endpoints",
+    "bare",
+    ("platform", "namespace", "name"),
+    BareService,
+    "the ready addresses of a service that have no sidecar; absence means there are none",
 )
 WORKLOAD = State("endpoints", "workload", ("proxy-id",), Workload, "a workload with a sidecar, ready or not")
 
@@ -217,10 +227,12 @@ STATES: tuple[State[Any], ...] = (
     TRAFFIC_SPLIT,
     HTTP_ROUTE_GROUP,
     TCP_ROUTE,
+    INGRESS_BACKEND,
     MESH_CONFIG,
     LOCAL_WORKLOAD,
     IDENTITY,
     SERVICE,
+    BARE,
     WORKLOAD,
     POLICY,
     MESH_SERVICE,

@@ -40,12 +40,15 @@ class Service(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `accounts`: identities of all workloads selected, ready or not, so that policy does not follow readiness.
     `virtual_ips`: cluster addresses; empty for headless services and on the process platform.
+    `pod_ips`: of a headless service with a TCP port, the addresses of all its workloads, ready or not: names lead
+    clients straight to these (`db-0.db.shop`), and nothing else of a TCP connection says what it is for.
     """
 
     name: ServiceName
     ports: tuple[ServicePort, ...]
     accounts: tuple[Identity, ...] = ()
     virtual_ips: tuple[str, ...] = ()
+    pod_ips: tuple[str, ...] = ()
 
 
 class Endpoint(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
@@ -63,6 +66,16 @@ class ServiceEndpoints(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     service: Service
     endpoints: tuple[Endpoint, ...] = ()
+
+
+class BareService(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The ready addresses behind a service that have no sidecar, in the mesh's namespaces or outside them, sorted.
+
+    Nothing in the mesh can call them over mutual TLS; they matter as callers (an ingress controller's pods).
+    """
+
+    name: ServiceName
+    addresses: tuple[str, ...]
 
 
 class Backed(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):

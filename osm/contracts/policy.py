@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from osm.contracts.names import DnsLabel, DnsName, Identity, ObjectRef, Port
+from osm.contracts.names import DnsLabel, DnsName, Identity, ObjectRef, Port, ServiceName
 
 ANY_PATH = ".*"
 
@@ -92,6 +92,34 @@ class TrafficSplit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     matches: tuple[DnsName, ...] = ()
 
 
+class SourceService(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True, tag="service"):
+    """Callers without a sidecar at the ready addresses of a service, such as an ingress controller's."""
+
+    service: ServiceName
+
+
+class SourceRange(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True, tag="range"):
+    """Callers without a sidecar at these addresses, in CIDR form."""
+
+    cidr: str
+
+
+class IngressPort(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """A service of the policy's namespace and the container port that callers from outside may use, over HTTP."""
+
+    service: DnsLabel
+    target_port: Port
+
+
+class IngressBackend(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """OSM IngressBackend: who may call from outside the mesh, without mutual TLS. Of its own namespace only."""
+
+    namespace: DnsLabel
+    name: DnsName
+    backends: tuple[IngressPort, ...]
+    sources: tuple[SourceService | SourceRange, ...]
+
+
 TlsVersion = Literal["TLS_AUTO", "TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3"]
 
 
@@ -101,6 +129,26 @@ class Tracing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     address: str
     port: Port = 9411
     endpoint: str = "/api/v2/spans"
+
+
+class Injection(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What MeshConfig says of new pods' sidecars; read by the injector when a pod is made, never afterwards.
+
+    An empty image is the installation's own. Ranges are IPv4 (CIDR); resources are (name, quantity).
+    """
+
+    envoy_image: str = ""
+    init_image: str = ""
+    privileged_init: bool = False
+    pod_ip_mode: bool = False
+    """Apps listen on the pod's address and not on 127.0.0.1 (sidecar.localProxyMode PodIP)."""
+    requests: tuple[tuple[str, str], ...] = ()
+    limits: tuple[tuple[str, str], ...] = ()
+    outbound_ip_exclusions: tuple[str, ...] = ()
+    outbound_ip_inclusions: tuple[str, ...] = ()
+    outbound_port_exclusions: tuple[Port, ...] = ()
+    inbound_port_exclusions: tuple[Port, ...] = ()
+    interface_exclusions: tuple[str, ...] = ()
 
 
 class Mesh(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,5 +168,7 @@ class Mesh(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sidecar_log_level: str = "error"
     max_proxies: Annotated[int, Meta(ge=0)] = 0
     """Proxies admitted by xds; 0 is no limit (sidecar.maxDataPlaneConnections)."""
+    injection: Injection | None = None
+    """None is `Injection()`: nothing is said of new pods."""
     origin: ObjectRef | None = None
     """The MeshConfig, if it sets what Envoy may refuse: a cipher suite that Envoy does not know, say."""

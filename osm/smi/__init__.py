@@ -9,7 +9,9 @@ is the catalog's question.
     specs       HTTPRouteGroup, TCPRoute
     regex       which regular expressions Envoy takes
     split       TrafficSplit
+    ingress     IngressBackend
     meshconfig  MeshConfig, its fields; meshsettings: what they mean
+    newpods     what it says of pods yet to be made
     onemesh     which MeshConfig counts
     check       all problems of a folder at once
 """

@@ -34,7 +34,7 @@ GROUPS: Mapping[str, Mapping[str, Kind]] = {
     },
     "policy.openservicemesh.io": {
         "Egress": _POLICY,
-        "IngressBackend": _POLICY,
+        "IngressBackend": Kind(("v1alpha1",)),
         "Retry": _POLICY,
         "UpstreamTrafficSetting": _POLICY,
         "Telemetry": _POLICY,

@@ -9,11 +9,11 @@ from typing import Any
 from msgspec import Struct
 
 from osm.contracts.codec import encode
-from osm.contracts.policy import HttpRouteGroup, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.problem import Problem
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
-from osm.smi import access, groups, meshconfig, meshsettings, specs, split
+from osm.smi import access, groups, ingress, meshconfig, meshsettings, specs, split
 from osm.smi.shape import Object
 
 MAX_POLICY_BYTES = 1024 * 1024
@@ -22,7 +22,7 @@ MAX_POLICY_BYTES = 1024 * 1024
 MAX_PROBLEMS = 50
 """How many mistakes of one object are told, so that a status line stays small."""
 
-Policy = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | Mesh
+Policy = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh
 
 
 class _Reading(Struct, frozen=True):
@@ -37,6 +37,7 @@ _READINGS: Mapping[str, _Reading] = {
     "HTTPRouteGroup": _Reading(specs.HttpDocument, specs.http_route_group),
     "TCPRoute": _Reading(specs.TcpDocument, specs.tcp_route),
     "TrafficSplit": _Reading(split.Document, split.traffic_split),
+    "IngressBackend": _Reading(ingress.Document, ingress.ingress_backend),
     "MeshConfig": _Reading(meshconfig.Document, meshsettings.mesh),
 }
 

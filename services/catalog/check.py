@@ -11,8 +11,10 @@ from msgspec import Struct
 
 from osm.bus import Document, Update
 from osm.contracts.channels import (
+    BARE,
     HTTP_ROUTE_GROUP,
     IDENTITY,
+    INGRESS_BACKEND,
     MESH_CONFIG,
     SERVICE,
     TCP_ROUTE,
@@ -21,17 +23,27 @@ from osm.contracts.channels import (
     WORKLOAD,
     State,
 )
-from osm.contracts.endpoints import MeshIdentity, Service, ServiceEndpoints, Workload
+from osm.contracts.endpoints import BareService, MeshIdentity, Service, ServiceEndpoints, Workload
 from osm.contracts.names import ServiceName
-from osm.contracts.policy import HttpRouteGroup, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.policy import (
+    HttpRouteGroup,
+    IngressBackend,
+    Mesh,
+    SourceService,
+    TcpRoute,
+    TrafficSplit,
+    TrafficTarget,
+)
 from osm.contracts.problem import Problem
 from services.catalog.state import Catalog
 
 CHANNELS: Mapping[type[Struct], State[Any]] = {
     state.payload: state
     for state in (
+        BARE,
         HTTP_ROUTE_GROUP,
         IDENTITY,
+        INGRESS_BACKEND,
         MESH_CONFIG,
         SERVICE,
         TCP_ROUTE,
@@ -44,8 +56,8 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
 PLATFORM = "check"
 """Stands for the platform in the key of a service; one service has one key here."""
 
-Policies = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | Mesh
-Endpoints = MeshIdentity | ServiceEndpoints | Workload
+Policies = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh
+Endpoints = MeshIdentity | ServiceEndpoints | BareService | Workload
 
 
 def check(policies: Iterable[Policies], endpoints: Iterable[Endpoints] | None = None) -> tuple[Problem, ...]:
@@ -68,6 +80,12 @@ def _assumed(policies: Iterable[Policies]) -> Iterator[Endpoints]:
             case TrafficSplit(namespace=namespace, service=root, backends=backends):
                 for name in (root, *(backend.service for backend in backends)):
                     yield ServiceEndpoints(service=Service(name=ServiceName(namespace, name), ports=()))
+            case IngressBackend(namespace=namespace, backends=backends, sources=sources):
+                for backend in backends:
+                    yield ServiceEndpoints(service=Service(name=ServiceName(namespace, backend.service), ports=()))
+                for source in sources:
+                    if isinstance(source, SourceService):
+                        yield BareService(name=source.service, addresses=("0.0.0.0",))  # noqa: S104  # some address
 
 
 def picture(bucket: str, values: Iterable[Policies | Endpoints]) -> Update:
@@ -87,6 +105,8 @@ def key_of(value: Policies | Endpoints) -> str:
             return channel.key(identity.namespace, identity.account)
         case ServiceEndpoints(service=service):
             return channel.key(PLATFORM, service.name.namespace, service.name.name)
+        case BareService(name=name):
+            return channel.key(PLATFORM, name.namespace, name.name)
         case Workload(proxy_id=proxy_id):
             return channel.key(proxy_id)
         case _:

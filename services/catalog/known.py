@@ -12,13 +12,22 @@ from msgspec import Struct
 
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
-from osm.contracts.policy import HttpRouteGroup, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.policy import HttpRouteGroup, IngressBackend, TcpRoute, TrafficSplit, TrafficTarget
 from services.catalog.index import Index
 
 T = TypeVar("T", bound=Struct)
 
+
+class Callers(Struct, frozen=True):
+    """The addresses that calls of a service's pods come from, sorted."""
+
+    addresses: tuple[str, ...] = ()
+
+
 KINDS: dict[type[Struct], str] = {
+    Callers: "Endpoints",
     HttpRouteGroup: "HTTPRouteGroup",
+    IngressBackend: "IngressBackend",
     MeshIdentity: "ServiceAccount",
     Service: "Service",
     TcpRoute: "TCPRoute",
@@ -30,7 +39,7 @@ KINDS: dict[type[Struct], str] = {
 ANY = ""
 """As a name: the set of names of a kind in a namespace, which a sentence about a missing one lists."""
 
-Named = HttpRouteGroup | TcpRoute | TrafficSplit | TrafficTarget
+Named = HttpRouteGroup | TcpRoute | IngressBackend | TrafficSplit | TrafficTarget
 
 
 def reference(value: Named) -> ObjectRef:
@@ -43,6 +52,10 @@ def account(identity: Identity) -> ObjectRef:
 
 def service(name: ServiceName) -> ObjectRef:
     return ObjectRef(KINDS[Service], name.namespace, name.name)
+
+
+def callers(name: ServiceName) -> ObjectRef:
+    return ObjectRef(KINDS[Callers], name.namespace, name.name)
 
 
 class Known:

@@ -13,13 +13,14 @@ from msgspec import Struct
 
 from osm.bus import Update
 from osm.contracts.catalog import MeshService, Split
-from osm.contracts.channels import MESH, MESH_SERVICE, MESH_WORKLOAD, POLICY, SERVICE
-from osm.contracts.endpoints import MeshIdentity, Service, ServiceEndpoints, Workload
+from osm.contracts.channels import BARE, MESH, MESH_SERVICE, MESH_WORKLOAD, POLICY, SERVICE
+from osm.contracts.endpoints import BareService, MeshIdentity, Service, ServiceEndpoints, Workload
 from osm.contracts.names import Identity, ObjectRef, ServiceName
-from osm.contracts.policy import HttpRouteGroup, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.problem import Problem
 from services.catalog.index import Index
-from services.catalog.known import KINDS, Known, Reading, account, reference
+from services.catalog.ingress import Opened, resolve_ingress
+from services.catalog.known import KINDS, Callers, Known, Reading, account, callers, reference
 from services.catalog.known import service as service_ref
 from services.catalog.merge import Merged, merge
 from services.catalog.picture import Change, Picture
@@ -53,6 +54,7 @@ class Stale:
     targets: set[ObjectRef] = field(default_factory=set)
     splits: set[ObjectRef] = field(default_factory=set)
     roots: set[ServiceName] = field(default_factory=set)
+    ingress: set[ObjectRef] = field(default_factory=set)
     workloads: set[str] = field(default_factory=set)
     identities: set[Identity] = field(default_factory=set)
     documents: set[ServiceName] = field(default_factory=set)
@@ -73,6 +75,9 @@ class Catalog:
         self._services: dict[ServiceName, Merged] = {}
         self._roots: Index[ObjectRef, ServiceName] = Index()
         self._splits: dict[ServiceName, Split] = {}
+        self._bare: dict[ServiceName, dict[str, BareService]] = {}
+        self._ingress: dict[ObjectRef, Opened] = {}
+        self._ingress_of: Index[ObjectRef, ServiceName] = Index()
         self._stale = Stale()
 
     @property
@@ -112,6 +117,11 @@ class Catalog:
                 self._put(account(identity), change.new)
             case ServiceEndpoints() as said:
                 self._learn_service(change.key, said.service.name, change.new)
+            case BareService(name=name):
+                self._learn_bare(change.key, name, change.new)
+            case IngressBackend() as opening:
+                stale.ingress.add(reference(opening))
+                self._put(reference(opening), change.new)
             case TrafficSplit() as split:
                 self._learn_split(reference(split), change.new)
             case TrafficTarget() as target:
@@ -128,6 +138,22 @@ class Catalog:
             del self._platforms[name]
         self._stale.services.add(name)
 
+    def _learn_bare(self, key: str, name: ServiceName, said: Struct | None) -> None:
+        platform = (BARE.parse(key) or (key,))[0]
+        platforms = self._bare.setdefault(name, {})
+        _set(platforms, platform, said if isinstance(said, BareService) else None)
+        if not platforms:
+            del self._bare[name]
+        self._put_callers(self._stale, name)
+
+    def _put_callers(self, stale: Stale, name: ServiceName) -> None:
+        """Where calls of the service's pods come from: with a sidecar or without."""
+        merged = self._services.get(name)
+        addresses = {endpoint.address.host for endpoint in merged.endpoints} if merged else set()
+        addresses |= {address for said in self._bare.get(name, {}).values() for address in said.addresses}
+        found = Callers(tuple(sorted(addresses))) if addresses else None
+        self._mark(stale, self._known.put(callers(name), found))
+
     def _learn_split(self, ref: ObjectRef, new: Struct | None) -> None:
         root = ServiceName(new.namespace, new.service) if isinstance(new, TrafficSplit) else None
         self._stale.splits.add(ref)
@@ -143,6 +169,8 @@ class Catalog:
         for reader in readers:
             if reader.kind == KINDS[TrafficTarget]:
                 stale.targets.add(reader)
+            elif reader.kind == KINDS[IngressBackend]:
+                stale.ingress.add(reader)
             else:
                 stale.roots |= self._roots.values(reader)
 
@@ -155,6 +183,8 @@ class Catalog:
             problems[target] = self._derive_target(target, stale)
         for root in stale.roots:
             problems |= self._derive_split(root, stale)
+        for opening in stale.ingress:
+            problems[opening] = self._derive_ingress(opening, stale)
         return problems
 
     def _derive_service(self, name: ServiceName, stale: Stale) -> tuple[Problem, ...]:
@@ -165,6 +195,7 @@ class Catalog:
         self._mark(stale, self._known.put(service_ref(name), shape))
         stale.identities |= self._reach.back(name, merged.service.accounts if merged else None)
         stale.documents.add(name)
+        self._put_callers(stale, name)
         return merged.problems if merged else ()
 
     def _derive_target(self, ref: ObjectRef, stale: Stale) -> tuple[Problem, ...]:
@@ -195,6 +226,17 @@ class Catalog:
         stale.identities |= self._reach.split(root, (each.service for each in split.backends) if split else ())
         return problems
 
+    def _derive_ingress(self, ref: ObjectRef, stale: Stale) -> tuple[Problem, ...]:
+        policy = self._known.get(IngressBackend, ref)
+        reading = Reading(self._known) if policy else None
+        opened, problems = resolve_ingress(policy, reading) if policy and reading else ({}, ())
+        self._known.keep(ref, reading)
+        before = self._ingress.get(ref, {})
+        stale.documents |= {name for name in before.keys() | opened.keys() if before.get(name) != opened.get(name)}
+        self._ingress_of.put(ref, opened)
+        _set(self._ingress, ref, opened or None)
+        return problems
+
     def _write(self, stale: Stale) -> tuple[dict[str, Struct], tuple[str, ...]]:
         """The documents of everything stale, as far as they differ from what is published."""
         fresh: dict[str, Struct | None] = {}
@@ -217,7 +259,13 @@ class Catalog:
         merged = self._services.get(name)
         if merged is None:
             return None
-        return MeshService(service=merged.service, split=self._splits.get(name), endpoints=merged.endpoints)
+        ingress = sorted(each for ref in self._ingress_of.keys(name) for each in self._ingress[ref][name])
+        return MeshService(
+            service=merged.service,
+            split=self._splits.get(name),
+            ingress=tuple(ingress),
+            endpoints=merged.endpoints,
+        )
 
     def _policy_document(self, identity: Identity) -> Struct | None:
         """Every account of the mesh has one, and every destination of a target; others have nothing to receive."""

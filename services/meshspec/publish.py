@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
-from osm.contracts.policy import HttpRouteGroup, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from services.meshspec.state import Picture
 
-_LAST_FIRST = (TrafficSplit, TrafficTarget, TcpRoute, HttpRouteGroup, Mesh)
+_LAST_FIRST = (IngressBackend, TrafficSplit, TrafficTarget, TcpRoute, HttpRouteGroup, Mesh)
 """Removals go out with what refers to others first."""
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from osm.contracts.channels import (
     HTTP_ROUTE_GROUP,
+    INGRESS_BACKEND,
     MESH_CONFIG,
     TCP_ROUTE,
     TRAFFIC_SPLIT,
@@ -29,6 +30,7 @@ _CHANNELS: Mapping[str, State[Any]] = {
     "TCPRoute": TCP_ROUTE,
     "TrafficTarget": TRAFFIC_TARGET,
     "TrafficSplit": TRAFFIC_SPLIT,
+    "IngressBackend": INGRESS_BACKEND,
 }
 """Kind → channel, what others refer to first: the order in which documents are written."""
 

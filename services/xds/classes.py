@@ -104,6 +104,8 @@ class Classes:
             return True
         if self._documents.mesh.permissive:
             return bool(changes.shapes)
+        if any(backed.service in changes.shapes for backed in proxy_class.backs):
+            return True  # it may be opened to callers from outside
         policy = self._documents.policies.get(proxy_class.identity)
         return policy is not None and any(upstream.service in changes.shapes for upstream in policy.upstreams)
 

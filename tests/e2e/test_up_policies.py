@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from osm.cli.client import of_kind, picture
+from osm.contracts.channels import MESH_WORKLOAD
+from osm.contracts.endpoints import Explicit
 from osm.testing.manifests import (
     documents,
     http,
@@ -316,3 +319,33 @@ async def test_permissive_mode_lets_everyone_in_and_splits_hold(mesh: MeshProces
         finally:
             await it.change(lambda: mesh.put("mesh.yaml", mesh_config()))
         assert await it.status(OTHER, f"{API}/any") == 403
+
+
+OPEN = """\
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: IngressBackend
+metadata: {{name: laptop, namespace: shop}}
+spec:
+  backends: [{{name: api, port: {{number: 8080, protocol: http}}}}]
+  sources: [{{kind: IPRange, name: {0}}}]
+"""
+
+
+async def _door(it: Outside, workload: str, target_port: int) -> str:
+    """Where the workload's sidecar listens for the port."""
+    found = of_kind(await picture(it.bus, "catalog"), MESH_WORKLOAD)
+    how = next(each.interception for each in found if each.proxy_id == workload)
+    assert isinstance(how, Explicit)
+    return str(next(each.listen for each in how.inbound if each.target_port == target_port))
+
+
+async def test_an_ingress_backend_admits_addresses_without_a_certificate(mesh: MeshProcess) -> None:
+    async with outside(mesh) as it:
+        door = await _door(it, "api-0.shop", 8080)
+        assert (await ask(door, "/", host="api")).status == 0, "nothing is open"
+        async with it.policies(OPEN.format("127.0.0.0/8")):
+            assert (await ask(door, "/any/path", host="whatever.example")).status == 200
+            assert await it.status(WEB, API) == 403, "the mesh's own rules are as they were"
+        async with it.policies(OPEN.format("10.0.0.0/8")):
+            assert (await ask(door, "/", host="api", headers={"x-forwarded-for": "10.0.0.1"})).status == 403
+        assert (await ask(door, "/", host="api")).status == 0, "closed again"

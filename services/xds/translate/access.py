@@ -5,13 +5,16 @@ denies everything: rules are always present, they are never left out for want of
 """
 
 from collections.abc import Iterable
+from ipaddress import ip_network
 
+from envoy.config.core.v3.address_pb2 import CidrRange
 from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy, Principal
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from google.protobuf.wrappers_pb2 import UInt32Value
 
-from osm.contracts.catalog import HttpGrant, TcpGrant
+from osm.contracts.catalog import HttpGrant, Ingress, TcpGrant
 from osm.contracts.names import Identity, ObjectRef, Port
 from services.xds.translate.messages import exactly, matching
 from services.xds.translate.request_match import permission, shapes
@@ -53,6 +56,14 @@ def anyone_rules(trust_domain: str) -> RBAC:
     )
 
 
+def ingress_rules(entries: Iterable[Ingress]) -> RBAC:
+    """Callers at these addresses may ask for anything: the address of the connection itself, no header's."""
+    return _allowing(
+        (entry.origin, Policy(permissions=[Permission(any=True)], principals=[_at(each) for each in entry.ranges]))
+        for entry in entries
+    )
+
+
 def per_route(rules: RBAC) -> http_rbac.RBACPerRoute:
     """For a virtual host. Counters are `http.<connection manager>.rbac.allowed` and `.denied`.
 
@@ -81,6 +92,12 @@ def _allowing(found: Iterable[tuple[ObjectRef, Policy]]) -> RBAC:
 
 def _all(sources: Iterable[Identity], trust_domain: str) -> list[Principal]:
     return [_who(exactly(source.spiffe(trust_domain))) for source in sorted(set(sources))]
+
+
+def _at(cidr: str) -> Principal:
+    network = ip_network(cidr)
+    length = UInt32Value(value=network.prefixlen)
+    return Principal(direct_remote_ip=CidrRange(address_prefix=str(network.network_address), prefix_len=length))
 
 
 def _who(name: StringMatcher) -> Principal:

@@ -14,7 +14,7 @@ from google.protobuf.wrappers_pb2 import BoolValue
 
 from osm.contracts.endpoints import Explicit, InboundPort, Workload
 from osm.contracts.names import Address, Port
-from services.xds.translate import inbound, outbound
+from services.xds.translate import inbound, ingress, outbound
 from services.xds.translate.filters import outbound_http, plain_chain, tls_inspector
 from services.xds.translate.inbound import Served
 from services.xds.translate.messages import socket_address
@@ -84,7 +84,10 @@ def _inbound_listener(port: InboundPort, serves: tuple[Served, ...], own: TlsIde
         name=name,
         address=socket_address(port.listen),
         listener_filters=[tls_inspector()],
-        filter_chains=[inbound.inbound_chain(it, own, view, destination_port=None) for it in serves],
+        filter_chains=[
+            *(inbound.inbound_chain(it, own, view, destination_port=None) for it in serves),
+            *(ingress.ingress_chain(it, view, by_destination=False) for it in ingress.entrances(serves, view)),
+        ],
         traffic_direction=TrafficDirection.INBOUND,
         enable_reuse_port=BoolValue(value=False),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from osm.contracts.endpoints import Explicit, Transparent, Workload
-from services.xds.translate import explicit, inbound, outbound, transparent
+from services.xds.translate import explicit, inbound, ingress, outbound, transparent
 from services.xds.translate.cluster import TRACING, tracing_cluster
 from services.xds.translate.inbound import served
 from services.xds.translate.model import Built, Translation, View
@@ -27,10 +27,11 @@ def translate(workload: Workload, view: View) -> Translation:
             routes = transparent.routes(workload, view, reach)
             others = (*transparent.app_clusters(mode, serves), *transparent.egress_clusters(view))
     inbound_routes = (inbound.inbound_routes(it, view) for it in serves if it.http)
+    ingress_routes = (ingress.ingress_routes(it) for it in ingress.entrances(serves, view))
     return Translation(
         clusters=_sorted([*outbound.clusters(reach, own), *others, *_tracing(view)]),
         listeners=_sorted(listeners),
-        routes=_sorted([*routes, *inbound_routes]),
+        routes=_sorted([*routes, *inbound_routes, *ingress_routes]),
         assignments=tuple(to.assignment for to in reach if to.accounts),
         secrets=tuple(sorted((bundle_name(view.trust_domain), leaf_name(workload.identity)))),
     )

@@ -19,7 +19,7 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 
 from osm.contracts.endpoints import Transparent, Workload
 from osm.contracts.names import Address, Identity, Port
-from services.xds.translate import inbound, outbound
+from services.xds.translate import inbound, ingress, outbound
 from services.xds.translate.cluster import PASSTHROUGH, passthrough_cluster
 from services.xds.translate.filters import outbound_http, plain_chain, tcp, tls_inspector
 from services.xds.translate.inbound import Served
@@ -110,7 +110,10 @@ def _inbound(own: TlsIdentity, view: View, serves: tuple[Served, ...]) -> Built 
         name=INBOUND,
         address=socket_address(INBOUND_ADDRESS),
         listener_filters=[tls_inspector(), _original_dst()],
-        filter_chains=[inbound.inbound_chain(it, own, view, destination_port=it.backed.target_port) for it in serves],
+        filter_chains=[
+            *(inbound.inbound_chain(it, own, view, destination_port=it.backed.target_port) for it in serves),
+            *(ingress.ingress_chain(it, view, by_destination=True) for it in ingress.entrances(serves, view)),
+        ],
         traffic_direction=TrafficDirection.INBOUND,
     )
     origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*own.origins}

@@ -8,8 +8,10 @@ from msgspec import Struct
 
 from osm.bus import Document, Update
 from osm.contracts.channels import (
+    BARE,
     HTTP_ROUTE_GROUP,
     IDENTITY,
+    INGRESS_BACKEND,
     MESH_CONFIG,
     SERVICE,
     TCP_ROUTE,
@@ -18,6 +20,7 @@ from osm.contracts.channels import (
     WORKLOAD,
 )
 from osm.contracts.endpoints import (
+    BareService,
     Endpoint,
     MeshIdentity,
     Service,
@@ -31,7 +34,11 @@ from osm.contracts.policy import (
     HttpMatch,
     HttpRouteGroup,
     HttpRule,
+    IngressBackend,
+    IngressPort,
     Mesh,
+    SourceRange,
+    SourceService,
     SplitBackend,
     TcpRoute,
     TcpRule,
@@ -62,7 +69,7 @@ service_ports = st.lists(
 @st.composite
 def policies(draw: st.DrawFn) -> tuple[str, Struct]:
     namespace, name = draw(namespaces), draw(names)
-    kind = draw(st.sampled_from(["target", "target", "target", "split", "split", "group", "route", "mesh"]))
+    kind = draw(st.sampled_from(["target", "target", "target", "split", "split", "group", "route", "mesh", "ingress"]))
     match kind:
         case "target":
             return TRAFFIC_TARGET.key(namespace, name), TrafficTarget(
@@ -71,6 +78,18 @@ def policies(draw: st.DrawFn) -> tuple[str, Struct]:
                 destination=draw(identities),
                 sources=tuple(draw(st.lists(identities, min_size=1, max_size=3))),
                 rules=tuple(draw(st.lists(rules, min_size=1, max_size=3))),
+            )
+        case "ingress":
+            source = st.one_of(
+                st.builds(SourceService, service=st.builds(ServiceName, namespaces, names)),
+                st.builds(SourceRange, cidr=st.sampled_from(["10.0.0.0/8", "192.168.0.0/16"])),
+            )
+            backend_port = st.builds(IngressPort, service=names, target_port=ports)
+            return INGRESS_BACKEND.key(namespace, name), IngressBackend(
+                namespace=namespace,
+                name=name,
+                backends=tuple(sorted(draw(st.sets(backend_port, min_size=1, max_size=2)))),
+                sources=tuple(draw(st.lists(source, min_size=1, max_size=2))),
             )
         case "split":
             backend = st.builds(SplitBackend, service=names, weight=st.integers(0, 2))
@@ -94,7 +113,7 @@ def policies(draw: st.DrawFn) -> tuple[str, Struct]:
 @st.composite
 def endpoints(draw: st.DrawFn) -> tuple[str, Struct]:
     namespace, name = draw(namespaces), draw(names)
-    kind = draw(st.sampled_from(["service", "service", "identity", "workload"]))
+    kind = draw(st.sampled_from(["service", "service", "bare", "identity", "workload"]))
     match kind:
         case "service":
             platform = draw(st.sampled_from(["kube", "local"]))
@@ -107,6 +126,11 @@ def endpoints(draw: st.DrawFn) -> tuple[str, Struct]:
                 ),
                 endpoints=tuple(sorted(draw(st.sets(endpoint, max_size=2)))),
             )
+        case "bare":
+            addresses = tuple(sorted(draw(st.sets(st.sampled_from(["10.0.0.8", "10.0.0.9"]), min_size=1))))
+            platform = draw(st.sampled_from(["kube", "local"]))
+            bare = BareService(name=ServiceName(namespace, name), addresses=addresses)
+            return BARE.key(platform, namespace, name), bare
         case "identity":
             return IDENTITY.key(namespace, name), MeshIdentity(identity=Identity(namespace, name))
         case _:

@@ -11,6 +11,7 @@ from osm.contracts.policy import (
     HttpMatch,
     HttpRouteGroup,
     HttpRule,
+    Injection,
     Mesh,
     SplitBackend,
     TcpRoute,
@@ -243,6 +244,39 @@ def test_a_mesh_config_with_everything_that_has_an_effect() -> None:
     )
 
 
+def test_what_a_mesh_config_says_of_new_pods() -> None:
+    spec = """
+    sidecar: {envoyImage: "envoy:1", initContainerImage: "init:1", enablePrivilegedInitContainer: true,
+              localProxyMode: PodIP, resources: {limits: {memory: 1Gi, cpu: 2}, requests: {cpu: 100m}}}
+    traffic: {outboundIPRangeExclusionList: [10.0.0.0/8], outboundIPRangeInclusionList: [10.1.0.0/16],
+              outboundPortExclusionList: [80], inboundPortExclusionList: [90], networkInterfaceExclusionList: [eth1]}
+    """
+    assert parsed("MeshConfig", spec) == Parsed(
+        object=Mesh(
+            injection=Injection(
+                envoy_image="envoy:1",
+                init_image="init:1",
+                privileged_init=True,
+                pod_ip_mode=True,
+                requests=(("cpu", "100m"),),
+                limits=(("cpu", "2"), ("memory", "1Gi")),
+                outbound_ip_exclusions=("10.0.0.0/8",),
+                outbound_ip_inclusions=("10.1.0.0/16",),
+                outbound_port_exclusions=(80,),
+                inbound_port_exclusions=(90,),
+                interface_exclusions=("eth1",),
+            )
+        )
+    )
+
+
+def test_a_mesh_config_that_says_of_new_pods_what_goes_without_saying_is_the_default() -> None:
+    spec = (
+        "sidecar: {envoyImage: '', localProxyMode: Localhost, resources: {}}\ntraffic: {outboundPortExclusionList: []}"
+    )
+    assert parsed("MeshConfig", spec) == Parsed(object=Mesh())
+
+
 def test_unquoted_off_is_the_log_level_off() -> None:
     assert parsed("MeshConfig", "sidecar: {logLevel: off}") == Parsed(object=Mesh(sidecar_log_level="off"))
 
@@ -469,8 +503,20 @@ BAD: list[tuple[str, str, str]] = [
     ),
     (
         "MeshConfig",
-        "traffic:\n  outboundIPRangeExclusionList: [10.0.0.0/8]",
-        "2 warning spec.traffic.outboundIPRangeExclusionList: this field is accepted and has no effect yet",
+        "traffic:\n  outboundIPRangeExclusionList: [10.0.0.0/8, 10.0.0.300/8]",
+        "2 error spec.traffic.outboundIPRangeExclusionList[1]: expected a range such as 10.0.0.0/8, "
+        'found "10.0.0.300/8"',
+    ),
+    (
+        "MeshConfig",
+        "traffic:\n  networkInterfaceExclusionList: [e0, 'a b']",
+        "2 error spec.traffic.networkInterfaceExclusionList[1]: expected an interface such as eth0 or eth+, "
+        'found "a b"',
+    ),
+    (
+        "MeshConfig",
+        "sidecar:\n  resources: {limits: {cpu: 1 core}}",
+        '2 error spec.sidecar.resources.limits.cpu: expected a quantity such as 100m, found "1 core"',
     ),
     (
         "MeshConfig",
@@ -554,7 +600,6 @@ HEADS: list[tuple[str, str, str]] = [
         )
         for group, kind in (
             ("policy", "Egress"),
-            ("policy", "IngressBackend"),
             ("policy", "Retry"),
             ("policy", "UpstreamTrafficSetting"),
             ("policy", "Telemetry"),
