@@ -1,0 +1,11 @@
+// kube-scheduler, as its own repository starts it: that command's module cannot be installed from outside.
+package main
+
+import (
+	"os"
+
+	"k8s.io/component-base/cli"
+	"k8s.io/kubernetes/cmd/kube-scheduler/app"
+)
+
+func main() { os.Exit(cli.Run(app.NewSchedulerCommand())) }

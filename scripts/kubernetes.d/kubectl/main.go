@@ -1,0 +1,11 @@
+// kubectl, as its own repository starts it: that command's module cannot be installed from outside.
+package main
+
+import (
+	"os"
+
+	"k8s.io/component-base/cli"
+	"k8s.io/kubectl/pkg/cmd"
+)
+
+func main() { os.Exit(cli.Run(cmd.NewDefaultKubectlCommand())) }
