@@ -42,7 +42,7 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
         health.standby("the right to write bucket endpoints")
         async with bus.writer("endpoints") as writer:
             health.active()
-            await Publisher(bus, writer, inbox, health.replica).serve()
+            await Publisher(bus, writer, inbox, health.replica, isolated=settings.isolated).serve()
 
 
 class Inbox:
@@ -103,11 +103,12 @@ async def _read_workloads(bus: Bus, inbox: Inbox) -> None:
 class Publisher:
     """Takes from the inbox, writes to the bus."""
 
-    def __init__(self, bus: Bus, writer: Writer, inbox: Inbox, replica: str) -> None:
+    def __init__(self, bus: Bus, writer: Writer, inbox: Inbox, replica: str, *, isolated: bool = False) -> None:
         self._status = bus.status()
         self._writer = writer
         self._inbox = inbox
         self._replica = replica
+        self._isolated = isolated
         self._spans = tracer("endpoints")
         self._state = State()
         self._found = Objects(kept={})
@@ -128,7 +129,7 @@ class Publisher:
         scan = self._inbox.take_scan()
         if scan is not None:
             self._found = in_force(scan, parse, self._found)
-            self._state.offer(offers(self._found))
+            self._state.offer(offers(self._found, isolated=self._isolated))
         changed, full = self._inbox.take_workloads()
         if changed or full:
             self._state.run(changed, full=full)

@@ -42,6 +42,7 @@ def join(offer: Offer, neighbours: Iterable[LocalWorkload]) -> Joined:
             )
         ),
         accounts=tuple(sorted({each.identity for each in selected})),
+        virtual_ips=offer.virtual_ips,
     )
     endpoints = [
         Endpoint(port=port.port, address=address, identity=each.identity)
@@ -81,7 +82,7 @@ def _listens(local: LocalWorkload, port: OfferedPort) -> Address | None:
     """Where the sidecar accepts connections for the service port."""
     target = _target(local, port)
     if not isinstance(local.interception, Explicit):
-        return None
+        return Address(local.host, target) if target is not None else None
     return next((each.listen for each in local.interception.inbound if each.target_port == target), None)
 
 

@@ -6,7 +6,7 @@ On this platform every namespace is in the mesh unless it is labelled to be left
 
 from collections.abc import Mapping
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from osm.contracts.endpoints import Protocol
 from osm.contracts.names import ROOT_NAMESPACE, Identity, ObjectRef, ServiceName
@@ -14,6 +14,7 @@ from osm.contracts.problem import Problem
 from osm.manifests.explicit_ports import offered
 from osm.manifests.last_good import InForce, Kept
 from osm.manifests.verdicts import problem
+from osm.manifests.virtual_ips import assigned
 from osm.manifests.workloads import Namespace, Service, ServiceAccount, ServicePort
 from services.endpoints import protocols
 
@@ -42,6 +43,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     ports: tuple[OfferedPort, ...]
     ref: ObjectRef
     kept: Kept[Struct]
+    virtual_ips: tuple[str, ...] = ()
 
     def selects(self, labels: Mapping[str, str]) -> bool:
         return self.selector.items() <= labels.items()
@@ -56,8 +58,8 @@ class Offers(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
-def offers(found: Objects) -> Offers:
-    """What the objects in force offer."""
+def offers(found: Objects, *, isolated: bool = False) -> Offers:
+    """What the objects in force offer. `isolated`: each service at an address of its own."""
     objects = found.objects
     ignored = {
         each.metadata.name
@@ -65,6 +67,7 @@ def offers(found: Objects) -> Offers:
         if isinstance(each, Namespace) and IGNORE_LABEL in each.metadata.labels
     }
     given = offered(objects)
+    addresses = assigned(objects) if isolated else {}
     services: dict[ServiceName, Offer] = {}
     identities: set[Identity] = set()
     problems: list[Problem] = []
@@ -76,7 +79,8 @@ def offers(found: Objects) -> Offers:
             offer, wrong = _offer(ref, kept, each, given)
             problems += wrong
             if offer is not None:
-                services[offer.name] = offer
+                at = addresses.get((ref.namespace, ref.name))
+                services[offer.name] = structs.replace(offer, virtual_ips=(at,)) if at is not None else offer
         elif isinstance(each, ServiceAccount):
             if ref.namespace == ROOT_NAMESPACE:
                 problems.append(problem(ref, kept, "metadata.namespace", RESERVED))

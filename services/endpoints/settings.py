@@ -8,3 +8,6 @@ class Settings(Common, frozen=True, kw_only=True):
 
     folder: str = "."
     """The folder of manifests (or one file), the same that `local` and `meshspec` read."""
+    isolated: bool = False
+    """Whether workloads have a network of their own, without root (`osm up --isolated`): then every Service has an
+    address in it."""

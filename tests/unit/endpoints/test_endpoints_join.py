@@ -1,12 +1,14 @@
 import pytest
 
-from osm.contracts.endpoints import Explicit, InboundPort, LocalWorkload
+from osm.contracts.endpoints import Explicit, InboundPort, LocalWorkload, Transparent
 from osm.contracts.names import Address, Identity
 from osm.manifests import Scan, yaml
 from osm.manifests.last_good import in_force
+from osm.manifests.virtual_ips import virtual_ips
 from osm.manifests.workloads import parse
 from services.endpoints.offers import offers
-from services.endpoints.state import State, change
+from services.endpoints.state import State
+from services.endpoints.step import change
 
 SERVICE = """
 apiVersion: v1
@@ -206,3 +208,34 @@ def test_what_went_is_deleted_in_reverse_order():
         "service.local.town.shop",
         "identity.town.shop",
     )
+
+
+def transparent(*, ports=(), names=()):
+    return LocalWorkload(
+        id="shop-0.town",
+        identity=Identity("town", "shop"),
+        labels=(("app", "shop"),),
+        port_names=names,
+        interception=Transparent(),
+        host="10.77.0.9",
+        ready=True,
+    )
+
+
+def test_a_transparent_workload_is_reached_at_its_own_address():
+    (endpoint,) = document(state(SERVICE, transparent())).endpoints
+    assert (endpoint.port, str(endpoint.address)) == (80, "10.77.0.9:8080")
+
+
+def test_a_transparent_workload_without_the_named_port_is_told():
+    made = state(SERVICE.replace("8080", "web"), transparent(names=(("admin", 9000),)))
+    assert document(made).endpoints == ()
+    assert 'no selected container has a port named "web"; named are admin' in said(made)[0]
+
+
+def test_services_have_addresses_in_the_isolated_mode_alone():
+    made = State()
+    made.offer(offers(found(SERVICE), isolated=True))
+    assert document(made).service.virtual_ips == (virtual_ips([("town", "shop")])["town", "shop"],)
+    made.offer(offers(found(SERVICE)))
+    assert document(made).service.virtual_ips == ()
