@@ -23,6 +23,7 @@ from bench.mesh import PAUSE_S, WARM_UP, Connected, Samples, Serving, rss_bytes
 from bench.passports import load
 from bench.proxy import encoded
 from osm.ads.credentials import ServerIdentity, mutual_tls
+from osm.ads.server import FRUGAL
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -106,7 +107,7 @@ async def run(folder: Path, size: int) -> None:
         client_roots_pem=passports.roots_pem.encode(),
     )
     echo = Echo(payload(size))
-    server = aio.server(options=[("grpc.so_reuseport", 0), ("grpc.experimental.tcp_read_chunk_size", 1024)])
+    server = aio.server(options=[("grpc.so_reuseport", 0), *FRUGAL])
     handler = grpc.stream_stream_rpc_method_handler(echo.serve)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(SERVICE, {"DeltaAggregatedResources": handler}),)

@@ -37,6 +37,13 @@ HANDSHAKE_WITHIN_MS = 10_000
 IDLE_CONNECTION_MS = 60_000
 """A proxy whose stream has ended opens the next within 10 s; a connection without streams is closed later."""
 
+FRUGAL = (
+    ("grpc.experimental.tcp_read_chunk_size", 1024),  # requests are small: a quarter less CPU, and less memory
+    ("grpc.tsi.max_frame_size", 2048),  # TLS keeps two buffers of a frame, 16 KB by default, for as long as it lasts
+    ("grpc.enable_channelz", 0),  # gRPC's own diary of each connection, which nobody reads
+)
+"""What keeps a connection small: with gRPC's defaults a proxy that is told something now and then takes 25 KB more."""
+
 LONGEST_PAUSE_S = 0.1
 """Between the ends of two streams when a server stops: a handful of proxies storms nobody."""
 
@@ -207,7 +214,7 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_WITHIN_MS),
         ("grpc.max_connection_idle_ms", IDLE_CONNECTION_MS),
-        ("grpc.experimental.tcp_read_chunk_size", 1024),  # requests are small: a quarter less CPU, and less memory
+        *FRUGAL,
         ("grpc.keepalive_time_ms", int(settings.keepalive_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # Envoy may probe us as well

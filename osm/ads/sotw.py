@@ -5,10 +5,12 @@ good version of a resource that was rejected, and a cluster whose removal has to
 Rules from Envoy's xDS protocol, "Streaming gRPC subscriptions".
 """
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from osm.ads.blame import culprits
 from osm.ads.resource import VERSION_BYTES, Resource
+from osm.ads.shared import NO_NAMES, NO_VERSIONS, Few, grown, one_set, shrunk
 from osm.ads.subscription import Acked, Answer, Push, Rejected, Subscription, View
 from osm.ads.types import LATE_REMOVAL, PUSH_ORDER, WHOLE_TYPES, WILDCARD
 from osm.ads.wire import Request
@@ -25,7 +27,7 @@ class SotwSubscription(Subscription):
         self._claimed_version = ""
         self._last_nonce = ""
         self._ever_named = False
-        self._doubtful: set[str] = set()  # sent in a rejected response: Envoy may have applied them all the same
+        self._doubtful: Few = NO_NAMES  # sent in a rejected response: Envoy may have applied them all the same
         self.good: dict[str, Resource] = {}  # last accepted; kept for whole types only
 
     def receive(self, request: Request, revision: int) -> Answer | None:
@@ -50,31 +52,31 @@ class SotwSubscription(Subscription):
 
     def _ask(self, request: Request, revision: int) -> None:
         self._ever_named = self._ever_named or bool(request.names)
-        names = set(request.names)
-        wildcard = WILDCARD in names or (not self._ever_named and self._whole)
-        names.discard(WILDCARD)
+        wildcard = WILDCARD in request.names or (not self._ever_named and self._whole)
+        names = one_set(name for name in request.names if name != WILDCARD)
         if wildcard == self.wildcard and names == self.names:
             return
-        dropped = {name for name in self.held if name not in names} if not wildcard else set()
+        dropped = [] if wildcard else [name for name in self.held if name not in names]
         joined, added = wildcard and not self.wildcard, names - self.names
         self.wildcard, self.names = wildcard, names
-        for name in dropped:
-            self._forget(name)
-        for name in added:
-            self.send_again(name, revision)
+        if dropped:
+            self._forget(dropped)
+        self.send_again(added, revision)
         if joined:
             self._owes_answer = True
             self.touch_all(revision)
 
-    def _forget(self, name: str) -> None:
-        super()._forget(name)
-        self.good.pop(name, None)
+    def _forget(self, names: Iterable[str]) -> None:
+        gone = tuple(names)
+        super()._forget(gone)
+        for name in gone:
+            self.good.pop(name, None)
 
     def draft(self, view: View, nonce: str, *, may_remove: bool) -> Push | None:
         candidates = self._take_candidates(view, may_remove=may_remove)
         self._believe_claim(view)
         news = [name for name in sorted(candidates) if self._is_news(name, view, may_remove=may_remove)]
-        self._again = self._again - candidates  # anew: a set that was large once stays so
+        self._again = shrunk(self._again, candidates)
         if not news and not self._owes_answer:
             self._settle()
             return None
@@ -105,18 +107,20 @@ class SotwSubscription(Subscription):
 
     def _is_news(self, name: str, view: View, *, may_remove: bool) -> bool:
         resource = view.get(name)
-        self._late.discard(name)
+        if name in self._late:
+            self._late = shrunk(self._late, (name,))
         if not self.wants(name):
-            self._forget(name)
+            self._forget((name,))
             return False
         if resource is not None:
             return self._must_send(resource)
         if not self._whole:
-            self.held.pop(name, None)  # no removal exists; should it come back, it is sent
+            if name in self.held:
+                self._hold([(name, None)])  # no removal exists; should it come back, it is sent
             return False
         may_be_there = name in self.held or name in self._doubtful
         if may_be_there and self.type_url in LATE_REMOVAL and not may_remove:
-            self._late.add(name)
+            self._late = grown(self._late, (name,))
             return False
         return may_be_there
 
@@ -141,21 +145,22 @@ class SotwSubscription(Subscription):
         if self._whole:
             self._hold_exactly(push.resources)
         else:
-            self.held.update((r.name, r.version) for r in push.resources if self.wants(r.name))
+            self._hold((each.name, each.version) for each in push.resources if self.wants(each.name))
         return Acked(push=push)
 
     def _hold_exactly(self, resources: tuple[Resource, ...]) -> None:
         self.good = {resource.name: resource for resource in resources if self.wants(resource.name)}
-        self.held = {name: resource.version for name, resource in self.good.items()}
-        self._doubtful.clear()
+        self.held = NO_VERSIONS
+        self._hold((name, resource.version) for name, resource in self.good.items())
+        self._doubtful = NO_NAMES
 
     def _reject(self, push: Push, detail: str) -> Rejected:
         """What the proxy holds already is beyond suspicion; if Envoy names nobody, all the rest is guilty."""
         suspects = {r.name: r for r in push.resources if self.held.get(r.name) != r.version}
         guilty = culprits(detail, suspects) or frozenset(suspects)
         self._accuse(suspects[name] for name in guilty)
-        self._doubtful.update(suspects)
-        self._again.update(name for name in suspects if name not in guilty)
+        self._doubtful = grown(self._doubtful, suspects)
+        self._again = grown(self._again, (name for name in suspects if name not in guilty))
         if self.has_news:
             self._since = push.revision
         return Rejected(push=push, guilty=tuple(suspects[name] for name in sorted(guilty)), detail=detail)

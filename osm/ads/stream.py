@@ -125,9 +125,9 @@ class Stream:
     def _catch_up(self, subscription: Subscription, revision: int) -> None:
         """Companions fell due before the proxy asked for their type: on reconnect clusters are asked for first."""
         due = {companion for companion in self._companions_sent if companion[0] == subscription.type_url}
-        for _, name in due:
-            subscription.send_again(name, revision)
-        self._companions_sent = self._companions_sent - due  # anew: a set that was large once stays so
+        if due:
+            subscription.send_again((name for _, name in due), revision)
+            self._companions_sent = self._companions_sent - due  # anew: a set that was large once stays so
 
     def _check_names(self) -> None:
         if sum(len(subscription.names) for subscription in self._subscriptions.values()) > MAX_NAMES:
@@ -211,7 +211,7 @@ class Stream:
                 if subscription is None:
                     self._companions_sent.add((type_url, name))
                 else:
-                    subscription.send_again(name, push.revision)
+                    subscription.send_again((name,), push.revision)
                     self._note(subscription)
 
     def _nonce(self) -> str:

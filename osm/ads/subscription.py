@@ -13,6 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from osm.ads.resource import Resource
+from osm.ads.shared import NO_NAMES, NO_VERSIONS, Changes, Few, Versions, grown, shrunk
 from osm.ads.wire import Request
 
 View: TypeAlias = Mapping[str, Resource]
@@ -77,13 +78,13 @@ class Subscription(ABC):
     def __init__(self, type_url: str) -> None:
         self.type_url = type_url
         self.wildcard = False
-        self.names: set[str] = set()
-        self.held: dict[str, str] = {}
-        self.rejected: dict[str, str] = {}
+        self.names = NO_NAMES
+        self.held: Versions = NO_VERSIONS
+        self.rejected: Versions = NO_VERSIONS
         self.in_flight: Push | None = None
-        self._changed: set[str] = set()
-        self._again: set[str] = set()  # sent whatever the proxy holds
-        self._late: set[str] = set()  # removals that wait until the stream is quiet
+        self._changed: Few = NO_NAMES
+        self._again: Few = NO_NAMES  # sent whatever the proxy holds
+        self._late: Few = NO_NAMES  # removals that wait until the stream is quiet
         self._everything = False
         self._owes_answer = False
         self._started = False
@@ -121,7 +122,7 @@ class Subscription(ABC):
         touched = names if self.wildcard else self.names.intersection(names)
         if not touched:
             return False
-        self._changed.update(touched)
+        self._changed = grown(self._changed, touched)
         self._mark(revision)
         return True
 
@@ -130,10 +131,11 @@ class Subscription(ABC):
         self._everything = True
         self._mark(revision)
 
-    def send_again(self, name: str, revision: int) -> None:
-        """Send this name even if the proxy holds it; without effect for a name it did not ask for."""
-        if self.wants(name):
-            self._again.add(name)
+    def send_again(self, names: Iterable[str], revision: int) -> None:
+        """Send these names even if the proxy holds them; without effect for names it did not ask for."""
+        wanted = [name for name in names if self.wants(name)]
+        if wanted:
+            self._again = grown(self._again, wanted)
             self._mark(revision)
 
     def _mark(self, revision: int) -> None:
@@ -142,14 +144,14 @@ class Subscription(ABC):
 
     def _take_candidates(self, view: View, *, may_remove: bool) -> set[str]:
         """The names to look at for this push; they are no longer news after it."""
-        candidates = self._changed | self._again
+        candidates = {*self._changed, *self._again}
         if may_remove:
             candidates |= self._late
         if self._everything:
             candidates |= self.names | self.held.keys()
             if self.wildcard:
                 candidates |= view.keys()
-        self._changed = set()
+        self._changed = NO_NAMES
         self._everything = False
         return candidates
 
@@ -170,13 +172,26 @@ class Subscription(ABC):
             return False
         return name in self._again or self.held.get(name) != version
 
-    def _forget(self, name: str) -> None:
-        self.held.pop(name, None)
-        self.rejected.pop(name, None)
-        self._again.discard(name)
-        self._late.discard(name)
+    def _forget(self, names: Iterable[str]) -> None:
+        gone = tuple(names)
+        self._hold((name, None) for name in gone)
+        if self.rejected:
+            self.rejected = self.rejected.but(tuple((name, None) for name in gone))
+        self._again = shrunk(self._again, gone)
+        self._late = shrunk(self._late, gone)
+
+    def _hold(self, changes: Iterable[tuple[str, str | None]]) -> None:
+        """The proxy holds these versions now, and nothing of a name whose version is None."""
+        made: Changes = tuple(changes)
+        if made:
+            self.held = self.held.but(made)
+
+    def _acquit(self, resources: Iterable[Resource]) -> None:
+        if self.rejected:
+            self.rejected = self.rejected.but(tuple((resource.name, None) for resource in resources))
 
     def _accuse(self, resources: Iterable[Resource]) -> None:
-        for resource in resources:
-            self.rejected[resource.name] = resource.version
-            self._again.discard(resource.name)
+        guilty = tuple(resources)
+        if guilty:
+            self.rejected = self.rejected.but(tuple((each.name, each.version) for each in guilty))
+            self._again = shrunk(self._again, (each.name for each in guilty))
