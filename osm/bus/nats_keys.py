@@ -83,8 +83,25 @@ def make_keys(folder: Path) -> Path:
         public[name] = (_read_key(str(file)).public_key().public_bytes_raw(),)
     writers = folder / WRITERS
     draft = folder / f".{WRITERS}"
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(public)) + b"\n")
+    draft.write_bytes(list_writers(public))
     return draft.replace(writers)
+
+
+def make_key() -> bytes:
+    """A new key, in PEM: a secret."""
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def public_half(pem: bytes, where: str) -> bytes:
+    """What the list of writers says of the key. Raises BusError, which calls the key by `where` it is."""
+    return _parse_key(pem, where).public_key().public_bytes_raw()
+
+
+def list_writers(public: Mapping[str, tuple[bytes, ...]]) -> bytes:
+    """The list's text: service → its public keys."""
+    return msgspec.json.format(msgspec.json.encode(public, order="sorted")) + b"\n"
 
 
 def variables(folder: Path, user: str) -> dict[str, str]:
@@ -93,21 +110,22 @@ def variables(folder: Path, user: str) -> dict[str, str]:
 
 
 def _write_key(file: Path) -> None:
-    body = Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(body)
+        out.write(make_key())
 
 
 def _read_key(path: str) -> Ed25519PrivateKey:
     require_private(path)
+    return _parse_key(Path(path).read_bytes(), f"file {path}")
+
+
+def _parse_key(pem: bytes, where: str) -> Ed25519PrivateKey:
     try:
-        key = serialization.load_pem_private_key(Path(path).read_bytes(), password=None)
+        key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):
         key = None  # the words of the library may quote the file
     if not isinstance(key, Ed25519PrivateKey):
-        raise BusError(f"file {path}: expected an Ed25519 private key in PEM, without a password")
+        raise BusError(f"{where}: expected an Ed25519 private key in PEM, without a password")
     return key
 
 

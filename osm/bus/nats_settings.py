@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from osm.bus import BusError
+from osm.bus.private_files import is_private, our_groups
 
 
 class NatsSettings(Struct, frozen=True, kw_only=True):
@@ -53,10 +54,11 @@ def read_secret(path: str) -> str:
 
 
 def require_private(path: str) -> None:
-    """Raises BusError unless `path` is a file that only its owner may read."""
+    """Raises BusError unless only its owner may read the file, or it is a Secret mounted for this process."""
     try:
-        mode = stat.S_IMODE(Path(path).stat().st_mode)
+        found = Path(path).stat()
     except OSError as error:
         raise BusError(f"file {path}: {error.strerror}") from error
-    if mode & 0o077:
+    if not is_private(found, our_groups()):
+        mode = stat.S_IMODE(found.st_mode)
         raise BusError(f"file {path}: mode {mode:04o} lets others read it, allowed are 0600 and 0400")

@@ -4,11 +4,13 @@ The only part of this package that touches a file system; what lies in the files
 """
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from osm.bus.private_files import is_private, our_groups
 from osm.pki.keys import PrivateKey, key_pem
 
 SECRET_MODE = 0o600
@@ -50,9 +52,11 @@ def write_key(path: Path, key: PrivateKey) -> None:
 
 
 def read_secret(path: Path) -> bytes:
-    """Raises LooseMode if group or others may read or write the file, OSError if it is not there."""
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
+    """Raises LooseMode if others may read or write the file (a Secret mounted for us is none of theirs), OSError if it
+    is not there."""
+    found = path.stat()
+    if not is_private(found, our_groups()):
+        mode = stat.S_IMODE(found.st_mode)
         raise LooseMode(f"{path}: found mode {mode:04o}, allowed is 0600; run: chmod 600 {path}")
     return path.read_bytes()
 
