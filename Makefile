@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo check test test-unit test-contract test-envoy test-e2e chaos lint bench bench-quick bench-peers \
-	nats-server lock docs clean
+	nats-server cluster cluster-down images test-cluster lock docs clean
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/osm
 PYTEST := .venv/bin/python -m pytest -q
@@ -59,6 +59,15 @@ bench-peers: dev ## the same mesh and clients before go-control-plane and Istio 
 
 nats-server: ## build nats-server into the cache (needs Go), unless it is there
 	@scripts/nats-server
+
+cluster: ## a Kubernetes cluster of one node (needs root; Go the first time); prints what to export
+	@scripts/cluster up
+
+cluster-down: ## end it, and leave nothing behind
+	@scripts/cluster down
+
+images: ## build our container images, and load them into the cluster if it runs
+	@scripts/images
 
 docs: dev ## write the generated pages anew, and add samples of new documents to tests/corpus
 	.venv/bin/python scripts/generated.py

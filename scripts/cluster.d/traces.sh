@@ -1,0 +1,52 @@
+# What a node has outside its own namespaces: a veth and a route to it, cgroups of its pods; sourced by ../cluster.
+# The rest goes with its first process.
+CGROUP=osm-cluster
+
+# A /30 that this machine knows nothing of: .1 is the machine, .2 the node, whose address is printed.
+free_subnet() {
+  local third
+  for third in $(seq 0 255); do
+    if [ -z "$(ip -4 route show match "10.213.$third.1" | grep -v -e ^default)" ]; then
+      echo "10.213.$third.2"
+      return
+    fi
+  done
+  die "every network 10.213.0-255.0 is taken on this machine" "end clusters: scripts/cluster down"
+}
+
+# The machine's end of the veth is named for the node's network, and goes when the node's end goes. What is still sent
+# to a node that is gone must not leave the machine by its default route: the worse route beneath refuses it.
+connect() {
+  local node=$1 address=$2 link
+  link=osm-node$(echo "$address" | cut -d . -f 3)
+  ip link add "$link" type veth peer name eth0 netns "$node"
+  ip address add "${address%.*}.1/30" dev "$link"
+  ip link set "$link" up
+  ip route add unreachable "${address%.*}.0/30" metric 4096
+}
+
+disconnect() {
+  ip route del unreachable "${1%.*}.0/30" metric 4096 2>/dev/null || :
+}
+
+make_cgroups() {
+  local controller
+  if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    mkdir -p /sys/fs/cgroup/$CGROUP
+    for controller in cpuset cpu memory pids; do
+      echo +$controller >/sys/fs/cgroup/cgroup.subtree_control
+      echo +$controller >/sys/fs/cgroup/$CGROUP/cgroup.subtree_control
+    done
+    return
+  fi
+  for controller in /sys/fs/cgroup/*/; do
+    [ ! -e "$controller/cgroup.procs" ] || mkdir -p "$controller/$CGROUP"
+  done
+  for file in cpuset.cpus cpuset.mems; do   # empty in a new one, and then nothing can run there
+    cat /sys/fs/cgroup/cpuset/$file >/sys/fs/cgroup/cpuset/$CGROUP/$file
+  done
+}
+
+remove_cgroups() {
+  find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*" -exec rmdir {} + 2>/dev/null || :
+}
