@@ -9,6 +9,10 @@ import typer
 
 from osm.cli import bus, policy, proxy, up
 from osm.cli.demo.entry import demo
+from osm.cli.kubernetes import mesh, namespace, uninstall
+from osm.cli.kubernetes.install import install
+from osm.cli.kubernetes.prepare import prepare
+from osm.cli.kubernetes.version import env, version
 from osm.cli.output import CommandError, fail
 from osm.cli.status import status
 from osm.cli.wait import wait
@@ -29,6 +33,16 @@ app.command("wait")(wait)
 app.add_typer(proxy.app, name="proxy")
 app.add_typer(policy.app, name="policy")
 app.add_typer(bus.app, name="bus")
+app.command("install")(install)
+app.add_typer(uninstall.app, name="uninstall")
+app.add_typer(uninstall.app, name="delete", hidden=True)
+app.add_typer(uninstall.app, name="del", hidden=True)
+app.add_typer(mesh.app, name="mesh")
+app.add_typer(namespace.app, name="namespace")
+app.add_typer(namespace.app, name="ns", hidden=True)
+app.command("prepare", hidden=True)(prepare)
+app.command("version")(version)
+app.command("env")(env)
 
 
 @app.callback()

@@ -48,15 +48,20 @@ def find(bus: str | None) -> str:
     """The bus to use: the one named, else the only mesh that runs here. Raises CommandError."""
     if bus:
         return bus
-    live = [path for path in sorted(home().glob(f"*/{SOCKET}")) if is_live(path)]
-    if len(live) == 1:
-        return socket_url(live[0])
-    if not live:
+    found = live()
+    if len(found) == 1:
+        return socket_url(found[0])
+    if not found:
         raise CommandError("no mesh runs here", remedy=f"{program()} demo, or {program()} up -f FOLDER")
     raise CommandError(
-        f"{len(live)} meshes run here; say which: " + ", ".join(path.parent.name for path in live),
-        remedy=f"{program()} status --bus {socket_url(live[0])}",
+        f"{len(found)} meshes run here; say which: " + ", ".join(path.parent.name for path in found),
+        remedy=f"{program()} status --bus {socket_url(found[0])}",
     )
+
+
+def live() -> list[Path]:
+    """The sockets of all meshes that run here, sorted."""
+    return [path for path in sorted(home().glob(f"*/{SOCKET}")) if is_live(path)]
 
 
 def program() -> str:

@@ -1,0 +1,68 @@
+"""helm's arguments for a release of ours, whose name is the mesh's.
+
+No chart is rendered by us: whoever knows helm finds the release under its usual name and can go on by hand.
+"""
+
+import json
+from pathlib import Path
+
+from msgspec import Struct
+
+from osm.cli.kubernetes.program import HELM
+from osm.cli.kubernetes.where import Where
+
+
+class Values(Struct, frozen=True, kw_only=True):
+    """What the user sets: files first, single values outweigh them."""
+
+    files: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
+
+    def arguments(self) -> list[str]:
+        files = [f"--values={file}" for file in self.files]
+        return [*files, *(f"--set={pair}" for pair in self.single)]
+
+
+class Release(Struct, frozen=True, kw_only=True):
+    """A release of ours: its name is the mesh's."""
+
+    mesh: str
+    where: Where
+    chart: Path
+    values: Values = Values()
+    timeout: str = "5m"
+    atomic: bool = False
+    reuse: bool = False
+
+    def install(self) -> list[str]:
+        return [*self._verb("install"), "--create-namespace", *self._how(), *self.values.arguments()]
+
+    def upgrade(self) -> list[str]:
+        """As in OSM, values of before are not carried over unless asked for: what is not given has its default."""
+        before = "--reset-then-reuse-values" if self.reuse else "--reset-values"
+        return [*self._verb("upgrade"), before, *self._how(), *self.values.arguments()]
+
+    def render(self) -> list[str]:
+        return [
+            *("template", self.mesh, str(self.chart), f"--namespace={self.where.home}", "--include-crds"),
+            *self.values.arguments(),
+        ]
+
+    def _verb(self, verb: str) -> list[str]:
+        return [verb, self.mesh, str(self.chart), f"--namespace={self.where.home}", *self.where.helm()]
+
+    def _how(self) -> list[str]:
+        return ["--wait", f"--timeout={self.timeout}", *(["--atomic"] if self.atomic else [])]
+
+
+def uninstall(mesh: str, where: Where, timeout: str) -> list[str]:
+    return ["uninstall", mesh, f"--namespace={where.home}", *where.helm(), "--wait", f"--timeout={timeout}"]
+
+
+async def release_status(mesh: str, where: Where) -> str:
+    """Helm's word for the release (`deployed`, `failed`, `pending-install`, …); empty if there is none."""
+    ended = await HELM.run(["status", mesh, f"--namespace={where.home}", *where.helm(), "--output=json"])
+    if ended.status:
+        return ""
+    status: str = json.loads(ended.out).get("info", {}).get("status", "")
+    return status

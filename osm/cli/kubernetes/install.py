@@ -1,0 +1,125 @@
+"""`osm install`: helm installs the chart, and what it waits for is told while it waits."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from osm.cli.kubernetes import progress
+from osm.cli.kubernetes.chart import chart_path
+from osm.cli.kubernetes.cluster import look_up, opened
+from osm.cli.kubernetes.helm import Release, Values, release_status
+from osm.cli.kubernetes.meshes import in_the_way
+from osm.cli.kubernetes.mode import MeshConfig, told
+from osm.cli.kubernetes.program import HELM, Ended
+from osm.cli.kubernetes.survey import all_meshes
+from osm.cli.kubernetes.troubles import advice
+from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.output import CommandError, stdout
+from osm.cli.running import run
+from osm.k8s.resource import MESH_CONFIGS
+from osm.smi.onemesh import MESH_CONFIG_NAME
+
+if TYPE_CHECKING:
+    from osm.k8s.client import Cluster
+
+ChartOption = Annotated[
+    str, typer.Option("--osm-chart-path", help="Another chart; the one inside this CLI by default.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value of the chart; may be repeated.")
+]
+ValuesOption = Annotated[
+    list[str] | None, typer.Option("--values", "-f", metavar="FILE", help="A file of values; may be repeated.")
+]
+TimeoutOption = Annotated[str, typer.Option("--timeout", help="How long to wait until everything is ready.")]
+AtomicOption = Annotated[bool, typer.Option("--atomic", help="Leave nothing behind if it fails.")]
+
+
+@on_cluster
+def install(
+    mesh_name: Annotated[str, typer.Option("--mesh-name", help="Tells apart meshes of one cluster.")] = "osm",
+    settings: SetOption = None,
+    values: ValuesOption = None,
+    timeout: TimeoutOption = "5m",
+    chart: ChartOption = "",
+    *,
+    atomic: AtomicOption = False,
+    enforce_single_mesh: Annotated[
+        bool,
+        typer.Option("--enforce-single-mesh/--no-enforce-single-mesh", help="Suffer no other mesh in the cluster."),
+    ] = True,
+    render: Annotated[
+        bool, typer.Option("--render", help="Print the manifests, for GitOps, and change nothing.")
+    ] = False,
+    where: Where,
+) -> None:
+    """Install a mesh with helm, and wait until all of it is ready.
+
+    Example: osm install --set=osm.enablePermissiveTrafficPolicy=false
+    """
+    pairs = (f"osm.meshName={mesh_name}", f"osm.enforceSingleMesh={str(enforce_single_mesh).lower()}")
+    release = Release(
+        mesh=mesh_name,
+        where=where,
+        chart=Path(chart) if chart else chart_path(),
+        values=Values(files=tuple(values or ()), single=(*pairs, *(settings or ()))),
+        timeout=timeout,
+        atomic=atomic,
+    )
+    if render:
+        sys.stdout.write(run(rendered(release)))
+    else:
+        run(_install(release, alone=enforce_single_mesh))
+
+
+async def rendered(release: Release) -> str:
+    """The manifests. Raises CommandError with helm's words."""
+    ended = await HELM.run(release.render())
+    if ended.status:
+        raise CommandError(f"the chart cannot be rendered: {ended.words}", remedy="check --set and --values")
+    return ended.out
+
+
+async def _install(release: Release, *, alone: bool) -> None:
+    HELM.path()
+    namespace = release.where.home
+    async with opened(release.where) as cluster:
+        await _refuse(cluster, release, alone=alone)
+        stdout.print(f"installing mesh [{release.mesh}] in namespace [{namespace}]", markup=False)
+        async with progress.shown(cluster, namespace) as seen:
+            ended = await HELM.run(release.install())
+            if ended.status:
+                raise failure(seen, release, ended, "install")
+        stdout.print(
+            f"OSM installed successfully in namespace [{namespace}] with mesh name [{release.mesh}]",
+            markup=False,
+        )
+        config = await look_up(cluster, MESH_CONFIGS, MESH_CONFIG_NAME, namespace, as_=MeshConfig)
+        for line in told(config, namespace):
+            stdout.print(line, markup=False, soft_wrap=True)
+
+
+async def _refuse(cluster: "Cluster", release: Release, *, alone: bool) -> None:
+    """Raises CommandError if something is in the way: another mesh, or a release that is there."""
+    standing = in_the_way(await all_meshes(cluster), release.mesh, release.where.home, alone=alone)
+    if standing:
+        raise CommandError(standing, remedy="osm mesh list; osm mesh upgrade, or osm uninstall mesh")
+    found = await release_status(release.mesh, release.where)
+    if found:
+        raise CommandError(
+            f"helm has a release [{release.mesh}] in namespace [{release.where.home}] that is {found}",
+            remedy=f"osm uninstall mesh --mesh-name {release.mesh} --osm-namespace {release.where.home}",
+        )
+
+
+def failure(seen: progress.Seen, release: Release, ended: Ended, verb: str) -> CommandError:
+    """What went wrong: what each pod that is not ready says for itself, then helm's words."""
+    for line in progress.post_mortem(seen):
+        stdout.print(f"  {line}", markup=False, soft_wrap=True)
+    back = "; it is rolled back" if release.atomic else ""
+    undo = f"osm uninstall mesh -f --mesh-name {release.mesh} --osm-namespace {release.where.home}, and again"
+    again = undo if verb == "install" and not release.atomic else "osm check"
+    remedy = "; ".join(advice(seen.standing.troubles)) or again
+    return CommandError(f"the {verb} failed{back}: {ended.words}", remedy=remedy)

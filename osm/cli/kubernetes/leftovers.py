@@ -1,0 +1,90 @@
+"""What of a mesh helm does not know, and so does not take away: what our services made, and what users were told to.
+
+Pure: objects in, names out. A Secret or lease of another mesh in the same namespace is nobody's leftover.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from osm.cli.kubernetes import labels
+from osm.k8s import resource
+from osm.k8s.objects import Namespace, Object
+from osm.k8s.resource import Resource
+
+CLAIMS = Resource(plural="persistentvolumeclaims", kind="PersistentVolumeClaim")
+"""A StatefulSet's claims outlive it."""
+
+OWN_GROUPS = frozenset({"config.openservicemesh.io", "policy.openservicemesh.io"})
+SHARED_GROUPS = frozenset({"access.smi-spec.io", "specs.smi-spec.io", "split.smi-spec.io"})
+"""SMI's kinds may have been installed by another mesh, which goes on needing them."""
+
+IN_HOME = (
+    resource.SECRETS,
+    resource.LEASES,
+    resource.CONFIG_MAPS,
+    resource.JOBS,
+    CLAIMS,
+    resource.MESH_CONFIGS,
+    resource.EXTENSION_SERVICES,
+    resource.MESH_ROOT_CERTIFICATES,
+)
+"""Kinds of which the control plane's namespace may hold some."""
+
+CLUSTER_WIDE = (
+    resource.MUTATING_WEBHOOKS,
+    resource.VALIDATING_WEBHOOKS,
+    resource.CLUSTER_ROLES,
+    resource.CLUSTER_ROLE_BINDINGS,
+)
+"""Kinds outside of namespaces of which helm may leave some after a broken uninstall."""
+
+OWN_NAMES = ("osm-ca-bundle", "osm-nats", "osm-mesh-config")
+"""Names, or beginnings of names, that are ours without a label."""
+
+CRDS: tuple[Resource, ...] = tuple(
+    sorted(
+        {
+            each
+            for each in vars(resource).values()
+            if isinstance(each, Resource) and each.group in OWN_GROUPS | SHARED_GROUPS
+        },
+        key=str,
+    )
+)
+"""Every kind that the chart brings."""
+
+
+def of_mesh(mesh: str, found: Iterable[Object], *, named: bool = False) -> tuple[str, ...]:
+    """Names of the objects that are the mesh's. `named`: a name of ours counts too, where no label says otherwise."""
+    return tuple(sorted(each.metadata.name for each in found if _is_ours(mesh, each, named=named)))
+
+
+def _is_ours(mesh: str, found: Object, *, named: bool) -> bool:
+    said = found.metadata.labels
+    if said.get(labels.APP_NAME) == labels.OSM:
+        return said.get(labels.INSTANCE, mesh) == mesh
+    return named and not said.get(labels.APP_NAME) and found.metadata.name.startswith(OWN_NAMES)
+
+
+def owners(namespaces: Iterable[Namespace]) -> Mapping[str, str]:
+    """Namespace → the mesh it is in."""
+    return {
+        each.metadata.name: owner for each in namespaces if (owner := each.metadata.labels.get(labels.MONITORED_BY, ""))
+    }
+
+
+def bootstraps(mesh: str, secrets: Iterable[Object], owner: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """(namespace, name) of sidecars' Secrets in namespaces that no other mesh has."""
+    return tuple(
+        sorted(
+            each.metadata.key
+            for each in secrets
+            if owner.get(each.metadata.namespace, mesh) == mesh
+            and each.metadata.labels.get(labels.INSTANCE, mesh) == mesh
+            and (labels.PROXY_UUID in each.metadata.labels or each.metadata.name.startswith(labels.BOOTSTRAP_PREFIX))
+        )
+    )
+
+
+def is_shared(crd: Object, what: Resource) -> bool:
+    """Whether somebody else brought this definition."""
+    return what.group in SHARED_GROUPS and crd.metadata.labels.get(labels.APP_NAME) != labels.OSM

@@ -1,0 +1,157 @@
+"""`osm mesh`: which meshes the cluster has, and bringing one to this CLI's version."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec import Struct, structs
+
+from osm.cli.kubernetes import meshes, progress
+from osm.cli.kubernetes.chart import chart_path
+from osm.cli.kubernetes.cluster import all_of, opened
+from osm.cli.kubernetes.helm import Release, Values
+from osm.cli.kubernetes.install import AtomicOption, ChartOption, SetOption, TimeoutOption, ValuesOption, failure
+from osm.cli.kubernetes.leftovers import SHARED_GROUPS
+from osm.cli.kubernetes.meshes import Mesh
+from osm.cli.kubernetes.program import HELM, KUBECTL
+from osm.cli.kubernetes.survey import all_meshes
+from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.output import CommandError, Format, OutputOption, stdout, structured, table
+from osm.cli.running import run
+from osm.k8s.objects import Object
+from osm.k8s.resource import CRDS
+
+app = typer.Typer(no_args_is_help=True, help="Which meshes the cluster has, and their upgrade.")
+
+
+class Names(Struct, frozen=True, kw_only=True):
+    """How a definition calls its kind."""
+
+    kind: str = ""
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """One version of a kind."""
+
+    name: str = ""
+    served: bool = False
+
+
+class DefinitionSpec(Struct, frozen=True, kw_only=True):
+    """What a definition defines."""
+
+    group: str = ""
+    names: Names = Names()
+    versions: tuple[Version, ...] = ()
+
+
+class Definition(Object, frozen=True, kw_only=True):
+    """A CustomResourceDefinition."""
+
+    spec: DefinitionSpec = DefinitionSpec()
+
+
+@app.command("list")
+@on_cluster
+def list_meshes(output: OutputOption = Format.table, *, where: Where) -> None:
+    """List the meshes of the cluster, their namespaces, and the SMI versions they serve.
+
+    Example: osm mesh list -o json
+    """
+    found, served = asyncio.run(_list(where))
+    if output is not Format.table:
+        structured({"meshes": found, "smi": served}, output)
+        return
+    if not found:
+        stdout.print("No OSM control planes found")
+        return
+    rows = ((each.name, each.namespace, each.version or "Unknown", ", ".join(each.members) or "-") for each in found)
+    table("", ("mesh name", "mesh namespace", "version", "added namespaces"), rows)
+    stdout.print()
+    smi = ", ".join(served) or "-"
+    table("", ("mesh name", "mesh namespace", "smi supported"), ((each.name, each.namespace, smi) for each in found))
+    stdout.print(
+        "\nTo see a mesh's pods: kubectl get pods -n <osm-mesh-namespace> -l app.kubernetes.io/name=openservicemesh.io"
+    )
+
+
+async def _list(where: Where) -> tuple[tuple[Mesh, ...], tuple[str, ...]]:
+    async with opened(where) as cluster:
+        definitions = await all_of(cluster, CRDS, as_=Definition)
+        return await all_meshes(cluster), smi_served(definitions)
+
+
+def smi_served(definitions: tuple[Definition, ...]) -> tuple[str, ...]:
+    """`Kind:group/version` of every SMI version that the API server serves, as OSM words it."""
+    return tuple(
+        sorted(
+            f"{each.spec.names.kind}:{each.spec.group}/{version.name}"
+            for each in definitions
+            if each.spec.group in SHARED_GROUPS
+            for version in each.spec.versions
+            if version.served
+        )
+    )
+
+
+@app.command("upgrade")
+@on_cluster
+def upgrade(
+    mesh_name: Annotated[str, typer.Option("--mesh-name", help="The mesh, by its name.")] = "osm",
+    settings: SetOption = None,
+    values: ValuesOption = None,
+    timeout: TimeoutOption = "5m",
+    chart: ChartOption = "",
+    *,
+    atomic: AtomicOption = False,
+    reuse_values: Annotated[
+        bool, typer.Option("--reuse-values", help="Keep what was set before; by default every value is the chart's.")
+    ] = False,
+    where: Where,
+) -> None:
+    """Upgrade a mesh to this CLI's version, definitions (CRDs) first. Proxies stay connected or reconnect.
+
+    Example: osm mesh upgrade --reuse-values
+    """
+    run(
+        _upgrade(
+            Release(
+                mesh=mesh_name,
+                where=where,
+                chart=Path(chart) if chart else chart_path(),
+                values=Values(files=tuple(values or ()), single=(f"osm.meshName={mesh_name}", *(settings or ()))),
+                timeout=timeout,
+                atomic=atomic,
+                reuse=reuse_values,
+            )
+        )
+    )
+
+
+async def _upgrade(release: Release) -> None:
+    HELM.path()
+    async with opened(release.where) as cluster:
+        found = meshes.chosen(await all_meshes(cluster), release.mesh, release.where.osm_namespace)
+        if found.old:
+            what = (
+                f"mesh [{found.name}] is OSM {found.version}'s, which has other parts: it cannot be upgraded in place"
+            )
+            raise CommandError(
+                what, remedy="osm uninstall mesh (policies stay), then osm install and osm namespace add"
+            )
+        here = structs.replace(release, where=structs.replace(release.where, osm_namespace=found.namespace))
+        await _define(here)
+        async with progress.shown(cluster, found.namespace) as seen:
+            ended = await HELM.run(here.upgrade())
+            if ended.status:
+                raise failure(seen, here, ended, "upgrade")
+    stdout.print(f"OSM successfully upgraded mesh [{found.name}] in namespace [{found.namespace}]", markup=False)
+
+
+async def _define(release: Release) -> None:
+    """Apply the chart's definitions: helm installs them once and never again."""
+    apply = ["apply", "--server-side", "--force-conflicts", f"--filename={release.chart / 'crds'}"]
+    ended = await KUBECTL.run([*release.where.kubectl(), *apply])
+    if ended.status:
+        raise CommandError(f"the definitions cannot be applied: {ended.words}", remedy="osm check --pre")

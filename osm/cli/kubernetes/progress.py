@@ -1,0 +1,99 @@
+"""Says, while helm waits, what it waits for; keeps what was last seen, since a rollback takes the evidence away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from osm.bus.alongside import alongside
+from osm.cli.kubernetes.survey import Standing, standing
+from osm.cli.kubernetes.troubles import Trouble
+from osm.cli.output import stderr
+from osm.k8s.errors import ApiError
+
+if TYPE_CHECKING:
+    from osm.k8s.client import Cluster
+
+LOOK_EVERY_S = 1.0
+"""A pod takes seconds to start; a person notices a delay of more than one."""
+
+LAST_WORDS_LINES = 8
+"""Enough for a Python error's end with its reason."""
+
+
+class Seen:
+    """What was last seen of a control plane, and the last words of containers that ended."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.standing = Standing()
+        self.words: dict[str, str] = {}
+        self._said = ""
+
+    def news(self, found: Standing) -> str:
+        """A line if something has changed since the last one, else empty."""
+        if found.workloads:
+            self.standing = found
+        line = summary(found)
+        if line == self._said:
+            return ""
+        self._said = line
+        return line
+
+
+def summary(found: Standing) -> str:
+    """How far it is, in a line: counts, and the first things that are not ready."""
+    if not found.workloads:
+        return ""
+    waiting = [str(each) for each in found.troubles]
+    more = f"; and {len(waiting) - 3} more" if len(waiting) > 3 else ""
+    rest = f": {'; '.join(waiting[:3])}{more}" if waiting else ""
+    return f"{found.ready} of {len(found.workloads)} ready{rest}"
+
+
+@asynccontextmanager
+async def shown(cluster: "Cluster", namespace: str) -> AsyncIterator[Seen]:
+    """Look every second while the context is open: a spinner on a terminal, else a line for each change."""
+    seen = Seen(namespace)
+    with stderr.status("starting") as spinner:
+
+        def tell(line: str) -> None:
+            if stderr.is_terminal:
+                spinner.update(line)
+            else:
+                stderr.print(line, markup=False)
+
+        async with alongside(_watch(cluster, seen, tell)):
+            yield seen
+
+
+async def _watch(cluster: "Cluster", seen: Seen, tell: Callable[[str], None]) -> None:
+    while True:
+        try:
+            found = await standing(cluster, seen.namespace)
+            await _hear(cluster, seen, found.troubles)
+            line = seen.news(found)
+        except ApiError as error:
+            line = f"no answer from the cluster: {error}"
+        if line:
+            tell(line)
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _hear(cluster: "Cluster", seen: Seen, found: tuple[Trouble, ...]) -> None:
+    """Keep the last words of each container that ended: after a rollback nobody can ask for them."""
+    for trouble in found:
+        if not trouble.crashed:
+            continue
+        pod = trouble.subject.removeprefix("pod ")
+        with suppress(ApiError):  # it may be gone already, or have said nothing
+            said = await cluster.logs(seen.namespace, pod, trouble.crashed, LAST_WORDS_LINES)
+            seen.words[trouble.subject] = said.strip() or seen.words.get(trouble.subject, "")
+
+
+def post_mortem(seen: Seen) -> Iterator[str]:
+    """What was not ready, and what it said, line by line."""
+    for trouble in seen.standing.troubles:
+        yield str(trouble)
+        for line in seen.words.get(trouble.subject, "").splitlines():
+            yield f"    {line}"

@@ -1,0 +1,145 @@
+"""`osm uninstall mesh`: helm takes the release away, we what helm does not know of; nothing is left behind."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import structs
+
+from osm.cli.kubernetes import labels, leftovers
+from osm.cli.kubernetes.cluster import all_of, look_up, opened, remove
+from osm.cli.kubernetes.helm import release_status
+from osm.cli.kubernetes.helm import uninstall as helm_uninstall
+from osm.cli.kubernetes.membership import left
+from osm.cli.kubernetes.meshes import Mesh
+from osm.cli.kubernetes.observed import Pod
+from osm.cli.kubernetes.program import HELM
+from osm.cli.kubernetes.survey import all_meshes
+from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.output import CommandError, stderr, stdout
+from osm.cli.running import run
+from osm.k8s.objects import Namespace, Object
+from osm.k8s.resource import CRDS, NAMESPACES, PODS, SECRETS, Resource
+
+if TYPE_CHECKING:
+    from osm.k8s.client import Cluster
+
+app = typer.Typer(no_args_is_help=True, help="Take a mesh away (also: osm delete, osm del).")
+
+
+@app.callback()
+def what() -> None:
+    """What to uninstall."""
+
+
+@app.command("mesh")
+@on_cluster
+def mesh(
+    mesh_name: Annotated[str, typer.Option("--mesh-name", help="The mesh; asks for each by default.")] = "",
+    timeout: Annotated[str, typer.Option("--timeout", help="How long helm waits until all is gone.")] = "5m",
+    *,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
+    cluster_wide: Annotated[
+        bool,
+        typer.Option(
+            "--delete-cluster-wide-resources", "-a", help="Delete the definitions (CRDs) too, and so every policy."
+        ),
+    ] = False,
+    delete_namespace: Annotated[
+        bool, typer.Option("--delete-namespace", help="Delete the control plane's namespace too.")
+    ] = False,
+    where: Where,
+) -> None:
+    """Uninstall a mesh: its control plane, its Secrets and webhooks, and its marks on namespaces.
+
+    Policies stay, unless -a deletes their definitions. Pods keep their sidecars until they are restarted.
+
+    Example: osm uninstall mesh -f -a
+    """
+    run(_uninstall(where, mesh_name, timeout, force=force, cluster_wide=cluster_wide, with_namespace=delete_namespace))
+
+
+async def _uninstall(
+    where: Where, name: str, timeout: str, *, force: bool, cluster_wide: bool, with_namespace: bool
+) -> None:
+    async with opened(where) as cluster:
+        found = await _candidates(cluster, where, name)
+        if not found:
+            stdout.print("No OSM control planes found")
+        for each in found:
+            question = f"Uninstall OSM [mesh name: {each.name}] in namespace [{each.namespace}] ?"
+            if not force and not confirmed(question):
+                continue
+            await _take_away(cluster, structs.replace(where, osm_namespace=each.namespace), each, timeout)
+            if with_namespace:
+                await _delete(cluster, NAMESPACES, each.namespace)
+            stdout.print(f"OSM [mesh name: {each.name}] in namespace [{each.namespace}] uninstalled", markup=False)
+        if cluster_wide and (force or confirmed("Delete OSM's definitions (CRDs), and with them every policy ?")):
+            await _delete_definitions(cluster)
+
+
+def confirmed(question: str) -> bool:
+    """Whether the user says yes. Raises CommandError if nobody can be asked."""
+    try:
+        return input(f"{question} [y/n]: ").strip().lower() in ("y", "yes")
+    except EOFError:
+        raise CommandError("nobody is there to say yes", remedy="-f does not ask") from None
+
+
+async def _candidates(cluster: "Cluster", where: Where, name: str) -> tuple[Mesh, ...]:
+    """Meshes that run, and a release that never came to run one."""
+    found = tuple(
+        each
+        for each in await all_meshes(cluster)
+        if name in ("", each.name) and where.osm_namespace in ("", each.namespace)
+    )
+    half = Mesh(name=name or "osm", namespace=where.home)
+    return found or ((half,) if await release_status(half.name, where) else ())
+
+
+async def _take_away(cluster: "Cluster", where: Where, mesh: Mesh, timeout: str) -> None:
+    owner = leftovers.owners(await all_of(cluster, NAMESPACES, as_=Namespace, labels=labels.MONITORED_BY))
+    if await release_status(mesh.name, where):
+        with stderr.status("helm uninstalls the release"):
+            ended = await HELM.run(helm_uninstall(mesh.name, where, timeout))
+        if ended.status:
+            raise CommandError(f"helm cannot uninstall: {ended.words}", remedy="the same command again, once mended")
+    for kind in leftovers.IN_HOME:
+        for name in leftovers.of_mesh(mesh.name, await all_of(cluster, kind, mesh.namespace, as_=Object), named=True):
+            await _delete(cluster, kind, name, mesh.namespace)
+    for kind in leftovers.CLUSTER_WIDE:
+        objects = await all_of(cluster, kind, as_=Object, labels=labels.OF_OSM)
+        for name in leftovers.of_mesh(mesh.name, objects):
+            await _delete(cluster, kind, name)
+    secrets = await all_of(cluster, SECRETS, as_=Object, labels=labels.OF_OSM)
+    for namespace, name in leftovers.bootstraps(mesh.name, secrets, owner):
+        await remove(cluster, SECRETS, name, namespace)
+    for namespace in sorted(each for each, mesh_name in owner.items() if mesh_name == mesh.name):
+        await _release_namespace(cluster, namespace, mesh.name)
+
+
+async def _release_namespace(cluster: "Cluster", namespace: str, mesh: str) -> None:
+    await cluster.patch(NAMESPACES, namespace, left())
+    stdout.print(f"Namespace [{namespace}] successfully removed from mesh [{mesh}]", markup=False)
+    sidecars = [pod for pod in await all_of(cluster, PODS, namespace, as_=Pod) if pod.meshed]
+    if sidecars:
+        stderr.print(
+            f"  {len(sidecars)} pods keep their sidecars until: kubectl rollout restart deployment -n {namespace}"
+        )
+
+
+async def _delete_definitions(cluster: "Cluster") -> None:
+    for what in leftovers.CRDS:
+        found = await look_up(cluster, CRDS, str(what), as_=Object)
+        if found is not None and leftovers.is_shared(found, what):
+            stdout.print(f"Ignoring - OSM did not install CRD: {what}", markup=False)
+            continue
+        await _delete(cluster, CRDS, str(what), said="OSM CRD")
+
+
+async def _delete(cluster: "Cluster", what: Resource, name: str, namespace: str = "", said: str = "") -> None:
+    """Delete an object, with the line that OSM says of it."""
+    kind = said or f"OSM {what.kind}"
+    if await remove(cluster, what, name, namespace):
+        stdout.print(f"Successfully deleted {kind}: {name}", markup=False)
+    else:
+        stdout.print(f"Ignoring - did not find {kind}: {name}", markup=False)
