@@ -1,0 +1,140 @@
+"""Requests to an API server and their answers as bytes; every failure is one of our errors.
+
+Apart from the client, which knows what is asked: here it is HTTP, credentials and patience alone.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from osm.k8s.access import Access
+from osm.k8s.errors import ApiError, Busy, Unreachable, refusal
+
+CONNECT_WITHIN_S = 10.0
+ANSWER_WITHIN_S = 60.0
+"""The API server's own limit for a request that is no watch."""
+
+TRIES = 3
+"""Of a request that the server says it has not begun (429 with Retry-After)."""
+
+LONGEST_RETRY_S = 10.0
+
+MAX_IDLE_CONNECTIONS_S = 30.0
+"""Unused connections are closed before a load balancer between us and the server forgets them."""
+
+_USER_AGENT = "osm"
+_NOT_BEGUN = 429
+_WHO_ARE_YOU = 401
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One request. `asked` is how errors call it; `body` is sent as JSON."""
+
+    asked: str
+    method: str = "GET"
+    path: str
+    query: Mapping[str, str] = {}
+    body: Any = None
+    content_type: str = "application/json"
+
+
+class Connection:
+    """One API server; open it with `opened`. Many requests at once are fine."""
+
+    def __init__(self, access: Access, http: aiohttp.ClientSession) -> None:
+        self._access = access
+        self._http = http
+
+    async def send(self, call: Call) -> bytes:
+        """The answer's body. Raises ApiError."""
+        timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S, sock_connect=CONNECT_WITHIN_S)
+        for tries_left in reversed(range(TRIES)):
+            try:
+                async with self._answer(call, timeout) as answer:
+                    return await answer.read()
+            except _NotBegun as busy:
+                if not tries_left:
+                    raise
+                await asyncio.sleep(busy.after_s)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def lines(self, call: Call, *, idle_s: float) -> AsyncGenerator[tuple[bytes, ...], None]:
+        """The answer's lines, as many at once as have come, until the server ends it; first none: it has begun.
+
+        Raises Unreachable if it says nothing for `idle_s`, and ApiError otherwise.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_WITHIN_S, sock_read=idle_s)
+        async with self._answer(call, timeout) as answer:
+            yield ()
+            rest = b""
+            async for chunk in answer.content.iter_any():
+                *whole, rest = (rest + chunk).split(b"\n")
+                if lines := tuple(line for line in whole if line):
+                    yield lines
+
+    @asynccontextmanager
+    async def _answer(self, call: Call, timeout: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A good answer. Credentials that are refused are read again, once."""
+        data = None if call.body is None else msgspec.json.encode(call.body)
+        for renewed in (False, True):
+            headers = {"Accept": "application/json", "User-Agent": _USER_AGENT, **self._access.headers()}
+            if data is not None:
+                headers["Content-Type"] = call.content_type
+            with _translated(call.asked, self._access.host):
+                async with self._http.request(
+                    call.method,
+                    self._access.host + call.path,
+                    params=call.query,
+                    data=data,
+                    headers=headers,
+                    timeout=timeout,
+                    ssl=self._access.tls,
+                    server_hostname=self._access.server_name,
+                    proxy=self._access.proxy,
+                ) as answer:
+                    if answer.status < 300:
+                        yield answer
+                        return
+                    error = _refusal(call.asked, answer, await answer.read())
+            if error.status != _WHO_ARE_YOU or renewed:
+                raise error
+            await self._access.renew()
+
+
+class _NotBegun(Busy):
+    """The server has not begun with the request, and says when to come again."""
+
+    def __init__(self, error: ApiError, after_s: float) -> None:
+        super().__init__(str(error), status=error.status, reason=error.reason)
+        self.after_s = after_s
+
+
+def _refusal(asked: str, answer: aiohttp.ClientResponse, body: bytes) -> ApiError:
+    error = refusal(asked, answer.status, body)
+    after = answer.headers.get("Retry-After", "")
+    if answer.status == _NOT_BEGUN and after.isdecimal():
+        return _NotBegun(error, min(float(after), LONGEST_RETRY_S))
+    return error
+
+
+@contextmanager
+def _translated(asked: str, host: str) -> Iterator[None]:
+    """What the HTTP client raises becomes Unreachable."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError) as error:
+        why = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+        raise Unreachable(f"{asked}: no answer from {host}: {why}") from error
+
+
+@asynccontextmanager
+async def opened(access: Access) -> AsyncIterator[Connection]:
+    """The connections are closed at the end."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=MAX_IDLE_CONNECTIONS_S)
+    async with aiohttp.ClientSession(connector=connector, trust_env=True) as http:
+        yield Connection(access, http)

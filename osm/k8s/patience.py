@@ -1,0 +1,80 @@
+"""How long a follower waits for what, and what it says of trouble: each kind of trouble once, until it is over."""
+
+import random
+
+import structlog
+from msgspec import Struct
+
+from osm.k8s.client import PAGE
+from osm.k8s.errors import ApiError, Forbidden, Gone
+
+log = structlog.get_logger()
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How long is waited for what, in seconds; tests hurry."""
+
+    watch_s: float = 300.0
+    """A watch's length: the API server's own choice is 30 to 60 minutes, too long to find out that it was lost."""
+    idle_s: float = 150.0
+    """Without an event or a bookmark, of which one comes every minute: then the connection is taken for dead."""
+    reconcile_s: float = 600.0
+    """Between lists that find what a watch has lost, plus or minus a fifth."""
+    relist_s: float = 0.5
+    """All followers are told 410 at once when a server restarts; each waits up to this long before it lists."""
+    absent_s: float = 3.0
+    """Between questions for a kind that is not there: somebody may be installing it."""
+    denied_s: float = 30.0
+    """Between questions for what we may not read: a person has to grant it."""
+    first_retry_s: float = 0.1
+    longest_retry_s: float = 10.0
+    """Between attempts at a server that is away, doubled from the first."""
+    page: int = PAGE
+    """Objects an answer of a list."""
+
+
+def jittered(seconds: float) -> float:
+    """Give or take a fifth, so that what began together does not go on together."""
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311  # spreads load, hides nothing
+
+
+class Patience:
+    """Of one follower."""
+
+    def __init__(self, kind: str, pace: Pace) -> None:
+        self._kind = kind
+        self._pace = pace
+        self._retry_s = pace.first_retry_s
+        self._failed = 0
+        self._told = ""
+
+    def answered(self) -> None:
+        """The server is there and lets us read."""
+        self._retry_s, self._failed = self._pace.first_retry_s, 0
+        if self._told:
+            log.info("kind followed again", kind=self._kind)
+            self._told = ""
+
+    def absent(self) -> None:
+        """The server is there and has no such kind."""
+        self._retry_s, self._failed = self._pace.first_retry_s, 0
+        self._say("kind not there, taken for empty", "its CustomResourceDefinition is not installed")
+
+    def after(self, error: ApiError) -> float:
+        """How long to wait, in seconds. A broken connection is no news, unless the next one fails too."""
+        if isinstance(error, Gone):
+            return 0.0
+        if isinstance(error, Forbidden):
+            self._say("kind not readable, grant list and watch", str(error))
+            return jittered(self._pace.denied_s)
+        self._failed += 1
+        if self._failed > 1:
+            self._say("API server away, what is known stands", str(error))
+        wait_s = self._retry_s
+        self._retry_s = min(wait_s * 2, self._pace.longest_retry_s)
+        return jittered(wait_s)
+
+    def _say(self, event: str, why: str) -> None:
+        if self._told != event:
+            self._told = event
+            log.warning(event, kind=self._kind, why=why)

@@ -1,0 +1,119 @@
+"""The client against a real API server."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osm.k8s.client import Selection, connected
+from osm.k8s.errors import Conflict, Forbidden, Invalid, NoCluster, NotFound, Unreachable
+from osm.k8s.events import tell
+from osm.k8s.objects import ConfigMap, Namespace, ObjectReference, Secret
+from osm.k8s.resource import CONFIG_MAPS, EVENTS, NAMESPACES, PODS, SECRETS
+from osm.testing.kubernetes import STRANGER, ApiServer
+
+
+async def test_what_is_created_can_be_got_listed_changed_and_deleted(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        await cluster.create(NAMESPACES, {"metadata": {"name": "client", "labels": {"for": "client"}}})
+        assert (await cluster.get(NAMESPACES, "client", as_=Namespace)).metadata.labels["for"] == "client"
+        found = await cluster.list(NAMESPACES, as_=Namespace, labels="for=client")
+        assert [each.metadata.name for each in found] == ["client"]
+
+        await cluster.create(SECRETS, {"metadata": {"name": "key"}, "stringData": {"k": "v"}}, "client")
+        assert (await cluster.get(SECRETS, "key", "client", as_=Secret)).data == {"k": b"v"}
+
+        await cluster.patch(SECRETS, "key", {"metadata": {"labels": {"a": "b"}}}, "client")
+        body = await cluster.get(SECRETS, "key", "client", as_=dict[str, Any])
+        assert body["metadata"]["labels"] == {"a": "b"}
+        await cluster.replace(SECRETS, body | {"data": {"k": "dw=="}})
+        with pytest.raises(Conflict):
+            await cluster.replace(SECRETS, body | {"data": {"k": "eA=="}})
+
+        await cluster.delete(SECRETS, "key", "client")
+        with pytest.raises(NotFound, match="get secrets client/key: secrets .key. not found"):
+            await cluster.get(SECRETS, "key", "client", as_=Secret)
+
+
+async def test_server_side_apply_creates_and_changes(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        for value in ("1", "2"):
+            await cluster.patch(CONFIG_MAPS, "applied", {"data": {"k": value}}, "default", how="apply")
+        assert (await cluster.get(CONFIG_MAPS, "applied", "default", as_=ConfigMap)).data == {"k": "2"}
+
+
+async def test_a_dry_run_leaves_nothing(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        await cluster.create(CONFIG_MAPS, {"metadata": {"name": "dry"}}, "default", dry_run=True)
+        with pytest.raises(NotFound):
+            await cluster.get(CONFIG_MAPS, "dry", "default", as_=ConfigMap)
+
+
+async def test_an_object_that_is_none_is_invalid(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        with pytest.raises(Invalid, match="create pods default/none"):
+            await cluster.create(PODS, {"metadata": {"name": "none"}, "spec": {"containers": []}}, "default")
+
+
+async def test_what_we_may_is_the_servers_to_say(server: ApiServer) -> None:
+    async with connected(str(server.kubeconfig_of(STRANGER))) as stranger:
+        assert not await stranger.may("list", SECRETS)
+        with pytest.raises(Forbidden, match="list secrets"):
+            await stranger.list(SECRETS, as_=Secret)
+    async with connected(str(server.kubeconfig)) as admin:
+        assert await admin.may("list", SECRETS)
+
+
+async def test_the_version_is_told_in_numbers(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        assert await cluster.version() == (1, 35)
+
+
+async def test_a_list_longer_than_a_page_is_whole(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        for number in range(7):
+            await cluster.create(CONFIG_MAPS, {"metadata": {"name": f"p{number}", "labels": {"p": ""}}}, "default")
+        listing = await cluster.listing(Selection(what=CONFIG_MAPS, labels="p"), page=3)
+        assert len(listing.items) == 7
+
+
+async def test_an_event_said_twice_is_one_that_counts(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        await cluster.create(NAMESPACES, {"metadata": {"name": "events"}})
+        about = ObjectReference(api_version="v1", kind="Pod", namespace="events", name="web", uid="u")
+        for _ in range(2):
+            await tell(cluster, about, "Invalid", "spec: found 1, allowed is 2", warning=True)
+        await tell(cluster, about, "Accepted", "in force", warning=False)
+        found = await cluster.list(EVENTS, "events", as_=dict[str, Any])
+        assert sorted((each["reason"], each["type"], each["count"]) for each in found) == [
+            ("Accepted", "Normal", 1),
+            ("Invalid", "Warning", 2),
+        ]
+
+
+async def test_a_server_that_is_away_is_named(tmp_path: Path, server: ApiServer) -> None:
+    nowhere = server.kubeconfig_of("admin", "127.0.0.1:1")
+    async with connected(str(nowhere)) as cluster:
+        with pytest.raises(Unreachable, match=r"list secrets: no answer from https://127.0.0.1:1: "):
+            await cluster.list(SECRETS, as_=Secret)
+
+
+async def test_without_a_kubeconfig_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(NoCluster, match="set KUBECONFIG to the file that your kubectl uses"):
+        async with connected():
+            raise AssertionError("nobody is there to connect to")
+
+
+async def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoCluster, match=str(tmp_path / "missing")):
+        async with connected(str(tmp_path / "missing")):
+            raise AssertionError("nobody is there to connect to")
+
+
+async def test_an_unknown_context_is_named(api: Path) -> None:
+    with pytest.raises(NoCluster, match="elsewhere"):
+        async with connected(str(api), "elsewhere"):
+            raise AssertionError("nobody is there to connect to")
