@@ -1,6 +1,7 @@
-"""endpoints: says what serves what, and where, on the process platform.
+"""endpoints: says what serves what, and where, on one platform: processes of a folder, or a Kubernetes cluster.
 
-Listens to: the folder's Namespaces, ServiceAccounts and Services; bucket `local` for what runs.
+Listens to: the folder's Namespaces, ServiceAccounts and Services, and bucket `local` for what runs; or the cluster's
+Namespaces, ServiceAccounts, Services, EndpointSlices and Pods.
 Decides: which addresses serve which service port, and under which identity.
 Publishes: `service` and `workload` documents, `identity` for every meshed account; verdicts and progress to `status`.
 """

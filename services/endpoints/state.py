@@ -13,23 +13,9 @@ from osm.contracts.names import ROOT_NAMESPACE, Identity, ServiceName
 from osm.contracts.problem import Problem
 from services.endpoints.join import join, workload
 from services.endpoints.offers import Offer, Offers
+from services.endpoints.step import ordered
 
 PLATFORM = "local"
-
-
-class Change(Struct, frozen=True, kw_only=True):
-    """Documents to put, those that others refer to first, and keys to delete, in reverse order."""
-
-    puts: Mapping[str, Struct]
-    deletes: tuple[str, ...] = ()
-
-
-def change(before: Mapping[str, Struct], after: Mapping[str, Struct]) -> Change:
-    """What turns one set of documents into the other."""
-    return Change(
-        puts={key: document for key, document in after.items() if before.get(key) != document},
-        deletes=tuple(reversed(_ordered(before.keys() - after.keys()))),
-    )
 
 
 class State:
@@ -75,7 +61,7 @@ class State:
             new.update(self._namespace(namespace))
         new.update(self._identities())
         self._problems = {name: found for name, found in self._problems.items() if name in self._offers.services}
-        self.documents = {key: new[key] for key in _ordered(new)}
+        self.documents = {key: new[key] for key in ordered(new)}
 
     def _namespace(self, namespace: str) -> dict[str, Struct]:
         if namespace in self._offers.ignored:
@@ -99,13 +85,6 @@ class State:
             if each.namespace not in self._offers.ignored and each.namespace != ROOT_NAMESPACE
         )
         return {IDENTITY.key(each.namespace, each.account): MeshIdentity(identity=each) for each in meshed}
-
-
-_ORDER = {IDENTITY.entity: 0, SERVICE.entity: 1, WORKLOAD.entity: 2}
-
-
-def _ordered(keys: Iterable[str]) -> list[str]:
-    return sorted(keys, key=lambda key: (_ORDER[key.partition(".")[0]], key))
 
 
 def _in(key: str, namespaces: set[str]) -> bool:

@@ -1,0 +1,68 @@
+"""Takes from a source and writes to the bus: documents at once, verdicts and progress after them.
+
+The same for every platform. It decides nothing but when the bucket holds our picture and nothing else.
+"""
+
+import time
+
+import structlog
+
+from osm.bus import Bus, BusError, Writer
+from osm.contracts.channels import PROGRESS
+from osm.contracts.status import Progress
+from osm.runtime.tracing import tracer
+from services.endpoints.source import Source
+from services.endpoints.step import Change
+
+log = structlog.get_logger()
+
+
+class Publisher:
+    """One writer's work, until it is cancelled or deposed."""
+
+    def __init__(self, bus: Bus, writer: Writer, source: Source, replica: str) -> None:
+        self._status = bus.status()
+        self._writer = writer
+        self._source = source
+        self._replica = replica
+        self._spans = tracer("endpoints")
+        self._revision = 0
+        self._whole = False
+        """Whether the bucket holds our picture and nothing left over from before."""
+
+    async def serve(self) -> None:
+        while True:
+            await self._publish(self._source.take())
+            await self._report()
+            await self._source.change()
+
+    async def _publish(self, step: Change) -> None:
+        if self._whole:
+            if step.puts or step.deletes:
+                with self._spans.start_as_current_span("endpoints publish"):
+                    self._revision = await self._writer.apply(step.puts, step.deletes)
+            return
+        keep = self._source.unsure(self._writer.held())
+        with self._spans.start_as_current_span("endpoints publish"):
+            self._revision = await self._writer.publish(self._source.documents, keep=keep)
+        self._whole = self._source.certain
+
+    async def _report(self) -> None:
+        """Status is a courtesy: a bus that is away must not stop endpoints."""
+        lines = self._source.report(self._revision)
+        progress = Progress(
+            service="endpoints",
+            replica=self._replica,
+            inputs=self._source.inputs,
+            output=self._revision,
+            at_s=time.time(),
+        )
+        try:
+            for key, line in lines.items():
+                if line is None:
+                    await self._status.delete(key)
+                else:
+                    await self._status.put(key, line)
+            await self._status.put(PROGRESS.key("endpoints", self._replica), progress)
+        except BusError as error:
+            log.warning("verdicts not written", why=str(error))
