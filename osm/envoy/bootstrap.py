@@ -25,6 +25,7 @@ from envoy.config.core.v3.config_source_pb2 import (
 )
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
 from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions, HttpProtocolOptions, KeepaliveSettings
+from envoy.config.core.v3.socket_option_pb2 import SocketOption
 from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
@@ -55,6 +56,9 @@ CONNECT_TIMEOUT_S = 5
 KEEPALIVE_INTERVAL_S = 30
 """A replica whose machine vanished is noticed within this and `KEEPALIVE_TIMEOUT_S`; nobody closes for less."""
 KEEPALIVE_TIMEOUT_S = 5
+SOL_SOCKET = 1
+SO_MARK = 36
+"""As Linux numbers them wherever Envoy runs (asm-generic/socket.h); Python names the second on Linux only."""
 RECONNECT_MOST_S = 10
 """Envoy's own limit of 30 s would leave a proxy without news for that long after a short outage."""
 
@@ -74,6 +78,9 @@ class Sidecar(Struct, frozen=True, kw_only=True):
     certificate_sds: PurePath
     roots_sds: PurePath
     watched: PurePath | None = None
+    mark: int | None = None
+    """For redirect rules that know the sidecar by its mark: put on every connection it opens (SO_MARK). It must have
+    CAP_NET_ADMIN for that."""
 
 
 def bootstrap(sidecar: Sidecar) -> Bootstrap:
@@ -82,6 +89,8 @@ def bootstrap(sidecar: Sidecar) -> Bootstrap:
         node=Node(id=sidecar.proxy_id, cluster=f"{sidecar.identity.account}.{sidecar.identity.namespace}"),
         admin=Admin(address=EnvoyAddress(pipe=Pipe(path=str(sidecar.admin), mode=0o600))),
     )
+    if sidecar.mark is not None:
+        made.cluster_manager.upstream_bind_config.socket_options.append(_marked(sidecar.mark))
     made.static_resources.clusters.append(_xds_cluster(sidecar))
     made.dynamic_resources.ads_config.CopyFrom(_ads())
     made.dynamic_resources.cds_config.CopyFrom(_from_ads())
@@ -106,6 +115,16 @@ def roots_sds(roots_pem: str) -> DiscoveryResponse:
 def text(message: Message) -> str:
     """A message as Envoy reads it from a file: JSON, keys sorted."""
     return MessageToJson(message, preserving_proto_field_name=True, sort_keys=True, indent=1)
+
+
+def _marked(mark: int) -> SocketOption:
+    return SocketOption(
+        description="whose traffic it is",
+        level=SOL_SOCKET,
+        name=SO_MARK,
+        int_value=mark,
+        state=SocketOption.STATE_PREBIND,
+    )
 
 
 def _ads() -> ApiConfigSource:

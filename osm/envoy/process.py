@@ -4,6 +4,7 @@ Knows nothing of what the Envoy is for. It does not restart one that ended: its 
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -47,14 +48,17 @@ class Launch(Struct, frozen=True, kw_only=True):
     log: Path
     log_level: str = "warning"
     record: Path | None = None
+    entered: Callable[[tuple[str, ...]], tuple[str, ...]] = tuple
+    """What starts a command where this Envoy belongs."""
 
     def command(self) -> tuple[str, ...]:
         """One worker thread serves a sidecar well. No hot restart: without it nothing is left in shared memory."""
-        return (
+        envoy = (
             *(str(self.program), "--config-path", str(self.bootstrap)),
             *("--concurrency", "1", "--disable-hot-restart"),
             *("--log-path", str(self.log), "--log-level", self.log_level),
         )
+        return self.entered(envoy)
 
 
 class EnvoyProcess:
