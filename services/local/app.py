@@ -17,17 +17,21 @@ import structlog
 
 from osm.bus import Bus
 from osm.contracts.channels import PROXY_ADMIN
+from osm.contracts.endpoints import Explicit
 from osm.contracts.names import Address
 from osm.contracts.status import AdminQuery, AdminReply
 from osm.envoy import admin, binary
+from osm.isolation import network
 from osm.manifests.folder import watch
 from osm.manifests.last_good import in_force
+from osm.manifests.virtual_ips import assigned
 from osm.manifests.workloads import parse
 from osm.pki.files import private_folder
 from osm.runtime.health import Health
-from services.local import left, logs
+from services.local import left, logs, names
 from services.local.agent import Agent
 from services.local.board import Board
+from services.local.doors import Doors
 from services.local.environment import inherited
 from services.local.ground import WORKLOADS, Ground, admin_socket, home
 from services.local.heard import Heard
@@ -36,6 +40,7 @@ from services.local.life import Life
 from services.local.plan import Objects, Plan, going_on, plan
 from services.local.planned import Planned
 from services.local.publish import Publisher
+from services.local.room import Isolated, OnMachine, Room
 from services.local.settings import Settings
 from services.local.sidecar import EnvoySidecar
 
@@ -49,11 +54,13 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
     machine_variables = inherited(os.environ, str(Path(sys.executable).parent))
 
     def begin(planned: Planned) -> Life:
+        room = _room(ground, planned)
         return Life(
             planned,
-            EnvoySidecar(bus, ground, heard, planned.document),
+            EnvoySidecar(bus, ground, heard, planned.document, room),
             board,
             folder=home(ground, planned.id),
+            room=room,
             inherited=machine_variables,
             drain_s=settings.drain_s,
             keep_running=settings.keep_running,
@@ -82,15 +89,24 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
 
 async def _follow(settings: Settings, current: Plan, agent: Agent, publisher: Publisher, health: Health) -> None:
     """Plan again after every edit; endless. `current` is the plan of what runs."""
-    machine = Machine(block=settings.block, node=socket.gethostname(), lowest_port=_lowest_port())
+    machine = Machine(
+        block=settings.block, node=socket.gethostname(), lowest_port=_lowest_port(), isolated=settings.isolated
+    )
     found: Objects | None = None
     async for scan in watch(settings.folder):
         found = in_force(scan, parse, found)
         current = plan(found, machine, current)
+        if settings.isolated:
+            _name_services(settings, current, found)
         agent.want(current.workloads)
         publisher.judge(found, current)
         log.info("workloads planned", workloads=len(current.workloads), problems=len(current.problems))
         health.active()
+
+
+def _name_services(settings: Settings, current: Plan, found: Objects) -> None:
+    namespaces = (each.document.identity.namespace for each in current.workloads.values())
+    names.write(Path(settings.run_folder).absolute(), namespaces, assigned(found.objects))
 
 
 class BadAddress(ValueError):
@@ -109,6 +125,16 @@ def _ground(settings: Settings) -> Ground:
         lifetime_s=settings.proxy_lifetime_s,
         keep_running=settings.keep_running,
     )
+
+
+def _room(ground: Ground, planned: Planned) -> Room:
+    if isinstance(planned.document.interception, Explicit):
+        return OnMachine()
+    slot = network.slot_of(planned.document.host)
+    if slot is None:
+        raise BadAddress(f"{planned.id}: found {planned.document.host!r}, which is no address of the isolated network")
+    hosts = names.hosts_file(ground.run_folder, planned.document.identity.namespace)
+    return Isolated(slot, hosts, Doors(home(ground, planned.id), planned.listens))
 
 
 def _answers(agent: Agent, ground: Ground) -> Callable[[str, AdminQuery], Awaitable[AdminReply]]:

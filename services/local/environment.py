@@ -15,6 +15,8 @@ from osm.manifests.explicit_ports import ServicePort, variable
 from osm.manifests.pods import EnvVar
 
 _INHERITED = ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # of a network namespace of its own
+
 _REFERENCE = re.compile(r"\$(?:(?P<dollar>\$)|\((?P<name>[^)]*)\))")
 _SUBSCRIPT = re.compile(r"^metadata\.(?P<what>labels|annotations)\['(?P<key>[^']+)'\]$")
 
@@ -71,6 +73,16 @@ def platform(
     }
     told.update({f"OSM_BIND_PORT_{port}": str(port) for port in ports})
     told.update({variable(port): f"{outbound_host}:{number}" for port, number in sorted(upstreams.items())})
+    return told
+
+
+def isolated_platform(facts: Facts, ports: tuple[int, ...], upstreams: Mapping[ServicePort, int]) -> dict[str, str]:
+    """The same where traffic is redirected: no proxy, and what is offered elsewhere is the Service itself."""
+    told = {"HOSTNAME": facts.name, "OSM_BIND_HOST": EVERYWHERE}
+    told.update({f"OSM_BIND_PORT_{port}": str(port) for port in ports})
+    for port in sorted(upstreams):
+        namespace, service, number = port
+        told[variable(port)] = f"{service}.{namespace}.svc.cluster.local:{number}"
     return told
 
 

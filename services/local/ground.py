@@ -24,6 +24,10 @@ class Ground(Struct, frozen=True, kw_only=True):
     lifetime_s: int | None = None
     keep_running: bool = False
 
+    @property
+    def run_folder(self) -> Path:
+        return self.folder.parent
+
 
 def home(ground: Ground, id_: str) -> Path:
     """The folder of one workload."""

@@ -4,17 +4,19 @@ Whether it may run at all has been decided before (`plan`); here its manifest be
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from osm.contracts.endpoints import Explicit, InboundPort, LocalWorkload
+from osm.contracts.endpoints import Explicit, InboundPort, LocalWorkload, Transparent
 from osm.contracts.names import Address
 from osm.contracts.problem import Problem
+from osm.envoy.ports import ADMIN, INBOUND, OUTBOUND, UNREDIRECTED
+from osm.isolation import network
 from osm.manifests.explicit_ports import ServicePort
 from osm.manifests.pods import Container, Probe
 from services.local import addresses
-from services.local.environment import Environment, Facts, expand, known_fields, platform, resolve
+from services.local.environment import Environment, Facts, expand, isolated_platform, known_fields, platform, resolve
 from services.local.planned import Check, Planned, Program
 from services.local.replicas import Replicas
 
@@ -22,18 +24,30 @@ HTTP_PROXY_PORT = 15001
 """OSM's number for outbound traffic; here it is the sidecar's HTTP proxy, on the sidecar's address."""
 
 
+SIDECAR_PORTS = frozenset({ADMIN, OUTBOUND, INBOUND, *UNREDIRECTED})
+"""Of a transparent sidecar, which shares its app's address."""
+
+
 class Machine(Struct, frozen=True, kw_only=True):
-    """What the plan must know of the machine. `lowest_port`: below it only root may listen."""
+    """What the plan must know of the machine. `lowest_port`: below it only root may listen.
+
+    `isolated`: each workload in a network namespace of its own, with redirection; then `block` is of no meaning.
+    """
 
     block: int
     node: str
     lowest_port: int = 1024
+    isolated: bool = False
+
+    def app_host(self, slot: int) -> str:
+        """Where the app at this place listens."""
+        return network.host(slot) if self.isolated else addresses.app_host(self.block, slot)
 
 
 def instance(
     owner: Replicas, id_: str, machine: Machine, slot: int, upstreams: Mapping[ServicePort, int]
 ) -> tuple[Planned, list[Problem]]:
-    app, sidecar = addresses.app_host(machine.block, slot), addresses.sidecar_host(machine.block, slot)
+    app, sidecar = machine.app_host(slot), addresses.sidecar_host(machine.block, slot)
     facts = Facts(
         name=id_.removesuffix(f".{owner.ref.namespace}"),
         namespace=owner.ref.namespace,
@@ -45,7 +59,10 @@ def instance(
     )
     proxy = Address(sidecar, HTTP_PROXY_PORT)
     ports, problems = _ports(owner, machine, upstreams)
-    told = platform(facts, proxy, sidecar, tuple(ports), upstreams)
+    if machine.isolated:
+        told = isolated_platform(facts, tuple(ports), upstreams)
+    else:
+        told = platform(facts, proxy, sidecar, tuple(ports), upstreams)
     programs: list[Program] = []
     for index, container in enumerate(owner.spec.containers):
         program, wrong = _program(owner, f"{owner.path}.containers[{index}]", container, told, facts)
@@ -56,14 +73,8 @@ def instance(
         identity=owner.identity,
         labels=tuple(sorted(owner.metadata.labels.items())),
         port_names=tuple(sorted((name, port) for port, name in ports.items() if name)),
-        interception=Explicit(
-            http_proxy=proxy,
-            outbound_host=sidecar,
-            inbound=tuple(
-                InboundPort(target_port=port, listen=Address(sidecar, port), app=Address(app, port))
-                for port in sorted(ports)
-            ),
-        ),
+        interception=Transparent() if machine.isolated else _explicit(app, proxy, ports),
+        host=app if machine.isolated else "",
     )
     made = Planned(
         ref=owner.ref,
@@ -74,13 +85,24 @@ def instance(
     return made, problems
 
 
+def _explicit(app: str, proxy: Address, ports: Iterable[int]) -> Explicit:
+    return Explicit(
+        http_proxy=proxy,
+        outbound_host=proxy.host,
+        inbound=tuple(
+            InboundPort(target_port=port, listen=Address(proxy.host, port), app=Address(app, port))
+            for port in sorted(ports)
+        ),
+    )
+
+
 def _ports(
     owner: Replicas, machine: Machine, upstreams: Mapping[ServicePort, int]
 ) -> tuple[dict[int, str], list[Problem]]:
     """The workload's ports with their names: its sidecar listens at the same numbers, on its own address."""
     ports: dict[int, str] = {}
     problems: list[Problem] = []
-    taken = {number: port for port, number in upstreams.items()}
+    taken = {} if machine.isolated else {number: port for port, number in upstreams.items()}
     for field, container in _containers(owner):
         for index, port in enumerate(container.ports):
             where, number = f"{field}.ports[{index}].containerPort", port.container_port
@@ -88,6 +110,8 @@ def _ports(
                 continue
             if number in ports:
                 problems.append(owner.problem(where, f"port {number} is declared twice in this pod"))
+            elif machine.isolated and number in SIDECAR_PORTS:
+                problems.append(owner.problem(where, f"{number} is the sidecar's own; choose another port"))
             elif number == HTTP_PROXY_PORT:
                 problems.append(owner.problem(where, f"{number} is the sidecar's HTTP proxy; choose another port"))
             elif number in taken:

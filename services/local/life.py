@@ -16,7 +16,9 @@ from osm.envoy.guardian import SUFFIX
 from osm.pki.files import private_folder
 from services.local import left
 from services.local.board import Board, Complaint, Report
+from services.local.doors import door
 from services.local.planned import Planned
+from services.local.room import Room
 from services.local.sidecar import RunsBeside
 from services.local.supervise import Backoff, Place, State, Supervised
 
@@ -33,6 +35,7 @@ class Life:
         board: Board,
         *,
         folder: Path,
+        room: Room,
         inherited: Mapping[str, str],
         drain_s: float,
         keep_running: bool = False,
@@ -42,6 +45,7 @@ class Life:
         self.planned = planned
         self.stopping = False
         self._sidecar = sidecar
+        self._room = room
         self._board = board
         self._drain_s = drain_s
         self._stop = asyncio.Event()
@@ -55,6 +59,7 @@ class Life:
                     log=folder / f"{program.name}.log",
                     inherited=inherited,
                     record=folder / f"app-{program.name}{SUFFIX}" if keep_running else None,
+                    room=room,
                 ),
                 self._tell,
                 backoff,
@@ -76,6 +81,10 @@ class Life:
         self._sidecar.take_over()
         for each in self._programs:
             each.take_over()
+        going = (self._sidecar.pid, *(each.pid for each in self._programs))
+        inside = next((pid for pid in going if pid is not None), None)
+        if inside is not None:
+            self._room.enter(inside)
 
     async def settled(self) -> None:
         """Wait until it is known how all that was taken over is. Only of use while `run` runs."""
@@ -91,6 +100,13 @@ class Life:
     async def run(self) -> None:
         """Until `stop`, in order; when cancelled, all ends at once and within seconds, or goes on without us."""
         private_folder(self._folder / "work")
+        await self._room.open()
+        try:
+            await self._run_inside()
+        finally:
+            await self._room.close()
+
+    async def _run_inside(self) -> None:
         if self._keep_running:
             left.write(self._folder, self.planned)
         async with asyncio.TaskGroup() as tasks:
@@ -145,26 +161,18 @@ class Life:
             envoy_pid=self._sidecar.pid,
             restarts=sum(each.restarts for each in self._programs),
             http_proxy=_http_proxy(self.planned.document),
-            app_addresses=_app_addresses(self.planned.document),
+            app_addresses=self._app_addresses(),
             why="stopping" if self.stopping else worst.why or ("" if sidecar_live else self._sidecar.why),
         )
 
-
-def starting(document: LocalWorkload) -> ProcessStatus:
-    """The line of a workload that has not begun."""
-    return ProcessStatus(
-        workload=document.id,
-        state="starting",
-        http_proxy=_http_proxy(document),
-        app_addresses=_app_addresses(document),
-    )
+    def _app_addresses(self) -> tuple[tuple[int, str], ...]:
+        """Where their user reaches the apps themselves."""
+        how = self.planned.document.interception
+        if isinstance(how, Explicit):
+            return tuple((each.target_port, str(each.app)) for each in how.inbound)
+        return tuple((each.port, f"unix:{door(self._folder, each.port)}") for each in self.planned.listens)
 
 
 def _http_proxy(document: LocalWorkload) -> str:
     how = document.interception
     return str(how.http_proxy) if isinstance(how, Explicit) else ""
-
-
-def _app_addresses(document: LocalWorkload) -> tuple[tuple[int, str], ...]:
-    how = document.interception
-    return tuple((each.target_port, str(each.app)) for each in how.inbound) if isinstance(how, Explicit) else ()

@@ -12,6 +12,7 @@ from msgspec import Struct
 from osm.contracts.endpoints import Explicit
 from osm.contracts.names import ROOT_NAMESPACE, ObjectRef
 from osm.contracts.problem import Problem
+from osm.isolation import network
 from osm.manifests.explicit_ports import offered
 from osm.manifests.last_good import InForce
 from osm.manifests.pods import Container
@@ -59,13 +60,16 @@ def plan(found: Objects, machine: Machine, before: Plan) -> Plan:
 def going_on(left: Iterable[Planned], block: int) -> Plan:
     """The plan of what runs already: to be `before` the first that is made from the folder."""
     workloads = {each.id: each for each in left}
-    slots = {
-        id_: slot
-        for id_, each in workloads.items()
-        if isinstance(how := each.document.interception, Explicit)
-        and (slot := addresses.slot_of(block, how.outbound_host)) is not None
-    }
+    slots = {id_: slot for id_, each in workloads.items() if (slot := slot_of(each, block)) is not None}
     return Plan(workloads=workloads, slots=slots)
+
+
+def slot_of(planned: Planned, block: int) -> int | None:
+    """The place that its addresses are of; None if they are of another block."""
+    how = planned.document.interception
+    if isinstance(how, Explicit):
+        return addresses.slot_of(block, how.outbound_host)
+    return network.slot_of(planned.document.host)
 
 
 def _unread(refs: Iterable[ObjectRef], found: Objects) -> set[ObjectRef]:

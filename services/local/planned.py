@@ -50,6 +50,11 @@ class Planned(Struct, frozen=True, kw_only=True):
     grace_s: float
 
     @property
+    def listens(self) -> tuple[Address, ...]:
+        """Where its programs listen, sorted."""
+        return tuple(sorted({each for program in self.programs for each in program.listens}))
+
+    @property
     def id(self) -> str:
         return self.document.id
 

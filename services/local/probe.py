@@ -5,8 +5,9 @@ Hand-written, because a probe needs no more of HTTP than a status line, and hund
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+from osm.contracts.names import Address
 from services.local.planned import Check
 
 EAGER_S = 0.1
@@ -16,12 +17,18 @@ EAGER_GROWS = 1.05
 
 _STATUS_LINE_MAX_BYTES = 1024
 
+Connect = Callable[[Address], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
-async def probe(check: Check) -> str:
+
+async def _from_here(to: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(to.host, to.port)
+
+
+async def probe(check: Check, connect: Connect = _from_here) -> str:
     """Why the program is not ready; empty if it is."""
     try:
         async with asyncio.timeout(check.timeout_s):
-            reader, writer = await asyncio.open_connection(check.address.host, check.address.port)
+            reader, writer = await connect(check.address)
             try:
                 return await _get(check, reader, writer) if check.path is not None else ""
             finally:
@@ -36,7 +43,9 @@ async def probe(check: Check) -> str:
         return f"{check.address}: {error}"
 
 
-async def watch(check: Check, told: Callable[[bool, str], None], *, goes_on: bool = False) -> None:
+async def watch(
+    check: Check, told: Callable[[bool, str], None], *, goes_on: bool = False, connect: Connect = _from_here
+) -> None:
     """Ask on and on; `told` hears what is so after every answer. Ends only if the check is for `once`, and ready.
 
     `goes_on`: the program has been running for long, so it is asked at once, and one good answer is enough.
@@ -46,7 +55,7 @@ async def watch(check: Check, told: Callable[[bool, str], None], *, goes_on: boo
     successes = 1 if goes_on else check.successes
     eager_s = EAGER_S
     while True:
-        why = await probe(check)
+        why = await probe(check, connect)
         good, bad = (0, bad + 1) if why else (good + 1, 0)
         ready = bad < check.failures if ready else good >= successes
         told(ready, "" if ready else why)

@@ -17,6 +17,9 @@ class Settings(Common, frozen=True, kw_only=True):
     has 108 bytes."""
     block: Annotated[int, Meta(ge=1, le=254)] = 77
     """The second number of the mesh's loopback addresses, 127.<block>.0.0/16; two meshes on a machine need two."""
+    isolated: bool = False
+    """Whether each workload has a network namespace of its own, with redirection. This process must be where such can
+    be made: see `osm up --isolated`."""
     xds: str = "127.0.0.1:15128"
     """Where Envoys find xds: `host:port`."""
     envoy: str = ""

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from typing import Protocol
 
 from osm.bus import Bus
-from osm.contracts.endpoints import LocalWorkload
+from osm.contracts.endpoints import LocalWorkload, Transparent
 from osm.contracts.trust import ProxyClient
 from osm.envoy.bootstrap import Sidecar, bootstrap, text
 from osm.envoy.guardian import SUFFIX
 from osm.envoy.process import EnvoyProcess, Launch
+from osm.isolation.network import MARK
 from osm.pki.files import private_folder
 from services.local.certificates import Certificates
 from services.local.ground import Ground, admin_socket, home
 from services.local.heard import Heard
+from services.local.room import Room
 from services.local.supervise import Backoff
 
 
@@ -48,7 +50,7 @@ class RunsBeside(Protocol):
 class EnvoySidecar:
     """The real one."""
 
-    def __init__(self, bus: Bus, ground: Ground, heard: Heard, workload: LocalWorkload) -> None:
+    def __init__(self, bus: Bus, ground: Ground, heard: Heard, workload: LocalWorkload, room: Room) -> None:
         self.live = asyncio.Event()
         self.settled = asyncio.Event()
         self.settled.set()
@@ -56,6 +58,7 @@ class EnvoySidecar:
         self.why = "waiting for its account to be in the mesh"
         self._ground = ground
         self._workload = workload
+        self._room = room
         self._heard = heard
         self._home = home(ground, workload.id)
         self._certificates = Certificates(
@@ -119,6 +122,7 @@ class EnvoySidecar:
             admin=admin_socket(self._ground, self._workload.id),
             certificate_sds=self._certificates.certificate,
             roots_sds=self._certificates.roots,
+            mark=MARK if isinstance(self._workload.interception, Transparent) else None,
         )
         return text(bootstrap(sidecar))
 
@@ -130,6 +134,7 @@ class EnvoySidecar:
             log=self._home / "envoy.log",
             log_level=log_level,
             record=self._home / f"envoy{SUFFIX}" if self._ground.keep_running else None,
+            entered=self._room.for_sidecar,
         )
 
     async def _keep_running(self, changed: Callable[[], None]) -> None:

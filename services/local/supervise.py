@@ -17,6 +17,7 @@ from msgspec import Struct
 from osm.envoy.child import Adopted, Child, Running
 from services.local import listeners, logs, probe, trouble
 from services.local.planned import Check, Program
+from services.local.room import OnMachine, Room
 from services.local.trouble import Trouble
 
 State = Literal["starting", "ready", "unready", "backoff", "failed"]
@@ -48,6 +49,7 @@ class Place(Struct, frozen=True, kw_only=True):
     log: Path
     inherited: Mapping[str, str]
     record: Path | None = None
+    room: Room = OnMachine()
 
 
 class Supervised:
@@ -135,7 +137,7 @@ class Supervised:
             return what
         try:
             child = Child.start(
-                self.program.argv,
+                self._place.room.for_app(self.program.argv),
                 environment=environment,
                 folder=self._place.folder,
                 log=self._place.log,
@@ -172,7 +174,11 @@ class Supervised:
             watching = [tasks.create_task(self._listen())]
             if check is not None:
                 told = self._heard(child, check)
-                watching.append(tasks.create_task(probe.watch(check, told, goes_on=left_by_another)))
+                watching.append(
+                    tasks.create_task(
+                        probe.watch(check, told, goes_on=left_by_another, connect=self._place.room.connect)
+                    )
+                )
             status = await child.ended()
             for task in watching:
                 task.cancel()

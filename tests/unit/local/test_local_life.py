@@ -14,6 +14,7 @@ from services.local.board import Board
 from services.local.environment import inherited
 from services.local.life import Life
 from services.local.planned import Planned, Program
+from services.local.room import OnMachine
 from services.local.supervise import Backoff
 
 SHOP = ObjectRef("Deployment", "town", "shop")
@@ -92,6 +93,7 @@ class Town:
             self.board,
             folder=self._folder / what.id,
             inherited=inherited(os.environ, str(Path(sys.executable).parent)),
+            room=OnMachine(),
             drain_s=0,
             backoff=Backoff(first_s=0.01),
         )

@@ -1,0 +1,102 @@
+"""Where a workload's programs run: on the machine as it is, or in a network namespace of the workload's own.
+
+Apart from the lives that use it, so that they need not know which. A room is opened before anything of its workload
+starts and closed after all has ended.
+"""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Protocol
+
+from osm.contracts.names import Address
+from osm.isolation.entering import APP_MAY, SIDECAR_MAY, workload
+from osm.isolation.making import NetworkFailed, make_own, unmake_own
+from osm.isolation.space import Space
+from services.local.doors import Doors
+
+Command = tuple[str, ...]
+
+
+class Room(Protocol):
+    """Where one workload's programs run."""
+
+    async def open(self) -> None:
+        """Before the first program. Raises NetworkFailed, OSError."""
+
+    async def close(self) -> None:
+        """After the last."""
+
+    def enter(self, pid: int) -> None:
+        """In place of `open`: it is open already, and this process is in it. Raises OSError."""
+
+    def for_app(self, command: Command) -> Command:
+        """What starts `command` there, as an app."""
+
+    def for_sidecar(self, command: Command) -> Command:
+        """What starts `command` there, as the sidecar."""
+
+    async def connect(self, to: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """To where an app listens, past its sidecar. Raises OSError."""
+
+
+class OnMachine:
+    """The machine as it is."""
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+    def enter(self, pid: int) -> None:
+        """Everybody is here."""
+
+    def for_app(self, command: Command) -> Command:
+        return command
+
+    def for_sidecar(self, command: Command) -> Command:
+        return command
+
+    async def connect(self, to: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(to.host, to.port)
+
+
+class Isolated:
+    """A namespace with an address, redirect rules and names of its own, and a door for each port of the app."""
+
+    def __init__(self, slot: int, hosts: Path, doors: Doors) -> None:
+        self._slot = slot
+        self._hosts = hosts
+        self._doors = doors
+        self._space: Space | None = None
+
+    async def open(self) -> None:
+        if self._space is None:
+            self._space = await asyncio.to_thread(make_own, self._slot)
+        await self._doors.open(self.connect)
+
+    def enter(self, pid: int) -> None:
+        self._space = Space.of(pid)
+
+    async def close(self) -> None:
+        await self._doors.close()
+        if self._space is not None:
+            with contextlib.suppress(NetworkFailed):  # the namespace may have ended, and the link with it
+                await asyncio.to_thread(unmake_own, self._slot)
+            self._space.close()
+            self._space = None
+
+    def for_app(self, command: Command) -> Command:
+        return workload(self._opened().path, self._hosts, APP_MAY, command)
+
+    def for_sidecar(self, command: Command) -> Command:
+        return workload(self._opened().path, self._hosts, SIDECAR_MAY, command)
+
+    async def connect(self, to: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await self._opened().connect(to)
+
+    def _opened(self) -> Space:
+        if self._space is None:
+            raise OSError("the workload's network has been taken away")
+        return self._space
