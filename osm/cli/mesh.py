@@ -56,7 +56,7 @@ async def embedded(
     core = MemoryCore()
     services: dict[str, tuple[Run[Any], Common]] = {
         "meshspec": (meshspec.run, MeshspecSettings(folder=str(folder))),
-        "endpoints": (endpoints.run, EndpointsSettings(folder=str(folder))),
+        "endpoints": (endpoints.run, EndpointsSettings(folder=str(folder), isolated=run.isolated)),
         "catalog": (catalog.run, Common()),
         "certmgr": (
             certmgr.run,
@@ -69,6 +69,7 @@ async def embedded(
                 folder=str(folder),
                 run_folder=str(run.path),
                 block=run.block,
+                isolated=run.isolated,
                 xds=run.xds_listen,
                 proxy_lifetime_s=proxy_lifetime_s,
                 keep_running=False,  # nothing outlives this process

@@ -71,8 +71,10 @@ def _own(service: str, wanted: Wanted, run: RunFolder) -> dict[str, str]:
     """A service's own settings."""
     prefix = f"OSM_{service.upper()}_"
     match service:
-        case "meshspec" | "endpoints":
+        case "meshspec":
             own = {"FOLDER": str(wanted.folder)}
+        case "endpoints":
+            own = {"FOLDER": str(wanted.folder), "ISOLATED": str(run.isolated).lower()}
         case "certmgr":
             own = {
                 "CA_FOLDER": str(wanted.ca_folder),
@@ -86,6 +88,7 @@ def _own(service: str, wanted: Wanted, run: RunFolder) -> dict[str, str]:
                 "FOLDER": str(wanted.folder),
                 "RUN_FOLDER": str(run.path),
                 "BLOCK": str(run.block),
+                "ISOLATED": str(run.isolated).lower(),
                 "XDS": run.xds_listen,
                 "PROXY_LIFETIME_S": str(wanted.proxy_lifetime_s),
             }

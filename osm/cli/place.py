@@ -19,7 +19,7 @@ SOCKET = "mesh.sock"
 
 def home() -> Path:
     """The folder that holds all run folders; made if absent. Raises CommandError if someone else owns it."""
-    path = Path(tempfile.gettempdir()) / f"osm-{os.getuid()}"
+    path = Path(tempfile.gettempdir()) / f"osm-{_user()}"
     path.mkdir(mode=0o700, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
@@ -28,6 +28,19 @@ def home() -> Path:
             remedy="remove it, or set TMPDIR to a folder of yours",
         )
     return path
+
+
+def _user() -> int:
+    """This user's number as it is outside of the user namespace that an isolated mesh is in (user_namespaces(7))."""
+    try:
+        lines = Path("/proc/self/uid_map").read_text().splitlines()
+    except OSError:
+        return os.getuid()  # no Linux
+    for line in lines:
+        inside, outside, count = map(int, line.split())
+        if inside <= os.getuid() < inside + count:
+            return outside + os.getuid() - inside
+    return os.getuid()
 
 
 def socket_url(path: Path) -> str:

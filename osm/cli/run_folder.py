@@ -14,6 +14,7 @@ from msgspec import Struct
 from osm.cli.output import CommandError
 from osm.cli.place import SOCKET, home, is_live
 from osm.envoy.guardian import end_recorded
+from osm.isolation.network import CONTROL_PLANE
 
 FIRST_BLOCK, LAST_BLOCK = 66, 127
 """127.66.0.0/16 to 127.127.0.0/16: clear of 127.0.0.0/16 and 127.53.0.53, which systems use themselves."""
@@ -24,6 +25,8 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
     path: Path
     block: int
+    isolated: bool = False
+    """All is in a network of the mesh's own; its block of loopback addresses is too."""
 
     @property
     def socket(self) -> Path:
@@ -31,11 +34,11 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
     @property
     def xds_listen(self) -> str:
-        return f"127.{self.block}.0.1:15128"
+        return f"{CONTROL_PLANE if self.isolated else f'127.{self.block}.0.1'}:15128"
 
 
 @contextmanager
-def run_folder(name: str) -> Iterator[RunFolder]:
+def run_folder(name: str, *, isolated: bool = False) -> Iterator[RunFolder]:
     """A fresh run folder called `name` and a free block; both gone at the end. Raises CommandError."""
     path = home() / name
     if is_live(path / SOCKET):
@@ -45,7 +48,7 @@ def run_folder(name: str) -> Iterator[RunFolder]:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(mode=0o700)
         try:
-            yield RunFolder(path=path, block=block)
+            yield RunFolder(path=path, block=block, isolated=isolated)
         finally:
             shutil.rmtree(path, ignore_errors=True)
 

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from osm.bus import Bus, Document, Update
+from osm.cli.isolating import ModeOption, isolated
 from osm.cli.output import CommandError, problem_line, stdout
 from osm.cli.place import program
 from osm.cli.placing import placed, places
@@ -33,6 +34,7 @@ def up(
     *,
     name: Annotated[str, typer.Option(help="Tells apart meshes that run at the same time.")] = "mesh",
     ca_folder: Annotated[Path, typer.Option(help="Where the root certificate is kept.")] = Path(CA_FOLDER),
+    mode: ModeOption = None,
     bus: CarrierOption = MEMORY,
     replicas: ReplicasOption = "",
     log_level: Annotated[LogLevel, typer.Option(help="How much the services log, in the run folder.")] = "warning",
@@ -44,7 +46,7 @@ def up(
     Example: osm up -f demo/manifests
     """
     carried = carrier(bus, replicas)
-    with run_folder(name) as place:
+    with run_folder(name, isolated=isolated(mode)) as place:
         run(_up(folder, place, carried, ca_folder.expanduser(), log_level))
 
 

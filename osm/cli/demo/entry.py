@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from osm.cli.isolating import ModeOption, isolated
 from osm.cli.output import Format, OutputOption
 from osm.cli.run_folder import run_folder
 from osm.cli.start import MEMORY, CarrierOption, ReplicasOption, carrier
@@ -15,6 +16,7 @@ def demo(
     check_it: Annotated[bool, typer.Option("--check", help="Prove every claim without a person, then end.")] = False,
     output: OutputOption = Format.table,
     name: Annotated[str, typer.Option(help="Tells apart meshes that run at the same time.")] = "demo",
+    mode: ModeOption = None,
     bus: CarrierOption = MEMORY,
     replicas: ReplicasOption = "",
     log_level: Annotated[LogLevel, typer.Option(help="How much the services log, in the run folder.")] = "warning",
@@ -28,5 +30,5 @@ def demo(
     from osm.cli.demo.command import perform  # noqa: PLC0415  # half a second that `--help` does not need
 
     carried = carrier(bus, replicas)
-    with run_folder(name) as place:
+    with run_folder(name, isolated=isolated(mode)) as place:
         raise typer.Exit(perform(place, carried, log_level, output, check_it=check_it))
