@@ -46,6 +46,15 @@ def spiffe_id(certificate: Certificate) -> SpiffeId | None:
     return SpiffeId.parse(uris[0]) if len(uris) == 1 else None
 
 
+def dns_names(certificate: Certificate) -> tuple[str, ...]:
+    """The DNS names that it holds for, if any."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(names.get_values_for_type(x509.DNSName))
+
+
 def not_before_s(certificate: Certificate) -> int:
     return int(certificate.not_valid_before_utc.timestamp())
 

@@ -1,0 +1,58 @@
+{{/* What each service finds in its environment. docs/settings.md says what the variables mean. */}}
+
+{{/* Of (root, service). */}}
+{{- define "osm.environment" -}}
+{{- $root := index . 0 -}}
+{{- $service := index . 1 -}}
+{{- $osm := $root.Values.osm -}}
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: OSM_REPLICA
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: OSM_BUS
+  value: tls://{{ include "osm.nats.host" $root }}:4222
+- name: OSM_TRUST_DOMAIN
+  value: {{ $osm.trustDomain | quote }}
+- name: OSM_LOG_LEVEL
+  value: {{ include "osm.logLevel" $root }}
+- name: OSM_HTTP
+  value: 0.0.0.0:9091
+- name: OSM_METRICS_TOKEN_FILE
+  value: /etc/osm/metrics/token
+{{- with $osm.otlpEndpoint }}
+- name: OSM_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+- name: OSM_NATS_CA_FILE
+  value: /etc/osm/nats/ca.crt
+- name: OSM_NATS_PASSWORD_FILE
+  value: /etc/osm/nats/password
+- name: OSM_NATS_WRITERS_FILE
+  value: /etc/osm/nats/writers.json
+{{- if ne $service "injector" }}
+- name: OSM_NATS_SIGNING_KEY_FILE
+  value: /etc/osm/nats/signing.key
+{{- end }}
+- name: OSM_NATS_REPLICAS
+  value: {{ $osm.nats.replicaCount | quote }}
+{{- include (printf "osm.environment.%s" $service) $root }}
+{{- end }}
+
+{{- define "osm.environment.catalog" }}{{ end }}
+
+{{- define "osm.environment.certmgr" }}{{ end }}
+
+{{- define "osm.environment.endpoints" }}{{ end }}
+
+{{- define "osm.environment.meshspec" }}{{ end }}
+
+{{- define "osm.environment.xds" }}
+- name: OSM_XDS_LISTEN
+  value: 0.0.0.0:15128
+{{- end }}
+
+{{- define "osm.environment.injector" }}{{ end }}
