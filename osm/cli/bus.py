@@ -13,6 +13,7 @@ from osm.bus import BusError, Document, Update, nats_keys
 from osm.bus.permissions import USERS, render
 from osm.cli.bus_state import BucketState, Reader, bucket_states
 from osm.cli.client import BusOption, mesh, of_kind
+from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured, table
 from osm.contracts.channels import BUCKETS, PROGRESS
 
@@ -26,12 +27,14 @@ WATCH_BODY_CHARS = 160
 
 
 @app.command()
+@on_cluster
 def watch(
     buckets: Annotated[list[str] | None, typer.Argument(help="Buckets to watch; all but status by default.")] = None,
     bus: BusOption = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="json prints a document a line.")] = Format.table,
     *,
     once: Annotated[bool, typer.Option("--once", help="Print what is there now and end.")] = False,
+    where: Where,
 ) -> None:
     """Show each change: bucket, key, writer, revision, body. Ends with Ctrl-C.
 
@@ -42,14 +45,14 @@ def watch(
         if name not in BUCKETS:
             raise typer.BadParameter(f"found {name!r}; allowed are {', '.join(BUCKETS)}", param_hint="BUCKETS")
     try:
-        asyncio.run(_watch(bus, chosen, output, once=once))
+        asyncio.run(_watch(bus, where, chosen, output, once=once))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
-async def _watch(bus: str | None, buckets: tuple[str, ...], output: Format, *, once: bool) -> None:
+async def _watch(bus: str | None, where: Where, buckets: tuple[str, ...], output: Format, *, once: bool) -> None:
     waiting = set(buckets)
-    async with mesh(bus) as connected:
+    async with mesh(bus, where) as connected:
         async for update in connected.watch(*buckets):
             for document in update.documents:
                 _print(document, output)
@@ -60,14 +63,15 @@ async def _watch(bus: str | None, buckets: tuple[str, ...], output: Format, *, o
 
 
 @app.command()
-def check(bus: BusOption = None, output: OutputOption = Format.table) -> None:
+@on_cluster
+def check(bus: BusOption = None, output: OutputOption = Format.table, *, where: Where) -> None:
     """Show for each bucket whether it is whole, who wrote it, how large it is, and which readers are behind.
 
     Exit status 1 if a bucket is not synced or holds a document that cannot be decoded.
 
     Example: osm bus check
     """
-    states = asyncio.run(_states(bus))
+    states = asyncio.run(_states(bus, where))
     if output is Format.table:
         table("", BUCKET_COLUMNS, map(_row, states))
     else:
@@ -96,9 +100,9 @@ def _reader(reader: Reader) -> str:
     return reader.replica if own else reader.service
 
 
-async def _states(bus: str | None) -> list[BucketState]:
+async def _states(bus: str | None, where: Where) -> list[BucketState]:
     pictures: dict[str, Update] = {}
-    async with mesh(bus) as connected:
+    async with mesh(bus, where) as connected:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PICTURES_WITHIN_S):
                 async for update in connected.watch(*BUCKETS):
@@ -142,6 +146,26 @@ def keys(
         stdout.print(f"keys of {', '.join(nats_keys.OWNERS)} in {folder}; the list is {nats_keys.make_keys(folder)}")
     except (OSError, BusError) as error:
         raise CommandError(str(error)) from error
+
+
+@app.command()
+def credentials(
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Where the folders go; made with mode 0700.")],
+    trust_domain: Annotated[str, typer.Option(help="Trust domain of the mesh.")] = "cluster.local",
+) -> None:
+    """Make what a NATS server of one mesh and its users need: certificates, passwords, signing keys.
+
+    A folder for the server's certificate, one with the users' passwords, one for each user. What is there is kept.
+
+    Example: osm bus credentials -o credentials
+    """
+    from osm.cli.credentials import BadSecret, make_credentials  # noqa: PLC0415  # cryptography, for this alone
+
+    try:
+        changed = make_credentials(folder, trust_domain)
+    except (OSError, BadSecret) as error:
+        raise CommandError(str(error)) from error
+    stdout.print(f"credentials in {folder}: {', '.join(changed) or 'all there already'}", soft_wrap=True)
 
 
 def _print(document: Document, output: Format) -> None:

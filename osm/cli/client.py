@@ -5,8 +5,8 @@ The same over an embedded mesh's socket and over NATS: both are a bus.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, TypeVar
 
 import typer
@@ -14,8 +14,11 @@ from msgspec import Struct
 
 from osm.bus import Bus, BusError, Document
 from osm.bus.connect import connect
+from osm.cli.kubernetes.forward import cluster_bus
+from osm.cli.kubernetes.pod_names import pod_names
+from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
-from osm.cli.place import find, program
+from osm.cli.place import find, live, program
 from osm.cli.reach import Reach
 from osm.contracts.channels import State
 from osm.runtime.settings import BadSetting
@@ -25,7 +28,9 @@ T = TypeVar("T", bound=Struct)
 BusOption = Annotated[
     str | None,
     typer.Option(
-        "--bus", envvar="OSM_BUS", help="The mesh: unix:/path or nats://host:port; by default the one that runs here."
+        "--bus",
+        envvar="OSM_BUS",
+        help="The mesh: unix:/path or nats://host:port; by default the one that runs here, else the cluster's.",
     ),
 ]
 
@@ -33,17 +38,32 @@ ANSWER_TIMEOUT_S = 5.0
 """How long a command waits for a first picture; a mesh that is up answers at once."""
 
 
+def in_cluster(bus: str | None, where: Where) -> bool:
+    """Whether the mesh that the user means is a cluster's: one is named, or there is one and no mesh runs here."""
+    if bus:
+        return False
+    return where.named or (not live() and where.names_a_cluster())
+
+
 @asynccontextmanager
-async def mesh(bus: str | None) -> AsyncIterator[Bus]:
+async def mesh(bus: str | None, where: Where) -> AsyncIterator[Bus]:
     """The bus of the mesh that the user means. Raises CommandError if there is none or it cannot be reached."""
-    url = find(bus)
-    try:
-        async with connect(url, "cli", Reach.told(url, os.environ).settings("cli")) as connected:
-            yield connected
-    except (BusError, BadSetting, OSError) as error:
-        raise CommandError(
-            f"{url}: {error}", remedy=f"{program()} demo starts a mesh; --bus names another one"
-        ) from error
+    async with AsyncExitStack() as stack:
+        if in_cluster(bus, where):
+            reach = await stack.enter_async_context(cluster_bus(where))
+        else:
+            reach = Reach.told(find(bus), os.environ)
+        try:
+            yield await stack.enter_async_context(connect(reach.url, "cli", reach.settings("cli")))
+        except (BusError, BadSetting, OSError) as error:
+            raise CommandError(
+                f"{reach.url}: {error}", remedy=f"{program()} demo starts a mesh; --bus names another one"
+            ) from error
+
+
+async def pods_by_proxy(bus: str | None, where: Where) -> Mapping[str, str]:
+    """Proxy id → `namespace/pod`, if the mesh is a cluster's; else empty: there ids are names."""
+    return await pod_names(where) if in_cluster(bus, where) else {}
 
 
 async def picture(bus: Bus, bucket: str) -> tuple[Document, ...]:

@@ -3,16 +3,18 @@
 import asyncio
 import time
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from osm.bus import Document
-from osm.cli.client import BusOption, mesh, of_kind, picture
-from osm.cli.output import CommandError, Format, OutputOption, structured, table
+from osm.cli.client import BusOption, in_cluster, mesh, of_kind, picture
+from osm.cli.kubernetes import sidecar
+from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.output import CommandError, Format, OutputOption, structured
 from osm.cli.place import program
-from osm.cli.status import PROXY_COLUMNS, proxy_row
+from osm.cli.status import print_proxies, read
 from osm.contracts.channels import PROCESS_STATUS, PROXY_ADMIN, PROXY_STATUS
 from osm.contracts.status import AdminQuery, AdminReply
 
@@ -20,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="The mesh's Envoys, and what each o
 
 
 class Query(StrEnum):
-    """What can be asked of a proxy: pages of Envoy's admin interface."""
+    """What can be asked of any proxy. A pod's sidecar answers some pages more, by Envoy's own names for them."""
 
     clusters = "clusters"
     listeners = "listeners"
@@ -32,52 +34,87 @@ class Query(StrEnum):
 
 
 @app.command("list")
-def list_proxies(bus: BusOption = None, output: OutputOption = Format.table) -> None:
+@on_cluster
+def list_proxies(bus: BusOption = None, output: OutputOption = Format.table, *, where: Where) -> None:
     """List the proxies with their identity and sync state.
 
     Example: osm proxy list -o json
     """
-    documents = asyncio.run(_status(bus))
+    documents, pods = asyncio.run(read(bus, where))
     proxies = of_kind(documents, PROXY_STATUS)
     if output is not Format.table:
         structured(proxies, output)
         return
-    processes = {process.workload: process for process in of_kind(documents, PROCESS_STATUS)}
-    now_s = time.time()
-    table("", PROXY_COLUMNS, (proxy_row(proxy, processes, now_s) for proxy in proxies), empty="no proxy is connected")
+    print_proxies(proxies, of_kind(documents, PROCESS_STATUS), pods, time.time())
 
 
 @app.command("get")
+@on_cluster
 def get(
-    proxy: Annotated[
-        str, typer.Argument(help="A proxy's id, as `osm proxy list` shows it; a unique beginning is enough.")
+    query: Annotated[
+        str,
+        typer.Argument(help=f"What to ask: {', '.join(Query)}; of a pod any page that Envoy serves, such as ready."),
     ],
-    query: Annotated[Query, typer.Argument(help="What to ask.")],
+    proxy: Annotated[
+        str,
+        typer.Argument(
+            metavar="POD", help="A pod, or NAMESPACE/POD; of a mesh of processes a proxy's id or how it begins."
+        ),
+    ],
+    *,
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="The pod's namespace.")] = "default",
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="Write there instead of printing.")] = None,
+    local_port: Annotated[
+        int, typer.Option("--local-port", "-p", help="The port of this machine to go through; any free one by default.")
+    ] = 0,
     bus: BusOption = None,
     grep: Annotated[str, typer.Option("--filter", help="For stats: a regular expression on the names.")] = "",
     output: OutputOption = Format.table,
+    where: Where,
 ) -> None:
     """Show what one Envoy believes. Private keys are redacted by Envoy itself.
 
-    Example: osm proxy get bookbuyer-0.bookbuyer clusters
+    Example: osm proxy get clusters bookbuyer-7d4b9c6f5-x2x8q -n bookbuyer
     """
-    reply = asyncio.run(_ask(bus, proxy, query, grep))
-    if output is Format.table:
-        typer.echo(reply.body.rstrip())
-        return
+    if in_cluster(bus, where):
+        own, _, proxy = proxy.rpartition("/")
+        namespace = own or namespace
+        said = asyncio.run(sidecar.page(where, namespace, proxy, query, names=grep, local_port=local_port))
+    else:
+        said = asyncio.run(_ask(bus, where, proxy, _known(query, proxy), grep)).body
+    text = said.rstrip() + "\n"
+    if file is not None:
+        _write(file, text)
+    elif output is Format.table:
+        typer.echo(text, nl=False)
+    else:
+        _print(text, query, proxy, output)
+
+
+def _known(query: str, proxy: str) -> Query:
+    """Raises typer.BadParameter, with a word on the order for whoever has the two the wrong way round."""
+    if query in set(Query):
+        return Query(query)
+    order = f"; the query comes first: {program()} proxy get {proxy} {query}" if proxy in set(Query) else ""
+    raise typer.BadParameter(f"found {query!r}; allowed are {', '.join(Query)}{order}", param_hint="QUERY")
+
+
+def _write(file: Path, text: str) -> None:
     try:
-        structured(msgspec.json.decode(reply.body), output)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}", remedy="-f FILE in a folder that can be written") from error
+
+
+def _print(text: str, query: str, proxy: str, output: Format) -> None:
+    try:
+        structured(msgspec.json.decode(text), output)
     except msgspec.DecodeError:
-        structured({"proxy": proxy, query.value: reply.body.splitlines()}, output)
+        structured({"proxy": proxy, query: text.splitlines()}, output)
 
 
-async def _status(bus: str | None) -> tuple[Document, ...]:
-    async with mesh(bus) as connected:
-        return await picture(connected, "status")
-
-
-async def _ask(bus: str | None, proxy: str, query: Query, grep: str) -> AdminReply:
-    async with mesh(bus) as connected:
+async def _ask(bus: str | None, where: Where, proxy: str, query: Query, grep: str) -> AdminReply:
+    async with mesh(bus, where) as connected:
         known = [line.workload for line in of_kind(await picture(connected, "status"), PROCESS_STATUS)]
         proxy_id = choose(proxy, known)
         reply = await connected.ask(PROXY_ADMIN, AdminQuery(proxy_id=proxy_id, query=query.value, filter=grep))

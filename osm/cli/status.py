@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 import typer
 from rich.markup import escape
 
 from osm.bus import Document
-from osm.cli.client import BusOption, mesh, of_kind, picture
+from osm.cli.client import BusOption, mesh, of_kind, picture, pods_by_proxy
+from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import Format, OutputOption, problems, stdout, structured, table
 from osm.cli.placing import object_problems
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
@@ -18,7 +20,8 @@ NOT_IN_ORDER = 1
 """Exit status when something is not as it should be."""
 
 
-def status(bus: BusOption = None, output: OutputOption = Format.table) -> None:
+@on_cluster
+def status(bus: BusOption = None, output: OutputOption = Format.table, *, where: Where) -> None:
     """Show services, proxies and policies: what runs, what is in sync, what is invalid and why.
 
     Exit status 1 if a service is not ready, a proxy has rejected something or lags, a workload keeps ending, or an
@@ -26,13 +29,13 @@ def status(bus: BusOption = None, output: OutputOption = Format.table) -> None:
 
     Example: osm status -o json
     """
-    documents = asyncio.run(_read(bus))
+    documents, pods = asyncio.run(read(bus, where))
     services, proxies = of_kind(documents, SERVICE_STATUS), of_kind(documents, PROXY_STATUS)
     processes = of_kind(documents, PROCESS_STATUS)
     rollouts = [each for line in of_kind(documents, PROGRESS) for each in line.rollouts]
     found = object_problems(of_kind(documents, OBJECT_STATUS), of_kind(documents, FILE_STATUS))
     if output is Format.table:
-        _print(services, proxies, processes, found)
+        _print(services, proxies, processes, found, pods)
         _print_rollouts(rollouts)
     else:
         structured(
@@ -43,9 +46,10 @@ def status(bus: BusOption = None, output: OutputOption = Format.table) -> None:
         raise typer.Exit(NOT_IN_ORDER)
 
 
-async def _read(bus: str | None) -> tuple[Document, ...]:
-    async with mesh(bus) as connected:
-        return await picture(connected, "status")
+async def read(bus: str | None, where: Where) -> tuple[tuple[Document, ...], Mapping[str, str]]:
+    """All status lines, and in a cluster the pods that the proxies' ids mean."""
+    async with mesh(bus, where) as connected:
+        return await picture(connected, "status"), await pods_by_proxy(bus, where)
 
 
 def in_order(
@@ -64,6 +68,7 @@ def _print(
     proxies: list[ProxyStatus],
     processes: list[ProcessStatus],
     found: list[Problem],
+    pods: Mapping[str, str],
 ) -> None:
     now_s = time.time()
     table(
@@ -73,15 +78,15 @@ def _print(
         empty="no service reports",
     )
     stdout.print()
-    by_workload = {process.workload: process for process in processes}
-    table("", PROXY_COLUMNS, (proxy_row(proxy, by_workload, now_s) for proxy in proxies), empty="no proxy is connected")
+    print_proxies(proxies, processes, pods, now_s)
     for process in processes:
         if process.why:
             stdout.print(f"[yellow]{process.state}[/] {process.workload}: {escape(process.why)}", soft_wrap=True)
     for proxy in proxies:
         for rejection in proxy.rejections:
             origins = ", ".join(map(str, rejection.origins)) or "no user's object"
-            stdout.print(f"[red]rejected[/] by {proxy.proxy_id}: {', '.join(rejection.resources)} (from {origins})")
+            name = pods.get(proxy.proxy_id, proxy.proxy_id)
+            stdout.print(f"[red]rejected[/] by {name}: {', '.join(rejection.resources)} (from {origins})")
             stdout.print(f"  Envoy says: {rejection.reason}", markup=False)
     if found:
         stdout.print()
@@ -106,19 +111,34 @@ def _print_rollouts(rollouts: list[RolloutStatus]) -> None:
         stdout.print(f"  Envoy says: {rejection.reason}", markup=False)
 
 
-PROXY_COLUMNS = ("proxy", "identity", "state", "process", "connected", "http proxy")
+def print_proxies(
+    proxies: list[ProxyStatus], processes: list[ProcessStatus], pods: Mapping[str, str], now_s: float
+) -> None:
+    """A line a proxy: in a cluster by its pod, else with the process that it stands beside."""
+    by_workload = {process.workload: process for process in processes}
+    columns = (*PROXY_COLUMNS, *(() if pods else PROCESS_COLUMNS))
+    rows = (
+        (*_proxy_cells(proxy, pods, now_s), *(() if pods else _process_cells(by_workload.get(proxy.proxy_id))))
+        for proxy in proxies
+    )
+    table("", columns, rows, empty="no proxy is connected")
 
 
-def proxy_row(proxy: ProxyStatus, processes: dict[str, ProcessStatus], now_s: float) -> tuple[str, ...]:
-    process = processes.get(proxy.proxy_id)
+PROXY_COLUMNS = ("proxy", "identity", "state", "connected")
+PROCESS_COLUMNS = ("process", "http proxy")
+
+
+def _proxy_cells(proxy: ProxyStatus, pods: Mapping[str, str], now_s: float) -> tuple[str, ...]:
     return (
-        proxy.proxy_id,
+        pods.get(proxy.proxy_id, proxy.proxy_id),
         str(proxy.identity),
         proxy.state + (f" ({proxy.why})" if proxy.why else ""),
-        process.state if process else "-",
         age(now_s - proxy.connected_at_s),
-        process.http_proxy if process else "-",
     )
+
+
+def _process_cells(process: ProcessStatus | None) -> tuple[str, ...]:
+    return (process.state if process else "-", process.http_proxy if process else "-")
 
 
 def age(seconds: float) -> str:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from osm.bus import Update
 from osm.cli.awaited import InForce, NotYet, Refused, verdict
 from osm.cli.client import BusOption, mesh
+from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
 from osm.cli.place import program
 
@@ -19,12 +20,15 @@ TIMED_OUT = 124
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+@on_cluster
 def wait(
     kind: Annotated[str, typer.Argument(help="The object's kind, such as traffictarget or Service.")],
     name: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The object; without a namespace: NAME.")],
     bus: BusOption = None,
     timeout: Annotated[str, typer.Option(help="How long, such as 30s or 2m.")] = "30s",
     output: OutputOption = Format.table,
+    *,
+    where: Where,
 ) -> None:
     """Wait until an object, as the mesh has read it, is acknowledged by every proxy.
 
@@ -34,7 +38,7 @@ def wait(
     Example: osm wait traffictarget bookstore/bookstore --timeout 10s
     """
     namespace, _, own_name = name.rpartition("/")
-    found = asyncio.run(_wait(bus, kind, namespace, own_name, seconds(timeout)))
+    found = asyncio.run(_wait(bus, where, kind, namespace=namespace, name=own_name, timeout_s=seconds(timeout)))
     if output is not Format.table:
         structured(found, output)
     elif isinstance(found, InForce):
@@ -53,10 +57,12 @@ def _end(found: InForce | Refused | NotYet, what: str, timeout: str) -> None:
             )
 
 
-async def _wait(bus: str | None, kind: str, namespace: str, name: str, timeout_s: float) -> InForce | Refused | NotYet:
+async def _wait(
+    bus: str | None, where: Where, kind: str, *, namespace: str, name: str, timeout_s: float
+) -> InForce | Refused | NotYet:
     found: InForce | Refused | NotYet = NotYet(why="the mesh has said nothing yet")
     lines: dict[str, Struct] = {}
-    async with mesh(bus) as connected:
+    async with mesh(bus, where) as connected:
         try:
             async with asyncio.timeout(timeout_s):
                 async for update in connected.watch("status"):

@@ -11,7 +11,7 @@ from yarl import URL
 
 from osm.contracts.status import AdminReply
 
-_PATHS = {
+PATHS = {
     "clusters": "/clusters?format=json",
     "listeners": "/listeners?format=json",
     "routes": "/config_dump?resource=dynamic_route_configs",
@@ -20,6 +20,8 @@ _PATHS = {
     "config_dump": "/config_dump?include_eds",
     "stats": "/stats?usedonly",
 }
+"""Query → the page that answers it, for pages that need more than their name."""
+
 TIMEOUT_S = 3.0
 """A config dump of thousands of clusters takes Envoy a second; more means that it is stuck."""
 
@@ -34,10 +36,10 @@ async def read(socket: Path, query: str, names: str = "") -> AdminReply:
     """The answer to one of `AdminQuery`'s queries; `why` is set if there is none. `names` (RE2) is for `stats`."""
     chosen = f"&filter={quote(names)}" if names and query == "stats" else ""
     try:
-        status, body, content_type = await _get(socket, _PATHS[query] + chosen)
+        status, body, content_type = await _get(socket, PATHS[query] + chosen)
     except NoReply as error:
         return AdminReply(why=str(error))
-    if status == 404 and "resource=" in _PATHS[query]:  # Envoy's word for none of them
+    if status == 404 and "resource=" in PATHS[query]:  # Envoy's word for none of them
         return AdminReply(body='{"configs": []}', content_type="application/json")
     if status != 200:
         return AdminReply(why=f"Envoy answered {status} to {query}: {body.strip()[:_EXCERPT_CHARS]}")

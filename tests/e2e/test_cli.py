@@ -79,7 +79,7 @@ def test_version_completion_and_nothing_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [("status",), ("proxy", "list"), ("proxy", "get", WEB, "stats"), ("bus", "watch", "--once")],
+    [("status",), ("proxy", "list"), ("proxy", "get", "stats", WEB), ("bus", "watch", "--once")],
     ids=" ".join,
 )
 def test_without_a_mesh_a_command_says_how_to_start_one(tmp_path: Path, command: tuple[str, ...]) -> None:
@@ -108,7 +108,7 @@ def test_a_bus_that_is_not_there_is_named(tmp_path: Path) -> None:
         (("up", "-f", "/no/such/folder"), "/no/such/folder"),
         (("up",), "--filename"),
         (("status", "-o", "xml"), "xml"),
-        (("proxy", "get", WEB, "everything"), "config_dump"),
+        (("proxy", "get", "everything", WEB), "config_dump"),
         (("bus", "watch", "no-such-bucket"), "allowed are"),
         (("statsu",), "statsu"),
         (("demo", "--bus", "carrier-pigeon"), "nats://host:port"),
@@ -165,7 +165,7 @@ def test_proxies_are_listed_with_identity_and_state(mesh: MeshProcess) -> None:
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_proxy_tells_what_it_believes_and_keeps_its_keys(mesh: MeshProcess, query: str) -> None:
-    told = mesh.osm("proxy", "get", "web", query, "-o", "json")
+    told = mesh.osm("proxy", "get", query, "web", "-o", "json")
     assert told.status == 0
     assert json.loads(told.out)
     assert "PRIVATE KEY" not in told.out
@@ -173,15 +173,15 @@ def test_a_proxy_tells_what_it_believes_and_keeps_its_keys(mesh: MeshProcess, qu
 
 
 def test_what_a_proxy_believes_names_the_service(mesh: MeshProcess) -> None:
-    assert "shop/api|8080" in mesh.osm("proxy", "get", WEB, "clusters").out
-    assert "shop/api|8080@shop/api" in mesh.osm("proxy", "get", WEB, "endpoints").out
-    assert "shop/api|8080@" not in mesh.osm("proxy", "get", API, "endpoints").out
-    stats = mesh.osm("proxy", "get", WEB, "stats", "--filter", "^server[.]live$").out
+    assert "shop/api|8080" in mesh.osm("proxy", "get", "clusters", WEB).out
+    assert "shop/api|8080@shop/api" in mesh.osm("proxy", "get", "endpoints", WEB).out
+    assert "shop/api|8080@" not in mesh.osm("proxy", "get", "endpoints", API).out
+    stats = mesh.osm("proxy", "get", "stats", WEB, "--filter", "^server[.]live$").out
     assert stats.strip() == "server.live: 1"
 
 
 def test_an_unknown_proxy_is_told_with_those_there_are(mesh: MeshProcess) -> None:
-    told = mesh.osm("proxy", "get", "wbe", "stats")
+    told = mesh.osm("proxy", "get", "stats", "wbe")
     assert told.status == 2
     assert f"'wbe' is no proxy; there are: {API}, {WEB}" in told.err
     assert "osm proxy list" in told.err

@@ -166,7 +166,7 @@ class LiveDemo:
             story=self._story,
             hints=(
                 f"edit by hand: {workshop.folder}",
-                f"look inside:  {program()} status    {program()} proxy get {BUYER} clusters    {program()} bus watch",
+                f"look inside:  {program()} status    {program()} proxy get clusters {BUYER}    {program()} bus watch",
             ),
         )
 

@@ -1,0 +1,132 @@
+"""Ports of a cluster on this machine, for the length of a block: kubectl forwards them, with the user's own login.
+
+So nothing of a mesh needs to be reachable from outside: whoever may forward a port and read the Secret of the CLI's
+bus user may look, and the API server is who says so.
+"""
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from osm.bus.alongside import alongside
+from osm.cli.kubernetes.cluster import look_up, opened
+from osm.cli.kubernetes.meshes import chosen
+from osm.cli.kubernetes.program import KUBECTL
+from osm.cli.kubernetes.survey import all_meshes
+from osm.cli.kubernetes.where import Where
+from osm.cli.output import CommandError
+from osm.cli.place import program
+from osm.cli.reach import Reach
+from osm.envoy.leash import leashed
+from osm.k8s.objects import Secret
+from osm.k8s.resource import SECRETS
+from osm.pki.files import write_secret
+
+BUS = "svc/osm-nats"
+BUS_PORT = 4222
+CREDENTIALS = "osm-nats-cli"
+"""The Secret that `osm prepare` makes for whoever may read it: a bus user that reads and writes nothing."""
+
+OPEN_WITHIN_S = 15.0
+"""kubectl finds a pod, logs in and connects; a cluster far away included."""
+
+ANYWHERE = 0
+"""As a local port: whichever is free."""
+
+
+@asynccontextmanager
+async def forwarded(where: Where, namespace: str, target: str, port: int, local: int = ANYWHERE) -> AsyncIterator[int]:
+    """The local port that leads to `port` of `target` (such as `svc/osm-nats`) while the context is open.
+
+    Raises CommandError with kubectl's words if it does not come about.
+    """
+    pair = f"{local or ''}:{port}"
+    kubectl = [KUBECTL.path(), *where.kubectl(), "port-forward", f"--namespace={namespace}", target, pair]
+    running = await asyncio.create_subprocess_exec(
+        *leashed(*kubectl, "--address=127.0.0.1"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert running.stdout is not None
+    try:
+        try:
+            async with asyncio.timeout(OPEN_WITHIN_S):
+                opened_at = await _local_port(running.stdout)
+        except TimeoutError:
+            opened_at = None
+        if opened_at is None:
+            raise await _not_forwarded(running, namespace, target)
+        async with alongside(_drain(running.stdout)):
+            yield opened_at
+    finally:
+        if running.returncode is None:
+            running.terminate()
+        await running.wait()
+
+
+async def _local_port(said: asyncio.StreamReader) -> int | None:
+    """As kubectl tells it; None if it ends before."""
+    async for line in said:
+        if found := re.search(rb"from 127\.0\.0\.1:(\d+)", line):
+            return int(found[1])
+    return None
+
+
+async def _drain(said: asyncio.StreamReader) -> None:
+    """kubectl tells every connection, and would stop at a full pipe."""
+    while await said.read(4096):
+        continue
+
+
+async def _not_forwarded(running: asyncio.subprocess.Process, namespace: str, target: str) -> CommandError:
+    if running.returncode is None:
+        running.terminate()
+    _, words = await running.communicate()
+    why = words.decode(errors="replace").strip().removeprefix("error: ") or f"no word within {OPEN_WITHIN_S:g} s"
+    return CommandError(
+        f"kubectl cannot forward a port of {target} in namespace {namespace}: {why}",
+        remedy=f"kubectl get pods -n {namespace}; and you need the permission to create pods/portforward",
+    )
+
+
+@asynccontextmanager
+async def cluster_bus(where: Where) -> AsyncIterator[Reach]:
+    """How to reach the bus of the cluster's mesh while the context is open. Raises CommandError."""
+    async with opened(where) as cluster:
+        found = await all_meshes(cluster)
+        if not found:
+            raise CommandError(
+                "no mesh runs here, and the cluster has none",
+                remedy=f"{program()} demo for one on this machine, {program()} install for one in the cluster",
+            )
+        mesh = chosen(found, "", where.osm_namespace)
+        if mesh.old:
+            raise CommandError(
+                f"mesh [{mesh.name}] in namespace [{mesh.namespace}] is OSM {mesh.version}'s, which has no bus",
+                remedy="this works on meshes that this CLI has installed; osm mesh list",
+            )
+        secret = await look_up(cluster, SECRETS, CREDENTIALS, mesh.namespace, as_=Secret)
+    if secret is None:
+        raise CommandError(
+            f"mesh [{mesh.name}] has no Secret {mesh.namespace}/{CREDENTIALS}: its Job osm-prepare has not made it",
+            remedy=f"{program()} check; kubectl logs -n {mesh.namespace} -l app=osm-prepare",
+        )
+    with tempfile.TemporaryDirectory(prefix="osm-cli-") as folder:  # made with mode 0700
+        variables = _written(Path(folder), secret)
+        async with forwarded(where, mesh.namespace, BUS, BUS_PORT) as port:
+            yield Reach(url=f"tls://127.0.0.1:{port}", variables=variables)
+
+
+def _written(folder: Path, secret: Secret) -> dict[str, str]:
+    """The credentials as files, which is how the bus takes them; the variables that name them."""
+    files = {"PASSWORD_FILE": "password", "CA_FILE": "ca.crt", "WRITERS_FILE": "writers.json"}
+    missing = sorted(name for name in files.values() if name not in secret.data)
+    if missing:
+        raise CommandError(f"Secret {CREDENTIALS}: has no {', '.join(missing)}", remedy=f"{program()} check")
+    for name in files.values():
+        write_secret(folder / name, secret.data[name])
+    return {f"OSM_NATS_{variable}": str(folder / name) for variable, name in files.items()}
