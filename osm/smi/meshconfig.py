@@ -3,7 +3,7 @@
 Apart from `meshsettings`, which says what they mean here: this is the list, and a field not in it is misspelt.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
@@ -13,6 +13,18 @@ from osm.smi.shape import Fields, Object
 
 Count = Annotated[int, Meta(ge=0)]
 Cidr = Annotated[str, Meta(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$", description="a range such as 10.0.0.0/8")]
+
+
+Interface = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}\+?$", description="an interface such as eth0 or eth+")
+]
+
+
+class Resources(Fields, frozen=True, kw_only=True):
+    """`spec.sidecar.resources`, as a container has them; YAML reads a bare `2` as a number."""
+
+    limits: dict[str, str | float] = {}
+    requests: dict[str, str | float] = {}
 
 
 class Sidecar(Fields, frozen=True, kw_only=True):
@@ -25,7 +37,7 @@ class Sidecar(Fields, frozen=True, kw_only=True):
     init_container_image: str | None = None
     max_data_plane_connections: Count | None = None
     config_resync_interval: str | None = None
-    resources: dict[str, Any] | None = None
+    resources: Resources | None = None
     tls_min_protocol_version: TlsVersion | None = None
     tls_max_protocol_version: TlsVersion | None = None
     cipher_suites: tuple[str, ...] | None = None
@@ -52,7 +64,7 @@ class Traffic(Fields, frozen=True, kw_only=True):
     outbound_ip_range_inclusion_list: tuple[Cidr, ...] | None = field(name="outboundIPRangeInclusionList", default=None)
     outbound_port_exclusion_list: tuple[Port, ...] | None = None
     inbound_port_exclusion_list: tuple[Port, ...] | None = None
-    network_interface_exclusion_list: tuple[str, ...] | None = None
+    network_interface_exclusion_list: tuple[Interface, ...] | None = None
     enable_permissive_traffic_policy_mode: bool | None = None
     inbound_external_authorization: ExternalAuthorization | None = None
 

@@ -13,6 +13,7 @@ from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
 from osm.manifests.wording import shown
 from osm.smi.meshconfig import Sidecar, Spec, TracingFields
+from osm.smi.newpods import injection, unusable
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
@@ -26,18 +27,8 @@ _DURATION = re.compile(rf"(?:{_AMOUNT.pattern})+")
 _DURATION_MAX_S = 100 * 365 * 24 * 3600
 
 _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
-    "sidecar.enablePrivilegedInitContainer": (False,),
-    "sidecar.envoyImage": ("",),
     "sidecar.envoyWindowsImage": ("",),
-    "sidecar.initContainerImage": ("",),
     "sidecar.configResyncInterval": ("", "0s"),
-    "sidecar.resources": ({},),
-    "sidecar.localProxyMode": ("Localhost",),
-    "traffic.outboundIPRangeExclusionList": ([],),
-    "traffic.outboundIPRangeInclusionList": ([],),
-    "traffic.outboundPortExclusionList": ([],),
-    "traffic.inboundPortExclusionList": ([],),
-    "traffic.networkInterfaceExclusionList": ([],),
     "traffic.inboundExternalAuthorization.enable": (False,),
     "observability.osmLogLevel": ("info", ""),
     "observability.enableDebugServer": (False,),
@@ -83,9 +74,10 @@ def mesh(raw: RawDocument, spec: Spec) -> tuple[Mesh, tuple[Problem, ...]]:
         tracing=_tracing(spec.observability.tracing),
         sidecar_log_level=_log_level(sidecar.log_level) or default.sidecar_log_level,
         max_proxies=_or(sidecar.max_data_plane_connections, default.max_proxies),
+        injection=injection(spec),
         origin=raw.ref if _may_be_refused(sidecar) else None,
     )
-    return settings, (*_wrong(raw, spec, settings), *_without_effect(raw))
+    return settings, (*_wrong(raw, spec, settings), *unusable(raw, spec), *_without_effect(raw))
 
 
 def _may_be_refused(sidecar: Sidecar) -> bool:
