@@ -145,20 +145,26 @@ class Holder:
             await self._wait(self._asked, pause_s)
 
     async def _once(self) -> Held | Refused:
-        """One key, one question. A bus that is away and an answer that makes no sense are refusals to retry."""
-        key = make_key()
-        request = SignRequest(csr_pem=make_csr(key), subject=self.subject, lifetime_s=self._lifetime_s)
-        try:
-            outcome = (await self._bus.ask(SIGN, request, timeout_s=ANSWER_WITHIN_S)).outcome
-        except (BusError, Undecodable) as error:
-            outcome = Refused(why=str(error), retry=True)
-        if isinstance(outcome, Refused):
-            return outcome
-        return Held(key, outcome) if _is_for(key, outcome) else Refused(why="the chain is for another key", retry=True)
+        return await certify(self._bus, self.subject, lifetime_s=self._lifetime_s)
 
     def _left_s(self) -> float | None:
         held = self.current
         return None if held is None else held.chain.not_after_s - self._clock()
+
+
+async def certify(
+    bus: Bus, subject: MeshLeaf | ProxyClient | ControlPlane, *, lifetime_s: int | None = None
+) -> Held | Refused:
+    """One key, one question. A bus that is away and an answer that makes no sense are refusals to retry."""
+    key = make_key()
+    request = SignRequest(csr_pem=make_csr(key), subject=subject, lifetime_s=lifetime_s)
+    try:
+        outcome = (await bus.ask(SIGN, request, timeout_s=ANSWER_WITHIN_S)).outcome
+    except (BusError, Undecodable) as error:
+        outcome = Refused(why=str(error), retry=True)
+    if isinstance(outcome, Refused):
+        return outcome
+    return Held(key, outcome) if _is_for(key, outcome) else Refused(why="the chain is for another key", retry=True)
 
 
 def _is_for(key: PrivateKey, chain: Chain) -> bool:
