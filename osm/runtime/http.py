@@ -20,6 +20,7 @@ from osm.runtime.metrics import CONTENT_TYPE
 from osm.runtime.settings import BadSetting
 
 UNIX = "unix:"
+_OR_UNIX = {"OSM_HTTP": " or unix:/path"}
 MAX_SOCKET_PATH = 107
 """What fits into `sockaddr_un` beside the closing zero."""
 
@@ -96,7 +97,7 @@ def _open(listen: str) -> tuple[socket.socket, str]:
     try:
         if listen.startswith(UNIX):
             return _unix(listen.removeprefix(UNIX)), listen
-        return _tcp(listen)
+        return tcp_listener("OSM_HTTP", listen)
     except OSError as error:
         raise BadSetting(f"OSM_HTTP: cannot listen on {listen!r}: {error.strerror or error}") from error
 
@@ -133,11 +134,12 @@ def _remove(listen: str) -> None:
         Path(listen.removeprefix(UNIX)).unlink(missing_ok=True)
 
 
-def _tcp(listen: str) -> tuple[socket.socket, str]:
+def tcp_listener(setting: str, listen: str) -> tuple[socket.socket, str]:
+    """A socket that listens at `host:port`, and where that really is. Raises BadSetting, OSError."""
     host, separator, port = listen.rpartition(":")
     host = host.strip("[]")
     if not (separator and host and port.isdecimal() and int(port) < 65536):
-        raise BadSetting(f"OSM_HTTP: found {listen!r}, allowed is host:port or unix:/path")
+        raise BadSetting(f"{setting}: found {listen!r}, allowed is host:port{_OR_UNIX.get(setting, '')}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, int(port)), family=family)
     real = listener.getsockname()[1]
