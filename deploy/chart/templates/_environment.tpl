@@ -5,14 +5,13 @@
 {{- $root := index . 0 -}}
 {{- $service := index . 1 -}}
 {{- $osm := $root.Values.osm -}}
-- name: POD_NAMESPACE
-  valueFrom:
-    fieldRef:
-      fieldPath: metadata.namespace
 - name: OSM_REPLICA
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+# What would be written to a home goes where something may be written at all.
+- name: HOME
+  value: /tmp
 - name: OSM_BUS
   value: tls://{{ include "osm.nats.host" $root }}:4222
 - name: OSM_TRUST_DOMAIN
@@ -44,9 +43,23 @@
 
 {{- define "osm.environment.catalog" }}{{ end }}
 
-{{- define "osm.environment.certmgr" }}{{ end }}
+{{- define "osm.environment.certmgr" }}
+- name: OSM_CERTMGR_STORE
+  value: kubernetes
+- name: OSM_CERTMGR_NAMESPACE
+  value: {{ include "osm.namespace" . }}
+- name: OSM_CERTMGR_CA_SECRET
+  value: {{ .Values.osm.caBundleSecretName }}
+{{- end }}
 
-{{- define "osm.environment.endpoints" }}{{ end }}
+{{- define "osm.environment.endpoints" }}
+- name: OSM_ENDPOINTS_PLATFORM
+  value: kubernetes
+- name: OSM_ENDPOINTS_MESH_NAME
+  value: {{ .Values.osm.meshName }}
+- name: OSM_ENDPOINTS_NAMESPACE
+  value: {{ include "osm.namespace" . }}
+{{- end }}
 
 {{- define "osm.environment.meshspec" }}{{ end }}
 
@@ -55,4 +68,21 @@
   value: 0.0.0.0:15128
 {{- end }}
 
-{{- define "osm.environment.injector" }}{{ end }}
+{{- define "osm.environment.injector" }}
+- name: OSM_INJECTOR_NAMESPACE
+  value: {{ include "osm.namespace" . }}
+- name: OSM_INJECTOR_MESH
+  value: {{ .Values.osm.meshName }}
+- name: OSM_INJECTOR_LISTEN
+  value: 0.0.0.0:9090
+- name: OSM_INJECTOR_XDS
+  value: osm-xds.{{ include "osm.namespace" . }}.svc.{{ .Values.osm.clusterDomain }}:15128
+- name: OSM_INJECTOR_ENVOY_IMAGE
+  value: {{ .Values.osm.sidecarImage | quote }}
+- name: OSM_INJECTOR_INIT_IMAGE
+  value: {{ include "osm.image" (list . "init") | quote }}
+- name: OSM_INJECTOR_IMAGE_PULL_POLICY
+  value: {{ .Values.osm.image.pullPolicy }}
+- name: OSM_INJECTOR_NATIVE_SIDECARS
+  value: {{ .Values.osm.nativeSidecars }}
+{{- end }}

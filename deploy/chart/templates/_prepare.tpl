@@ -46,6 +46,9 @@ spec:
         - --cluster-domain={{ $osm.clusterDomain }}
         - --ca-bundle-secret={{ $osm.caBundleSecretName }}
         - --mesh-config=/etc/osm/preset/preset-mesh-config.json
+      env:
+        - name: HOME
+          value: /tmp
       resources:
         requests: {cpu: 50m, memory: 96M}
         limits: {memory: 256M}

@@ -1,27 +1,29 @@
-{{/* Values that OSM had and this chart has not are refused by name, since to ignore them would not do what was asked. */}}
+{{/*
+Values that OSM had and this chart has not are refused by name, all at once: to ignore them would not do what was
+asked. Those that ask for nothing (osm.deployGrafana: false) pass, so that a whole values.yaml of OSM can be gone through.
+*/}}
 {{- define "osm.refuseRemoved" -}}
+{{- $wrong := list }}
 {{- range (.Files.Get "files/removed.yaml" | fromYaml).removed }}
 {{- $found := $.Values }}
 {{- range splitList "." .value }}
-{{- if kindIs "map" $found }}
-{{- $found = get $found . }}
-{{- else }}
-{{- $found = "" }}
+{{- $found = kindIs "map" $found | ternary (get (kindIs "map" $found | ternary $found dict) .) "" }}
 {{- end }}
-{{- end }}
-{{- if not (or (and (kindIs "string" $found) (eq $found "")) (kindIs "invalid" $found)) }}
-{{- $passes := false }}
+{{- $asked := not (or (kindIs "invalid" $found) (and (kindIs "string" $found) (eq (toString $found) ""))) }}
 {{- range .pass }}
 {{- if deepEqual . $found }}
-{{- $passes = true }}
+{{- $asked = false }}
 {{- end }}
 {{- end }}
-{{- if not $passes }}
-{{- fail (printf "%s: found %s, and this chart has no such value: %s" .value (toJson $found) .instead) }}
+{{- if $asked }}
+{{- $wrong = append $wrong (printf "%s: found %s, but %s" .value (toJson $found) .instead) }}
 {{- end }}
 {{- end }}
+{{- $kind := .Values.osm.certificateProvider.kind }}
+{{- if ne $kind "tresor" }}
+{{- $wrong = append $wrong (printf "osm.certificateProvider.kind: found %q, but certificates come from the built-in issuer, tresor, alone" $kind) }}
 {{- end }}
-{{- if ne .Values.osm.certificateProvider.kind "tresor" }}
-{{- fail (printf "osm.certificateProvider.kind: found %q, allowed is tresor: certificates come from the built-in issuer alone" .Values.osm.certificateProvider.kind) }}
+{{- if $wrong }}
+{{- fail (printf "\n%s" (join "\n" $wrong)) }}
 {{- end }}
 {{- end }}
