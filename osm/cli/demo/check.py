@@ -12,7 +12,7 @@ from msgspec import Struct
 from osm.bus import BusError
 from osm.cli.demo.board import TooSlow
 from osm.cli.demo.stage import Measured, Stage
-from osm.cli.demo.steps import STEPS, Step
+from osm.cli.demo.steps import Step, steps
 from osm.testing.ads_client import StreamEnded
 
 
@@ -28,7 +28,7 @@ class Result(Struct, frozen=True, kw_only=True):
 
 async def check(stage: Stage) -> AsyncIterator[Result]:
     """Make every step in turn."""
-    for name, step in STEPS:
+    for name, step in steps(isolated=stage.isolated):
         started_s = time.monotonic()
         measured = await _make(step, stage)
         yield Result(

@@ -7,7 +7,7 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from osm.bus import BusError
 from osm.cli.demo.board import TooSlow
-from osm.cli.demo.shop import BUYER, STORES, THIEF
+from osm.cli.demo.shop import BUYER, STORES, THIEF, turned_away
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.traffic import STATS, Window, read
 from osm.cli.demo.view import Scene, draw
@@ -36,6 +36,10 @@ STORY_LINES = 16
 
 SPLIT = ("bookstore/bookstore-v1", "bookstore/bookstore-v2")
 """The backends of the split, in the order of the file."""
+
+
+Wanted = Callable[[int], bool]
+"""Whether a status is the one that is waited for."""
 
 
 class Quit(Exception):
@@ -97,10 +101,10 @@ class LiveDemo:
 
     async def _thief(self) -> None:
         edit = self._stage.workshop.toggle_thief()
-        await self._change(edit, THIEF, wanted=200 if edit.after is not None else 403)
+        await self._change(edit, THIEF, wanted=_is_served if edit.after is not None else turned_away)
 
     async def _permissive(self) -> None:
-        wanted = 200 if not self._stage.workshop.is_permissive() else None
+        wanted = _is_served if not self._stage.workshop.is_permissive() else None
         await self._change(self._stage.workshop.toggle_permissive(), THIEF, wanted=wanted)
 
     async def _split(self) -> None:
@@ -125,7 +129,7 @@ class LiveDemo:
         )
         self._say(f"back after {time.time() - started_s:.1f} s")
 
-    async def _change(self, edit: Edit, workload: str, *, wanted: int | None) -> None:
+    async def _change(self, edit: Edit, workload: str, *, wanted: Wanted | None) -> None:
         """Make an edit and tell its story: the diff, when it is live, the first answer that shows it."""
         self._story.clear()
         for line in edit.diff().splitlines():
@@ -135,11 +139,13 @@ class LiveDemo:
         self._window.restart()
         self._say(f"live on {change.proxies} of {change.proxies} proxies in [bold]{change.acknowledged_ms:.0f} ms[/]")
         status, store = await self._first_answer(workload, wanted)
-        self._say(f"first answer to {workload}: [bold]{status}[/]{f' from {store}' if store else ''}")
+        self._say(
+            f"first answer to {workload}: [bold]{status or 'no connection'}[/]{f' from {store}' if store else ''}"
+        )
 
-    async def _first_answer(self, workload: str, wanted: int | None) -> tuple[int, str]:
+    async def _first_answer(self, workload: str, wanted: Wanted | None) -> tuple[int, str]:
         if wanted is not None:
-            await self._stage.shop.first_answer(workload, lambda status: status == wanted)
+            await self._stage.shop.first_answer(workload, wanted)
         return await self._stage.shop.ask_through(workload)
 
     def _say(self, line: str) -> None:
@@ -169,6 +175,10 @@ class LiveDemo:
                 f"look inside:  {program()} status    {program()} proxy get clusters {BUYER}    {program()} bus watch",
             ),
         )
+
+
+def _is_served(status: int) -> bool:
+    return status == 200
 
 
 @contextmanager

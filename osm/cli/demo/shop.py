@@ -10,8 +10,11 @@ import msgspec
 from msgspec import Struct
 
 from osm.bus import Bus
+from osm.cli.client import of_kind, picture
 from osm.cli.demo.board import Board, TooSlow
-from osm.contracts.channels import PROXY_ADMIN
+from osm.cli.demo.reaching import from_inside, to_app
+from osm.contracts.channels import MESH_SERVICE, PROXY_ADMIN
+from osm.contracts.names import Address, ServiceName
 from osm.contracts.status import AdminQuery
 
 BUYER, THIEF = "bookbuyer-0.bookbuyer", "bookthief-0.bookthief"
@@ -23,6 +26,20 @@ BOOKSTORE_URL = "http://bookstore.bookstore.svc.cluster.local:14001"
 BUY = "/buy-a-book/new"
 
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+NO_ANSWER = 0
+"""In place of a status: where traffic is redirected, what no policy allows is no connection."""
+
+BOOKSTORE = ServiceName("bookstore", "bookstore")
+
+
+def turned_away(status: int) -> bool:
+    """Whether this is how a sidecar turns its own app away: 403 by a proxy that was asked, else no connection."""
+    return status in (403, NO_ANSWER)
+
+
+_NO_CONNECTION = ("connection refused", "connection closed before the answer")
+"""In the apps' own words."""
 
 
 class Burst(Struct, frozen=True, kw_only=True):
@@ -38,6 +55,11 @@ class Burst(Struct, frozen=True, kw_only=True):
     def succeeded(self) -> int:
         return self.statuses.get("200", 0)
 
+    @property
+    def turned_away(self) -> int:
+        """Those that got 403, or no connection."""
+        return self.statuses.get("403", 0) + sum(self.errors.get(words, 0) for words in _NO_CONNECTION)
+
 
 class Shop:
     """Asks the apps at their own ports, and the mesh through their sidecars."""
@@ -46,6 +68,7 @@ class Shop:
         self._bus = bus
         self._board = board
         self._session = session
+        self._bookstore: Address | None = None
 
     async def burst(self, workload: str, requests: int, *, concurrency: int = 16) -> Burst:
         """Let a shopper's app send requests now, through its sidecar."""
@@ -62,15 +85,38 @@ class Shop:
 
     async def raw(self, workload: str) -> dict[str, Any]:
         """What an app says of itself."""
-        async with self._session.get(self.app_url(workload) + "/raw", timeout=_REQUEST_TIMEOUT) as answer:
+        async with to_app(self._app(workload)) as session, session.get("/raw") as answer:
             return _object(await answer.read())
 
     async def ask_through(self, workload: str, path: str = BUY) -> tuple[int, str]:
         """One request to the bookstore through a workload's sidecar: status and who answered."""
-        proxy = f"http://{self._board.processes()[workload].http_proxy}"
+        process = self._board.processes()[workload]
+        if not process.http_proxy:
+            return await self.ask_from(workload, await self.bookstore(), path)
+        proxy = f"http://{process.http_proxy}"
         async with self._session.get(BOOKSTORE_URL + path, proxy=proxy, timeout=_REQUEST_TIMEOUT) as answer:
             await answer.read()
             return answer.status, answer.headers.get("identity", "")
+
+    async def ask_from(self, workload: str, to: Address, path: str = BUY) -> tuple[int, str]:
+        """One plain request to an address, as any program beside the workload's app would send it; it is redirected."""
+        pid = self._board.processes()[workload].app_pid
+        if pid is None:
+            raise LookupError(f"the app of {workload} is not running")
+        try:
+            async with from_inside(pid) as session, session.get(f"http://{to}{path}") as answer:
+                await answer.read()
+                return answer.status, answer.headers.get("identity", "")
+        except aiohttp.ClientConnectionError:
+            return NO_ANSWER, ""
+
+    async def bookstore(self) -> Address:
+        """The service's own address, in an isolated mesh."""
+        if self._bookstore is None:
+            services = of_kind(await picture(self._bus, "catalog"), MESH_SERVICE)
+            found = (each.service for each in services if each.service.name == BOOKSTORE)
+            self._bookstore = next(Address(each.virtual_ips[0], each.ports[0].port) for each in found)
+        return self._bookstore
 
     async def first_answer(self, workload: str, told: Callable[[int], bool], timeout_s: float = 10.0) -> float:
         """Ask until the status is as told; when that was, seconds since the epoch. Raises TooSlow."""
@@ -91,13 +137,12 @@ class Shop:
         asked = msgspec.convert({"proxy_id": workload, "query": query, "filter": names}, AdminQuery)
         return (await self._bus.ask(PROXY_ADMIN, asked)).body
 
-    def app_url(self, workload: str) -> str:
-        """Where the app itself listens, past its sidecar: what a person's browser opens."""
-        return f"http://{self._board.processes()[workload].app_addresses[0][1]}"
+    def _app(self, workload: str) -> str:
+        """Where the app itself listens, past its sidecar."""
+        return self._board.processes()[workload].app_addresses[0][1]
 
     async def _post(self, workload: str, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        url = self.app_url(workload) + path
-        async with self._session.post(url, params=dict(query), timeout=_REQUEST_TIMEOUT) as answer:
+        async with to_app(self._app(workload)) as session, session.post(path, params=dict(query)) as answer:
             if answer.status != 200:
                 raise TooSlow(f"{workload} {path}: {answer.status} {await answer.text()}")
             return _object(await answer.read())

@@ -12,7 +12,7 @@ from osm.cli.client import of_kind, picture
 from osm.cli.demo.board import Board
 from osm.cli.demo.shop import Shop
 from osm.cli.demo.workshop import Edit, Workshop
-from osm.contracts.channels import BUNDLE, MESH_WORKLOAD
+from osm.contracts.channels import BUNDLE, LOCAL_WORKLOAD, MESH_WORKLOAD
 from osm.contracts.endpoints import Explicit
 from osm.contracts.names import Address
 
@@ -34,15 +34,31 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class Stage:
-    """The mesh under test."""
+    """The mesh under test. `renews_soon`: its proxies' certificates for xds live shorter than a check takes."""
 
-    def __init__(self, *, bus: Bus, board: Board, shop: Shop, workshop: Workshop, run_folder: Path, xds: str) -> None:
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        board: Board,
+        shop: Shop,
+        workshop: Workshop,
+        run_folder: Path,
+        xds: str,
+        renews_soon: bool = True,
+    ) -> None:
         self.bus = bus
         self.board = board
         self.shop = shop
         self.workshop = workshop
         self.run_folder = run_folder
         self.xds = xds
+        self.renews_soon = renews_soon
+
+    @property
+    def isolated(self) -> bool:
+        """Whether traffic is redirected: then no app has been told of a proxy."""
+        return not any(process.http_proxy for process in self.board.processes().values())
 
     async def make(self, edit: Edit) -> Change:
         """Apply an edit and wait until every proxy has acknowledged what came of it. Raises TooSlow."""
@@ -78,9 +94,18 @@ class Stage:
     async def inbound(self, workload: str) -> Address:
         """Where a workload's sidecar accepts mutual TLS."""
         for document in of_kind(await picture(self.bus, "catalog"), MESH_WORKLOAD):
-            if document.proxy_id == workload and isinstance(document.interception, Explicit):
+            if document.proxy_id != workload or not document.backs:
+                continue
+            if isinstance(document.interception, Explicit):
                 return document.interception.inbound[0].listen
+            return Address(await self._host(workload), document.backs[0].target_port)
         raise LookupError(f"{workload} has no inbound port")
+
+    async def _host(self, workload: str) -> str:
+        for document in of_kind(await picture(self.bus, "local"), LOCAL_WORKLOAD):
+            if document.id == workload:
+                return document.host
+        raise LookupError(f"{workload} does not run here")
 
     async def roots_pem(self) -> bytes:
         """The roots that the mesh trusts."""

@@ -8,11 +8,12 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 
 from osm.cli.demo.chance import interval
-from osm.cli.demo.shop import BUY, BUYER, STORES, THIEF, WAREHOUSE, WORKLOADS, Burst
+from osm.cli.demo.shop import BUY, BUYER, STORES, THIEF, WAREHOUSE, WORKLOADS, Burst, turned_away
 from osm.cli.demo.stage import Change, Measured, Stage
 from osm.cli.demo.stolen import steal
 from osm.cli.demo.straight import Credential, ask_plain, ask_tls
@@ -41,9 +42,9 @@ async def buyer_buys(stage: Stage) -> Measured:
 async def thief_is_refused(stage: Stage) -> Measured:
     burst = await stage.shop.burst(THIEF, 100)
     return Measured(
-        asked="every request of the bookthief gets 403",
-        measured=f"403 for {burst.statuses.get('403', 0)} of {burst.requests}",
-        passed=burst.statuses.get("403", 0) == burst.requests,
+        asked=f"every request of the bookthief gets {_refusal(stage)}",
+        measured=f"{_refusal(stage)} for {burst.turned_away} of {burst.requests}",
+        passed=burst.turned_away == burst.requests,
     )
 
 
@@ -99,12 +100,12 @@ async def target_admits_and_shuts_out(stage: Stage) -> Measured:
     admit = stage.workshop.toggle_thief()
     let_in = await stage.make_and_see(admit, THIEF, lambda status: status == 200)
     inside = await stage.shop.burst(THIEF, 50)
-    shut_out = await stage.make_and_see(admit.undone(), THIEF, lambda status: status == 403)
+    shut_out = await stage.make_and_see(admit.undone(), THIEF, turned_away)
     outside = await stage.shop.burst(THIEF, 50)
     return Measured(
         asked="a TrafficTarget lets the thief in, its removal shuts it out",
         measured=f"in: {_times(let_in)}; out: {_times(shut_out)}",
-        passed=inside.succeeded == inside.requests and outside.statuses.get("403", 0) == outside.requests,
+        passed=inside.succeeded == inside.requests and _is_out(stage, outside),
     )
 
 
@@ -132,7 +133,7 @@ async def permissive_mode_lets_all_in(stage: Stage) -> Measured:
     inside = await stage.shop.burst(THIEF, 50)
     plain = await ask_plain(await stage.inbound(STORES[0]), STORE_V1, BUY)
     bare = await ask_tls(await stage.inbound(STORES[0]), STORE_V1, BUY, None)
-    shut_out = await stage.make_and_see(on.undone(), THIEF, lambda status: status == 403)
+    shut_out = await stage.make_and_see(on.undone(), THIEF, turned_away)
     outside = await stage.shop.burst(THIEF, 50)
     return Measured(
         asked="permissive mode lets the thief in, still over mutual TLS; off again, it is out",
@@ -140,7 +141,7 @@ async def permissive_mode_lets_all_in(stage: Stage) -> Measured:
         passed=inside.succeeded == inside.requests
         and plain.status is None
         and bare.status is None
-        and outside.statuses.get("403", 0) == outside.requests,
+        and _is_out(stage, outside),
     )
 
 
@@ -158,16 +159,17 @@ async def certificates_rotate_unnoticed(stage: Stage) -> Measured:
     async with stage.changed(stage.workshop.leaf_lifetime(f"{LEAF_LIFE_S}s")):
         deadline = time.monotonic() + ROTATED_WITHIN_S
         streams = streams_before
-        while (len(serials) <= ROTATIONS or streams == streams_before) and time.monotonic() < deadline:
+        waits = stage.renews_soon
+        while (len(serials) <= ROTATIONS or (waits and streams == streams_before)) and time.monotonic() < deadline:
             burst = await stage.shop.burst(BUYER, 200, concurrency=8)
             sent, failed = sent + burst.requests, failed + burst.requests - burst.succeeded
             serials |= await _leaf_serials(stage, STORES[0])
             streams = await _client_certificate(stage, BUYER)
-    renewed = "renewed too" if streams != streams_before else "not renewed"
+    renewed = "renewed too" if streams != streams_before else "not renewed" if waits else "not due"
     return Measured(
         asked=f"leaves that live {LEAF_LIFE_S} s rotate at least {ROTATIONS} times under load, with no failed request",
         measured=f"{len(serials) - 1} rotations, {failed} of {sent} requests failed; the proxy's for xds: {renewed}",
-        passed=len(serials) > ROTATIONS and failed == 0 and sent > 0 and streams != streams_before,
+        passed=len(serials) > ROTATIONS and failed == 0 and sent > 0 and (not waits or streams != streams_before),
     )
 
 
@@ -196,6 +198,34 @@ async def protocols_pass(stage: Stage) -> Measured:
     )
 
 
+async def direct_dial_is_caught(stage: Stage) -> Measured:
+    """The explicit mode's open flank: an app that dials another app's own address goes nowhere but to its sidecar."""
+    address, reached_before = await stage.inbound(STORES[0]), await _reached(stage, STORES[0])
+    callers = (THIEF, BUYER, WAREHOUSE)
+    answers = {caller: (await stage.shop.ask_from(caller, address))[0] for caller in callers}
+    reached = await _reached(stage, STORES[0]) - reached_before
+    return Measured(
+        asked="apps that dial the plain port of bookstore-v1 at its own address get no answer, and do not reach it",
+        measured="; ".join(f"{caller}: {status or 'no connection'}" for caller, status in answers.items())
+        + f"; the app was reached {reached} times",
+        passed=reached == 0 and not any(answers.values()),
+    )
+
+
+async def unaware_apps_are_meshed(stage: Stage) -> Measured:
+    """No app knows of a proxy; what the buyer sends arrives at the store's sidecar over mutual TLS all the same."""
+    processes = stage.board.processes()
+    told = sorted(name for name, process in processes.items() if _knows_a_proxy(process.app_pid))
+    before = await _arrived(stage)
+    burst = await stage.shop.burst(BUYER, 50)
+    arrived = await _arrived(stage) - before
+    return Measured(
+        asked="no app has a proxy variable, and all that the buyer sends passes the stores' sidecars over mutual TLS",
+        measured=f"{len(told)} of {len(processes)} apps with a variable; {arrived} requests arrived for 50 sent",
+        passed=not told and burst.succeeded == 50 <= arrived,
+    )
+
+
 STEPS: tuple[tuple[str, Step], ...] = (
     ("the buyer buys", buyer_buys),
     ("the thief is refused", thief_is_refused),
@@ -210,6 +240,17 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("certificates rotate", certificates_rotate_unnoticed),
     ("every protocol passes", protocols_pass),
 )
+
+
+ISOLATED_STEPS: tuple[tuple[str, Step], ...] = (
+    ("a direct dial is caught", direct_dial_is_caught),
+    ("unaware apps are meshed", unaware_apps_are_meshed),
+)
+
+
+def steps(*, isolated: bool) -> tuple[tuple[str, Step], ...]:
+    """What is promised in this mode, in order."""
+    return (*STEPS, *ISOLATED_STEPS) if isolated else STEPS
 
 
 def _success(burst: Burst) -> str:
@@ -262,6 +303,27 @@ async def _passes(stage: Stage, protocol: str) -> None:
         if found["echoed"] == found["sent"]:
             return
         await asyncio.sleep(0.05)
+
+
+def _refusal(stage: Stage) -> str:
+    return "no connection" if stage.isolated else "403"
+
+
+def _is_out(stage: Stage, burst: Burst) -> bool:
+    """Whether nothing of it got through. A connection that was open before its listener went is answered 503 there."""
+    lingering = burst.statuses.get("503", 0) if stage.isolated else 0
+    return burst.turned_away + lingering == burst.requests
+
+
+def _knows_a_proxy(pid: int | None) -> bool:
+    variables = Path(f"/proc/{pid}/environ").read_bytes().lower().split(b"\0") if pid is not None else []
+    return any(variable.partition(b"=")[0].endswith(b"_proxy") for variable in variables)
+
+
+async def _arrived(stage: Stage) -> int:
+    """Requests that the stores' sidecars have taken in. Their inbound listeners take nothing but mutual TLS."""
+    pages = [await stage.shop.stats(store, r"^http\.inbound\..*downstream_rq_total$") for store in STORES]
+    return sum(int(count) for page in pages for count in re.findall(r"(?m): (\d+)$", page))
 
 
 def _forged() -> Credential:
