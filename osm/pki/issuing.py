@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
 from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient
-from osm.pki.keys import Csr, PrivateKey
+from osm.pki.keys import Csr, PrivateKey, SigningKey
 from osm.pki.reading import Certificate, not_after_s, not_before_s
 
 SERIAL_BITS = 128
@@ -34,6 +34,10 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 class IssuerExpired(Exception):
     """The root is not valid at this time: nothing signed by it would be accepted."""
+
+
+class UnfitRoot(ValueError):
+    """A certificate, or a key beside it, that nothing can be signed with; the message says what is allowed."""
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -96,6 +100,24 @@ def trust_domain_of(root: Certificate) -> str | None:
     return uris[0].removeprefix("spiffe://") if uris else None
 
 
+def require_fit(root: Certificate, key: SigningKey) -> None:
+    """Whether what this root signs would be accepted, wherever it was made. Raises UnfitRoot."""
+    if root.public_key() != key.public_key():
+        raise UnfitRoot("the key is not the one of the certificate")
+    if root.issuer != root.subject:
+        raise UnfitRoot(
+            f"found a certificate signed by {root.issuer.rfc4514_string()!r}, allowed is a self-signed root"
+        )
+    try:
+        may_sign = root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        may_sign = may_sign and root.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+        root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound as error:
+        raise UnfitRoot(f"found a certificate without {error.oid._name}, which a root must have") from error
+    if not may_sign:
+        raise UnfitRoot("found a certificate that may not sign others, allowed is a root (CA, usage keyCertSign)")
+
+
 def expiry_s(issuer: Certificate, *, now_s: float, lifetime_s: int) -> int:
     """When a certificate made now will end: never after its issuer. Raises IssuerExpired."""
     if not not_before_s(issuer) <= now_s < not_after_s(issuer):
@@ -111,7 +133,7 @@ def sign(
     public_key: PublicKey,
     *,
     issuer: Certificate,
-    issuer_key: PrivateKey,
+    issuer_key: SigningKey,
     now_s: float,
     lifetime_s: int,
     serial: int,

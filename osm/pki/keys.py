@@ -10,6 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 PrivateKey = ec.EllipticCurvePrivateKey
+SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+"""What a root made elsewhere may have: OSM's own are RSA. The keys that we make are all ECDSA."""
+
 Csr = x509.CertificateSigningRequest
 
 MAX_CSR_CHARS = 16 * 1024
@@ -78,10 +81,20 @@ def key_pem(key: PrivateKey) -> bytes:
 
 def load_key(pem: bytes) -> PrivateKey:
     """Raises BadKey."""
+    key = load_signing_key(pem)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise BadKey("found a private key of another kind, allowed is ECDSA")
+    return key
+
+
+def load_signing_key(pem: bytes) -> SigningKey:
+    """The key of a root, which may have been made elsewhere. Raises BadKey."""
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise BadKey("not an unencrypted private key in PEM") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise BadKey("found a private key of another kind, allowed is ECDSA")
-    return key
+    if isinstance(key, ec.EllipticCurvePrivateKey) or (isinstance(key, rsa.RSAPrivateKey) and key.key_size in RSA_BITS):
+        return key
+    raise BadKey(
+        f"found a private key of another kind, allowed is ECDSA, or RSA of {RSA_BITS[0]} to {RSA_BITS[-1]} bits"
+    )
