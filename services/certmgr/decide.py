@@ -32,19 +32,20 @@ OWN_IDENTITY: Mapping[str, Identity] = {"xds": XDS_IDENTITY, "injector": INJECTO
 RESERVED_ACCOUNTS = "osm-"
 """In the control plane's namespace, accounts with this prefix are ours: no workload may be one."""
 
-_CONTROL_DNS = re.compile(
-    rf"localhost|([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?\.{ROOT_NAMESPACE}"
-    r"(\.svc(\.cluster\.local)?)?"
-)
-"""localhost, or a service (or a pod of one) in our namespace: no name that a workload's principal could have."""
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUFFIX = r"(\.svc(\.cluster\.local)?)?"
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """What certmgr was told: lifetimes in seconds; `floor_s` is the least that is ever granted."""
+    """What certmgr was told: lifetimes in seconds; `floor_s` is the least that is ever granted.
+
+    `namespace` is where the control plane's own services are reached.
+    """
 
     trust_domain: str
     lifetimes_s: Mapping[Kind, int]
     floor_s: int
+    namespace: str = ROOT_NAMESPACE
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -74,7 +75,7 @@ def decide(caller: str, request: SignRequest, *, identities: Collection[Identity
     refusal = (
         _caller(caller, kind, request.subject)
         or _presence(request.subject, identities)
-        or _names(request.subject, profile, rules.trust_domain)
+        or _names(request.subject, profile, rules)
     )
     if refusal is not None:
         return refusal
@@ -124,19 +125,25 @@ def _presence(subject: Subject, identities: Collection[Identity]) -> Refusal | N
     return Refusal(reason="unknown-identity", why=why, retry=True)
 
 
-def _names(subject: Subject, profile: Profile, trust_domain: str) -> Refusal | None:
+def _names(subject: Subject, profile: Profile, rules: Rules) -> Refusal | None:
     """What will be written must read back as exactly what was meant, or somebody could be taken for another."""
     proxy_id = subject.proxy_id if isinstance(subject, ProxyClient) else None
-    meant = SpiffeId(trust_domain=trust_domain, identity=subject.identity, proxy_id=proxy_id)
+    meant = SpiffeId(trust_domain=rules.trust_domain, identity=subject.identity, proxy_id=proxy_id)
     if SpiffeId.parse(profile.uri) != meant:
         why = f"subject: found {profile.uri!r}, allowed are DNS labels for the namespace, and DNS names for the rest"
         return Refusal(reason="name", why=why)
     if isinstance(subject, ControlPlane):
-        strange = [name for name in subject.dns_names if not _CONTROL_DNS.fullmatch(name)]
+        strange = [name for name in subject.dns_names if not _is_ours(name, rules.namespace)]
         if strange:
-            allowed = f"localhost and services in {ROOT_NAMESPACE}"
+            allowed = f"localhost and services in {rules.namespace}"
             return Refusal(reason="name", why=f"dns_names: found {strange[0]!r}, allowed are {allowed}")
     return None
+
+
+def _is_ours(name: str, namespace: str) -> bool:
+    """localhost, or a service (or a pod of one) in our namespace: no name that a workload's principal could have."""
+    service = rf"({_LABEL}\.)?{_LABEL}\.{re.escape(namespace)}{_SUFFIX}"
+    return name == "localhost" or re.fullmatch(service, name) is not None
 
 
 def _lifetime_s(wanted: int | None, kind: Kind, rules: Rules) -> int:

@@ -1,5 +1,8 @@
 """What can be set about certmgr: where its root lies, and how long certificates live."""
 
+from typing import Literal
+
+from osm.contracts.names import ROOT_NAMESPACE
 from osm.runtime.settings import Common
 
 DAY_S = 24 * 3600
@@ -11,8 +14,14 @@ LIFETIME_FLOOR_S = 600
 class Settings(Common, frozen=True, kw_only=True):
     """Read from `OSM_CERTMGR_…`. A request may ask for less than these lifetimes, never for more."""
 
+    store: Literal["folder", "kubernetes"] = "folder"
+    """Where the built-in root is kept: a `folder` of this machine, or a Secret of the cluster (`kubernetes`)."""
+    namespace: str = ROOT_NAMESPACE
+    """The control plane's namespace: our services' certificates may name services in it, and the Secret is there."""
+    ca_secret: str = "osm-ca-bundle"  # noqa: S105  # its name
+    """With store `kubernetes`, the Secret of the root (`ca.crt`, `private.key`); one of OSM's own is taken over."""
     ca_folder: str = "~/.local/state/osm/ca"
-    """Where the built-in root and the record of what it granted are kept; made with mode 0700."""
+    """With store `folder`: the built-in root and the record of what it granted; made with mode 0700."""
     leaf_lifetime_s: int = DAY_S
     """Life of a certificate between workloads, in seconds. OSM's default: 24 hours."""
     proxy_lifetime_s: int = DAY_S

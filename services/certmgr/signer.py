@@ -11,7 +11,7 @@ from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
 from services.certmgr.decide import Order, Refusal, Rules, decide, kind_of
 from services.certmgr.issuer import Issuer, IssuerEnded, IssuerUnavailable
-from services.certmgr.ledger import BadLedger, Ledger
+from services.certmgr.ledger import BadLedger, Ledger, LedgerUnavailable
 from services.certmgr.rotation import raised
 from services.certmgr.state import Picture
 
@@ -69,7 +69,7 @@ class Signer:
             return await self._issuer.sign(order, now_s)
         except IssuerEnded as error:
             return Refusal(reason="issuer", why=str(error))
-        except (IssuerUnavailable, BadLedger, LooseMode, OSError) as error:
+        except (IssuerUnavailable, BadLedger, LedgerUnavailable, LooseMode, OSError) as error:
             return Refusal(reason="issuer", why=f"cannot sign now: {error}", retry=True)
 
     async def _record(self, order: Order, now_s: float) -> None:

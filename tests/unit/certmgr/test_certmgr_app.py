@@ -14,7 +14,7 @@ from osm.pki.keys import make_csr, make_key
 from osm.pki.reading import load_chain, verify
 from osm.runtime.health import Health
 from services.certmgr.app import run
-from services.certmgr.ledger import Ledger
+from services.certmgr.folder import FolderLedger
 from services.certmgr.settings import Settings
 
 STORE = Identity("bookstore", "bookstore")
@@ -151,7 +151,7 @@ async def test_what_was_granted_is_on_disk_before_the_chain_is_given_away(tmp_pa
     async with certmgr(core, tmp_path) as health, mesh(core, STORE):
         await active(health)
         chain = await ask(core, MeshLeaf(identity=STORE), lifetime_s=3600)
-        assert Ledger(tmp_path).granted[chain.issuer] >= chain.not_after_s
+        assert FolderLedger(tmp_path).granted[chain.issuer] >= chain.not_after_s
 
 
 async def test_nothing_is_signed_that_cannot_be_recorded(tmp_path):

@@ -1,8 +1,9 @@
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osm.contracts.names import ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
+from osm.contracts.names import INJECTOR_IDENTITY, ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
 from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient, SignRequest
 from osm.pki.keys import make_csr, make_key
 from services.certmgr.decide import Order, Refusal, Rules, decide, is_reserved
@@ -54,7 +55,6 @@ def test_each_caller_gets_what_is_its_business(caller, subject, kind, uri):
         ("local", LEAF),
         ("local", CONTROL),
         ("injector", LEAF),
-        ("injector", CONTROL),
         ("catalog", LEAF),
         ("", LEAF),
     ],
@@ -73,6 +73,11 @@ def test_xds_may_be_nobody_else_of_the_control_plane():
     refusal = verdict("xds", ControlPlane(identity=Identity(ROOT_NAMESPACE, "osm-certmgr")))
     assert refusal.reason == "reserved"
     assert refusal.why == "xds asked to be osm-system/osm-certmgr, allowed for it is osm-system/osm-xds"
+
+
+def test_the_injector_is_itself_and_nobody_else():
+    assert isinstance(verdict("injector", ControlPlane(identity=INJECTOR_IDENTITY)), Order)
+    assert verdict("injector", CONTROL).reason == "reserved"
 
 
 def test_xds_may_not_pose_as_a_workload_by_the_control_kind():
@@ -181,8 +186,16 @@ def test_nothing_is_signed_for_absent_or_reserved_identities(caller, subject, pr
     assert said.identity == subject.identity
     assert order.lifetime_s <= RULES.lifetimes_s[order.kind]
     if order.kind == "control":
-        assert (caller, said.identity) == ("xds", XDS_IDENTITY)
+        assert said.identity == {"xds": XDS_IDENTITY, "injector": INJECTOR_IDENTITY}[caller]
     else:
         assert said.identity in present
         assert not is_reserved(said.identity)
         assert (said.proxy_id is not None) == (order.kind == "proxy")
+
+
+def test_names_are_those_of_the_namespace_that_the_control_plane_is_in():
+    rules = msgspec.structs.replace(RULES, namespace="mesh")
+    ours = ControlPlane(identity=XDS_IDENTITY, dns_names=("osm-xds.mesh.svc",))
+    assert isinstance(verdict("xds", ours, rules=rules), Order)
+    refusal = verdict("xds", ControlPlane(identity=XDS_IDENTITY, dns_names=("x.osm-system.svc",)), rules=rules)
+    assert refusal.why == "dns_names: found 'x.osm-system.svc', allowed are localhost and services in mesh"

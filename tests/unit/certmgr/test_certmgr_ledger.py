@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.certmgr.ledger import LEDGER_FILE, BadLedger, Ledger
+from services.certmgr.folder import LEDGER_FILE, FolderLedger
+from services.certmgr.ledger import BadLedger
 from services.certmgr.rotation import merged, out_of_use, raised
 
 END_S = 1_000_000
@@ -49,26 +50,26 @@ def test_a_root_is_out_of_use_once_all_it_granted_has_ended():
 
 
 async def test_the_record_is_kept_across_restarts(tmp_path):
-    await Ledger(tmp_path).record("root", 100)
-    assert Ledger(tmp_path).granted == {"root": 100}
+    await FolderLedger(tmp_path).record("root", 100)
+    assert FolderLedger(tmp_path).granted == {"root": 100}
 
 
 async def test_the_record_is_never_lowered(tmp_path):
-    ledger = Ledger(tmp_path)
+    ledger = FolderLedger(tmp_path)
     await ledger.record("root", 100)
     await ledger.record("root", 50)
-    assert Ledger(tmp_path).granted == ledger.granted == {"root": 100}
+    assert FolderLedger(tmp_path).granted == ledger.granted == {"root": 100}
 
 
 async def test_two_certmgrs_of_one_folder_keep_each_others_record(tmp_path):
-    one, other = Ledger(tmp_path), Ledger(tmp_path)
+    one, other = FolderLedger(tmp_path), FolderLedger(tmp_path)
     await asyncio.gather(*(ledger.record(name, 100) for ledger in (one, other) for name in "abcdefgh"))
     await asyncio.gather(one.record("root", 500), other.record("root", 300))
-    assert Ledger(tmp_path).granted == dict.fromkeys("abcdefgh", 100) | {"root": 500}
+    assert FolderLedger(tmp_path).granted == dict.fromkeys("abcdefgh", 100) | {"root": 500}
 
 
 def test_a_damaged_record_is_not_taken_for_an_empty_one(tmp_path):
     (tmp_path / LEDGER_FILE).write_text('{"root": "soon"}')
     (tmp_path / LEDGER_FILE).chmod(0o600)
     with pytest.raises(BadLedger, match=LEDGER_FILE):
-        Ledger(tmp_path)
+        FolderLedger(tmp_path)

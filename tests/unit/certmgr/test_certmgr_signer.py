@@ -7,8 +7,8 @@ from osm.contracts.names import Identity
 from osm.contracts.trust import Bundle, Chain, MeshLeaf, Refused, SignRequest
 from osm.pki.keys import make_csr, make_key
 from services.certmgr.app import rules
+from services.certmgr.folder import FolderLedger
 from services.certmgr.issuer import IssuerEnded, IssuerUnavailable
-from services.certmgr.ledger import Ledger
 from services.certmgr.settings import Settings
 from services.certmgr.signer import Signer
 from services.certmgr.state import Picture
@@ -59,7 +59,7 @@ async def answer(issuer, seen=None, request=REQUEST):
 
 
 async def test_an_issuer_elsewhere_signs_what_was_decided_after_it_was_recorded(tmp_path):
-    issuer = Elsewhere(Ledger(tmp_path))
+    issuer = Elsewhere(FolderLedger(tmp_path))
     outcome = await answer(issuer)
     assert isinstance(outcome, Chain)
     (order,) = issuer.orders
@@ -67,7 +67,7 @@ async def test_an_issuer_elsewhere_signs_what_was_decided_after_it_was_recorded(
 
 
 async def test_a_root_that_left_the_bundle_signs_nothing(tmp_path):
-    issuer = Elsewhere(Ledger(tmp_path))
+    issuer = Elsewhere(FolderLedger(tmp_path))
     outcome = await answer(issuer, picture("another root"))
     assert outcome.retry
     assert "root abcd of this certmgr is not in the published bundle" in outcome.why
@@ -83,7 +83,7 @@ async def test_a_root_that_left_the_bundle_signs_nothing(tmp_path):
     ],
 )
 async def test_an_issuer_in_trouble_is_a_refusal_that_says_so(tmp_path, error, retry):
-    outcome = await answer(Elsewhere(Ledger(tmp_path), error))
+    outcome = await answer(Elsewhere(FolderLedger(tmp_path), error))
     assert isinstance(outcome, Refused)
     assert outcome.retry is retry
     assert str(error) in outcome.why

@@ -11,8 +11,9 @@ from osm.pki.issuing import profile_of
 from osm.pki.keys import key_pem, make_csr, make_key, read_csr
 from osm.pki.reading import load_chain, not_after_s, verify
 from services.certmgr.decide import Order
+from services.certmgr.folder import ROOT_FILE, open_tresor
 from services.certmgr.issuer import IssuerEnded
-from services.certmgr.tresor import ROOT_FILE, BadRoot, make_serial, open_tresor
+from services.certmgr.tresor import BadRoot, make_serial
 
 NOW_S = 1_800_000_000.0
 STORE = Identity("bookstore", "bookstore")
