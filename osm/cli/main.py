@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from osm.cli import bus, policy, proxy, up
+from osm.cli.check_pods import check_pods
 from osm.cli.demo.entry import demo
-from osm.cli.kubernetes import mesh, namespace, uninstall
+from osm.cli.kubernetes import mesh, metrics, namespace, uninstall
+from osm.cli.kubernetes.check import check
 from osm.cli.kubernetes.install import install
 from osm.cli.kubernetes.prepare import prepare
 from osm.cli.kubernetes.version import env, version
@@ -31,15 +33,18 @@ app.command("up")(up.up)
 app.command("status")(status)
 app.command("wait")(wait)
 app.add_typer(proxy.app, name="proxy")
+policy.app.command("check-pods")(check_pods)
 app.add_typer(policy.app, name="policy")
 app.add_typer(bus.app, name="bus")
 app.command("install")(install)
+app.command("check")(check)
 app.add_typer(uninstall.app, name="uninstall")
 app.add_typer(uninstall.app, name="delete", hidden=True)
 app.add_typer(uninstall.app, name="del", hidden=True)
 app.add_typer(mesh.app, name="mesh")
 app.add_typer(namespace.app, name="namespace")
 app.add_typer(namespace.app, name="ns", hidden=True)
+app.add_typer(metrics.app, name="metrics")
 app.command("prepare", hidden=True)(prepare)
 app.command("version")(version)
 app.command("env")(env)

@@ -1,4 +1,4 @@
-"""`osm policy`: judge policies without running anything."""
+"""`osm policy check`: judge a folder of policies without running anything."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from osm.manifests.folder import scan
 from osm.smi.check import check as check_text
 from services.catalog.check import check as check_references
 
-app = typer.Typer(no_args_is_help=True, help="Judge policies without running anything.")
+app = typer.Typer(no_args_is_help=True, help="Judge policies: in a folder, or between two workloads.")
 
 
 @app.command("check")

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import Struct
-
 from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
 from osm.k8s.errors import ApiError, NoCluster, NotFound
@@ -18,7 +16,7 @@ from osm.k8s.resource import Resource
 if TYPE_CHECKING:
     from osm.k8s.client import Cluster
 
-T = TypeVar("T", bound=Struct)
+T = TypeVar("T")
 
 
 @asynccontextmanager

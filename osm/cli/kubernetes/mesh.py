@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from msgspec import Struct, structs
+from msgspec import structs
 
 from osm.cli.kubernetes import meshes, progress
 from osm.cli.kubernetes.chart import chart_path
+from osm.cli.kubernetes.checks.facts import Definition
 from osm.cli.kubernetes.cluster import all_of, opened
 from osm.cli.kubernetes.helm import Release, Values
 from osm.cli.kubernetes.install import AtomicOption, ChartOption, SetOption, TimeoutOption, ValuesOption, failure
@@ -19,37 +20,9 @@ from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured, table
 from osm.cli.running import run
-from osm.k8s.objects import Object
 from osm.k8s.resource import CRDS
 
 app = typer.Typer(no_args_is_help=True, help="Which meshes the cluster has, and their upgrade.")
-
-
-class Names(Struct, frozen=True, kw_only=True):
-    """How a definition calls its kind."""
-
-    kind: str = ""
-
-
-class Version(Struct, frozen=True, kw_only=True):
-    """One version of a kind."""
-
-    name: str = ""
-    served: bool = False
-
-
-class DefinitionSpec(Struct, frozen=True, kw_only=True):
-    """What a definition defines."""
-
-    group: str = ""
-    names: Names = Names()
-    versions: tuple[Version, ...] = ()
-
-
-class Definition(Object, frozen=True, kw_only=True):
-    """A CustomResourceDefinition."""
-
-    spec: DefinitionSpec = DefinitionSpec()
 
 
 @app.command("list")

@@ -29,13 +29,16 @@ class MeshConfig(Object, frozen=True, kw_only=True, rename="camel"):
 
 def told(config: MeshConfig | None, namespace: str) -> Iterator[str]:
     """The mode in words, and how to change it. No MeshConfig means the defaults."""
-    permissive = (config or MeshConfig()).spec.traffic.permissive
-    if permissive:
+    if is_permissive(config):
         yield "traffic policies: permissive; every workload of the mesh may talk to every other, over mutual TLS"
         yield f"  enforce them: {switch(namespace, permissive=False)}"
     else:
         yield "traffic policies: enforced; what no TrafficTarget allows is denied"
         yield f"  permissive:   {switch(namespace, permissive=True)}"
+
+
+def is_permissive(config: MeshConfig | None) -> bool:
+    return (config or MeshConfig()).spec.traffic.permissive
 
 
 def switch(namespace: str, *, permissive: bool) -> str:

@@ -1,0 +1,81 @@
+"""Whether a mesh can be installed: what is missing, what is forbidden, what is in the way. Pure."""
+
+from collections.abc import Iterator
+
+from osm.cli.kubernetes.checks.facts import Before
+from osm.cli.kubernetes.checks.line import Line, error, ok, warning
+from osm.cli.kubernetes.leftovers import CRDS, is_shared
+from osm.cli.kubernetes.meshes import in_the_way
+from osm.cli.kubernetes.program import HELM, KUBECTL
+
+CLUSTER, MESHES, KINDS = "cluster", "other meshes", "kinds"
+
+OLDEST = (1, 25)
+"""The chart's: older servers have no `policy/v1` beside what else it needs."""
+
+OTHER_INJECTORS = {"istio": "Istio", "linkerd": "Linkerd", "consul": "Consul", "kuma": "Kuma"}
+"""What the names of other meshes' webhooks begin with."""
+
+
+def before(facts: Before) -> Iterator[Line]:
+    """All lines of `osm check --pre`."""
+    for check in (server, programs, permissions, other_meshes, other_injectors, definitions):
+        yield from check(facts)
+
+
+def server(facts: Before) -> Iterator[Line]:
+    found, oldest = (".".join(map(str, version)) for version in (facts.version, OLDEST))
+    if facts.version < OLDEST:
+        yield error(CLUSTER, f"Kubernetes is {found}, the oldest that works is {oldest}", "upgrade the cluster")
+    else:
+        yield ok(CLUSTER, f"Kubernetes is {found}")
+
+
+def programs(facts: Before) -> Iterator[Line]:
+    for program, is_there in ((HELM, facts.helm), (KUBECTL, facts.kubectl)):
+        if is_there:
+            yield ok(CLUSTER, f"{program.name} is on the PATH")
+        else:
+            yield error(CLUSTER, f"{program.name} is not on the PATH: {program.needed}", program.remedy)
+
+
+def permissions(facts: Before) -> Iterator[Line]:
+    denied = [each for each in facts.permissions if not each.allowed]
+    for each in denied:
+        remedy = "ask an administrator of the cluster, or for the role cluster-admin"
+        yield error(CLUSTER, f"you may not {each.verb} {each.what}", remedy)
+    if not denied:
+        yield ok(CLUSTER, "you have the permissions to install")
+
+
+def other_meshes(facts: Before) -> Iterator[Line]:
+    why = in_the_way(facts.meshes, facts.name, facts.namespace, alone=True)
+    if why:
+        yield error(MESHES, why, "osm mesh list; osm uninstall mesh, or another --mesh-name and --osm-namespace")
+    else:
+        yield ok(MESHES, "no mesh of OSM is in the way")
+
+
+def other_injectors(facts: Before) -> Iterator[Line]:
+    for configuration in facts.mutating:
+        for beginning, product in OTHER_INJECTORS.items():
+            if configuration.metadata.name.startswith(beginning):
+                what = f"{product} injects sidecars too ({configuration.metadata.name}): a pod must be in one mesh only"
+                yield warning(MESHES, what, "osm namespace add only where the other mesh is off")
+
+
+def definitions(facts: Before) -> Iterator[Line]:
+    found = {each.metadata.name: each for each in facts.definitions}
+    foreign = [kind for kind in CRDS if str(kind) in found and is_shared(found[str(kind)], kind)]
+    for kind in foreign:
+        versions = [version.name for version in found[str(kind)].spec.versions if version.served]
+        if kind.version not in versions:
+            what = f"CRD {kind} is of another origin and serves {', '.join(versions)}, not {kind.version}"
+            remedy = f"kubectl delete crd {kind} (its objects go with it), so that osm install brings its own"
+            yield error(KINDS, what, remedy)
+        else:
+            yield warning(
+                KINDS, f"CRD {kind} is of another origin; the mesh shares it", "whoever made it may change it"
+            )
+    if not foreign:
+        yield ok(KINDS, "no CRD of another origin is in the way")

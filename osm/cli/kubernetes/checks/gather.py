@@ -1,0 +1,166 @@
+"""Reads the facts that `osm check` judges. What we may not read is left out, or said to be so; nothing is written."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING
+
+from osm.bus import Bus as Connected
+from osm.bus import BusError, Update
+from osm.bus.connect import connect
+from osm.cli.bus_state import bucket_states
+from osm.cli.client import of_kind
+from osm.cli.kubernetes import labels
+from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, Definition, HookConfiguration, Permission
+from osm.cli.kubernetes.cluster import all_of, look_up
+from osm.cli.kubernetes.forward import cluster_bus
+from osm.cli.kubernetes.meshes import Mesh
+from osm.cli.kubernetes.mode import MeshConfig
+from osm.cli.kubernetes.observed import Event, Pod
+from osm.cli.kubernetes.program import HELM, KUBECTL
+from osm.cli.kubernetes.survey import all_meshes, standing
+from osm.cli.kubernetes.where import Where
+from osm.cli.output import CommandError
+from osm.cli.placing import object_problems
+from osm.contracts.channels import BUCKETS, FILE_STATUS, OBJECT_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
+from osm.k8s import resource
+from osm.k8s.errors import Forbidden
+from osm.k8s.objects import Namespace, Secret
+from osm.pki.reading import BadCertificate, load_chain, not_after_s, not_before_s
+from osm.runtime.settings import BadSetting
+from osm.smi.onemesh import MESH_CONFIG_NAME
+
+if TYPE_CHECKING:
+    from osm.k8s.client import Cluster
+
+NEEDED = (
+    ("create", resource.NAMESPACES),
+    ("create", resource.CRDS),
+    ("create", resource.CLUSTER_ROLES),
+    ("create", resource.CLUSTER_ROLE_BINDINGS),
+    ("create", resource.MUTATING_WEBHOOKS),
+    ("create", resource.VALIDATING_WEBHOOKS),
+    ("create", resource.DEPLOYMENTS),
+    ("create", resource.STATEFUL_SETS),
+    ("create", resource.SERVICES),
+    ("create", resource.SECRETS),
+    ("create", resource.JOBS),
+    ("patch", resource.NAMESPACES),
+)
+"""What helm creates for a release of ours, and what `osm namespace add` needs."""
+
+PICTURES_WITHIN_S = 3.0
+"""A synced bucket shows itself within milliseconds, and one that has not by then is not synced."""
+
+KEPT = (("osm-ca-bundle", "ca.crt", "the mesh's root"), ("osm-nats-tls", "tls.crt", "the bus's certificate"))
+
+
+async def before(cluster: "Cluster", where: Where, name: str) -> Before:
+    """Raises ApiError."""
+    home = where.home
+    asked = await asyncio.gather(
+        *(cluster.may(verb, what, home if what.namespaced else "") for verb, what in NEEDED),
+    )
+    return Before(
+        version=await cluster.version(),
+        helm=HELM.is_there,
+        kubectl=KUBECTL.is_there,
+        permissions=tuple(
+            Permission(verb=verb, what=str(what), allowed=allowed)
+            for (verb, what), allowed in zip(NEEDED, asked, strict=True)
+        ),
+        meshes=await all_meshes(cluster),
+        definitions=await all_of(cluster, resource.CRDS, as_=Definition),
+        mutating=await all_of(cluster, resource.MUTATING_WEBHOOKS, as_=HookConfiguration),
+        name=name,
+        namespace=home,
+    )
+
+
+async def after(cluster: "Cluster", where: Where, mesh: Mesh) -> After:
+    """Raises ApiError. A bus that cannot be asked is a fact like any other."""
+    home = mesh.namespace
+    namespaces, found, bus = await asyncio.gather(
+        all_of(cluster, resource.NAMESPACES, as_=Namespace), all_meshes(cluster), read_bus(where)
+    )
+    secrets = {name: await _secret(cluster, name, home) for name, _, _ in KEPT}
+    root = secrets[KEPT[0][0]]
+    return After(
+        now_s=time.time(),
+        cli_version=installed_version("osm"),
+        mesh=mesh,
+        meshes=found,
+        standing=await standing(cluster, home),
+        config=await look_up(cluster, resource.MESH_CONFIGS, MESH_CONFIG_NAME, home, as_=MeshConfig),
+        definitions=await all_of(cluster, resource.CRDS, as_=Definition),
+        mutating=await all_of(cluster, resource.MUTATING_WEBHOOKS, as_=HookConfiguration),
+        validating=await all_of(cluster, resource.VALIDATING_WEBHOOKS, as_=HookConfiguration),
+        roots_pem=root.data.get("ca.crt", b"") if isinstance(root, Secret) else b"",
+        certificates=tuple(
+            certificate(f"{what} (Secret {home}/{name})", secrets[name], key) for name, key, what in KEPT
+        ),
+        namespaces=namespaces,
+        pods=await _pods(cluster, mesh, namespaces),
+        events=await all_of(cluster, resource.EVENTS, as_=Event, fields="type=Warning,reason=FailedCreate"),
+        bus=bus,
+    )
+
+
+async def _pods(cluster: "Cluster", mesh: Mesh, namespaces: tuple[Namespace, ...]) -> tuple[Pod, ...]:
+    own = (each.metadata.name for each in namespaces if each.metadata.labels.get(labels.MONITORED_BY) == mesh.name)
+    found = await asyncio.gather(*(all_of(cluster, resource.PODS, name, as_=Pod) for name in own))
+    return tuple(pod for pods in found for pod in pods)
+
+
+async def _secret(cluster: "Cluster", name: str, namespace: str) -> Secret | str:
+    """The Secret, or why there is none to read."""
+    try:
+        found = await look_up(cluster, resource.SECRETS, name, namespace, as_=Secret)
+    except Forbidden:
+        return "you may not read it"
+    return found if found is not None else "it is not there"
+
+
+def certificate(where: str, secret: Secret | str, key: str) -> Cert:
+    """The times of the first certificate of a Secret's entry, or why they are not known."""
+    if isinstance(secret, str):
+        return Cert(where=where, why=secret)
+    try:
+        first = load_chain(secret.data.get(key, b""))[0]
+    except BadCertificate as error:
+        return Cert(where=where, why=f"{key}: {error}")
+    return Cert(where=where, not_before_s=not_before_s(first), not_after_s=not_after_s(first))
+
+
+async def read_bus(where: Where) -> Bus:
+    """What the mesh says of itself; `why` if it cannot be asked."""
+    try:
+        async with AsyncExitStack() as stack:
+            reach = await stack.enter_async_context(cluster_bus(where))
+            return await _heard(await stack.enter_async_context(connect(reach.url, "cli", reach.settings("cli"))))
+    except CommandError as error:
+        return Bus(why=error.what)
+    except (BusError, BadSetting, OSError) as error:
+        return Bus(why=str(error))
+
+
+async def _heard(bus: Connected) -> Bus:
+    pictures: dict[str, Update] = {}
+    try:
+        async with asyncio.timeout(PICTURES_WITHIN_S):
+            async for update in bus.watch(*BUCKETS):
+                if update.full:
+                    pictures[update.bucket] = update
+                if len(pictures) == len(BUCKETS):
+                    break
+    except TimeoutError:
+        if not pictures:
+            return Bus(why=f"no picture of any bucket within {PICTURES_WITHIN_S:g} s")
+    status = tuple(each for each in pictures["status"].documents if not each.deleted) if "status" in pictures else ()
+    return Bus(
+        buckets=tuple(bucket_states(pictures, of_kind(status, PROGRESS))),
+        services=tuple(of_kind(status, SERVICE_STATUS)),
+        proxies=tuple(of_kind(status, PROXY_STATUS)),
+        problems=tuple(object_problems(of_kind(status, OBJECT_STATUS), of_kind(status, FILE_STATUS))),
+    )
