@@ -1,0 +1,99 @@
+"""The two questions over HTTPS and their answers: reads the review, asks for what is missing, says what was done.
+
+Thin: what is answered is `admit`'s and `validate`'s to say. The namespace is asked for each time: a copy of it may be
+older than the label that brought this review here.
+"""
+
+import re
+import uuid
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from osm.k8s.client import Cluster
+from osm.k8s.errors import ApiError, NotFound
+from osm.k8s.objects import Namespace
+from osm.k8s.resource import NAMESPACES
+from osm.runtime.https import Malformed
+from osm.runtime.metrics import meter
+from services.injector.admit import Outcome, admit
+from services.injector.decide import Facts, Ours
+from services.injector.heard import Heard
+from services.injector.patch import House
+from services.injector.pod import Pod
+from services.injector.review import Answer, NotAReview, Request, read, write
+from services.injector.validate import validate
+
+UNAVAILABLE = 503
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+log = structlog.get_logger()
+
+
+class Answers:
+    """`admitted` is called with the uuid of every sidecar that a pod was promised."""
+
+    def __init__(
+        self, cluster: Cluster, heard: Heard, *, ours: Ours, house: House, admitted: Callable[[str], None]
+    ) -> None:
+        self._cluster = cluster
+        self._heard = heard
+        self._ours = ours
+        self._house = house
+        self._admitted = admitted
+        self._reviews = meter("injector").create_counter("osm.injector.reviews", description="reviews, by answer")
+
+    async def mutate(self, body: bytes) -> bytes:
+        """Raises Malformed."""
+        request = _read(body)
+        if (request.kind.group, request.kind.kind, request.operation) != ("", "Pod", "CREATE"):
+            return write(request.uid, Answer(allowed=True))
+        pod = _pod(request)
+        try:
+            found = await self._cluster.get(NAMESPACES, request.namespace, as_=Namespace)
+        except NotFound:
+            raise Malformed(f"there is no namespace {request.namespace}") from None
+        except ApiError as error:
+            why = f"the injector cannot read namespace {request.namespace}: {error}; try again"
+            return write(request.uid, Answer(allowed=False, code=UNAVAILABLE, why=why))
+        namespace = Facts(name=request.namespace, labels=found.metadata.labels, annotations=found.metadata.annotations)
+        outcome = admit(pod, namespace, self._heard.mesh, uuid=str(uuid.uuid4()), ours=self._ours, house=self._house)
+        self._tell(request, pod, outcome)
+        return write(request.uid, outcome.answer)
+
+    def _tell(self, request: Request, pod: Pod, outcome: Outcome) -> None:
+        self._reviews.add(1, {"answer": outcome.did})
+        if outcome.uuid and not request.dry_run:
+            self._admitted(outcome.uuid)
+        say = log.debug if outcome.did == "left" else log.info
+        say(f"pod {outcome.did}", namespace=request.namespace, pod=pod.called, why=outcome.why, proxy=outcome.uuid)
+
+    async def validate(self, body: bytes) -> bytes:
+        """Raises Malformed."""
+        request = _read(body)
+        try:
+            answer = validate(request)
+        except NotAReview as error:
+            raise Malformed(str(error)) from error
+        self._reviews.add(1, {"answer": "valid" if answer.allowed else "invalid"})
+        if not answer.allowed:
+            log.info("policy refused", kind=request.kind.kind, namespace=request.namespace, name=request.name)
+        return write(request.uid, answer)
+
+
+def _read(body: bytes) -> Request:
+    try:
+        return read(body)
+    except NotAReview as error:
+        raise Malformed(str(error)) from error
+
+
+def _pod(request: Request) -> Pod:
+    if not _LABEL.fullmatch(request.namespace):
+        raise Malformed(f"request.namespace: expected a namespace, found {request.namespace[:60]!r}")
+    try:
+        return msgspec.json.decode(request.object, type=Pod)
+    except msgspec.MsgspecError as error:
+        raise Malformed(f"request.object: expected a Pod: {error}") from error

@@ -1,0 +1,143 @@
+"""The shell of `injector`: gets a certificate, answers the API server, and looks after the Secrets of sidecars.
+
+Ready when the API server can ask: our certificate is there, and the webhook configurations trust its root.
+"""
+
+import asyncio
+from typing import NoReturn
+
+import structlog
+
+from osm.bus import Bus
+from osm.contracts.names import INJECTOR_IDENTITY, Address
+from osm.contracts.trust import ControlPlane
+from osm.k8s.client import Cluster, connected
+from osm.k8s.errors import ApiError
+from osm.k8s.lease import leading
+from osm.pki.holder import Held, Holder
+from osm.runtime.health import Health
+from osm.runtime.https import ServerCertificate, serve_https
+from services.injector.answers import Answers
+from services.injector.decide import Ours
+from services.injector.heard import Heard
+from services.injector.keeper import Keeper
+from services.injector.patch import House
+from services.injector.review import MAX_REVIEW_BYTES
+from services.injector.secret import Mesh
+from services.injector.settings import Settings
+from services.injector.webhooks import Webhooks
+
+MUTATE_PATH = "/mutate-pod-creation"
+VALIDATE_PATH = "/validate"
+LEASE = "osm-injector"
+XDS_PORT = 15128
+
+NATIVE_FROM = (1, 29)
+"""The version from which sidecars that are init containers are on by default."""
+
+ASK_AGAIN_S = 1.0
+HEALTH_POLL_S = 0.5
+
+log = structlog.get_logger()
+
+
+async def run(bus: Bus, settings: Settings, health: Health) -> None:
+    """Endless. Raises NoCluster."""
+    health.starting("the API server")
+    async with connected(settings.kubeconfig) as cluster:
+        heard = Heard(settings.trust_domain)
+        house = await _house(cluster, settings)
+        keeper = Keeper(bus, cluster, heard, Mesh(trust_domain=settings.trust_domain, xds=_xds(settings)))
+        webhooks = Webhooks(cluster, heard, settings.mesh)
+        holder = Holder(bus, ControlPlane(identity=INJECTOR_IDENTITY, dns_names=_dns_names(settings.namespace)))
+        certificate = ServerCertificate()
+        answers = Answers(
+            cluster,
+            heard,
+            ours=Ours(mesh=settings.mesh, namespace=settings.namespace),
+            house=house,
+            admitted=keeper.admitted,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(heard.run(bus), name="injector: bus")
+            tasks.create_task(holder.run(), name="injector: certificate")
+            health.starting("the roots of the mesh and its settings")
+            await heard.complete()
+            health.starting("a certificate from certmgr")
+            _put(await holder.obtain(), certificate)
+            tasks.create_task(_swap(holder, certificate), name="injector: certificate in use")
+            tasks.create_task(keeper.run(), name="injector: secrets")
+            tasks.create_task(webhooks.watch(), name="injector: webhooks")
+            tasks.create_task(_lead(cluster, settings, health.replica, keeper, webhooks), name="injector: lease")
+            async with serve_https(
+                "OSM_INJECTOR_LISTEN",
+                settings.listen,
+                certificate,
+                {MUTATE_PATH: answers.mutate, VALIDATE_PATH: answers.validate},
+                max_body_bytes=MAX_REVIEW_BYTES,
+                at_once=settings.reviews_at_once,
+            ) as where:
+                log.info("reviews are answered", at=where)
+                await _tell(webhooks, health)
+
+
+async def _swap(holder: Holder, certificate: ServerCertificate) -> None:
+    async for held in holder.changes():
+        _put(held, certificate)
+
+
+def _put(held: Held, certificate: ServerCertificate) -> None:
+    certificate.put(key_pem=held.key_pem(), chain_pem=held.chain.chain_pem)
+
+
+async def _lead(cluster: Cluster, settings: Settings, replica: str, keeper: Keeper, webhooks: Webhooks) -> NoReturn:
+    """Again and again: a Lease that was lost is waited for like the first."""
+    while True:
+        async with leading(cluster, settings.namespace, LEASE, replica) as leadership, asyncio.TaskGroup() as tasks:
+            webhooks.lead(leadership)
+            keeping = tasks.create_task(keeper.lead(leadership), name="injector: secrets of all")
+            await leadership.lost.wait()
+            keeping.cancel()
+
+
+async def _tell(webhooks: Webhooks, health: Health) -> NoReturn:
+    """Once trusted, ready for good: an API server that is away for a moment must not take us out of the Service."""
+    while not webhooks.trusted.is_set():
+        health.starting(webhooks.why)
+        await asyncio.sleep(HEALTH_POLL_S)
+    health.active()
+    while True:
+        await asyncio.Event().wait()
+
+
+async def _house(cluster: Cluster, settings: Settings) -> House:
+    kubernetes = await _version(cluster)
+    native = settings.native_sidecars == "always" or (settings.native_sidecars == "auto" and kubernetes >= NATIVE_FROM)
+    return House(
+        envoy_image=settings.envoy_image,
+        init_image=settings.init_image,
+        pull_policy=settings.image_pull_policy,
+        concurrency=settings.concurrency,
+        drain_s=settings.drain_s,
+        native=native,
+        kubernetes=kubernetes,
+    )
+
+
+async def _version(cluster: Cluster) -> tuple[int, int]:
+    while True:
+        try:
+            return await cluster.version()
+        except ApiError as error:
+            log.warning("the API server does not answer", why=str(error))
+            await asyncio.sleep(ASK_AGAIN_S)
+
+
+def _xds(settings: Settings) -> Address:
+    host, _, port = settings.xds.rpartition(":")
+    return Address(host, int(port)) if host else Address(f"osm-xds.{settings.namespace}.svc.cluster.local", XDS_PORT)
+
+
+def _dns_names(namespace: str) -> tuple[str, ...]:
+    service = f"osm-injector.{namespace}.svc"
+    return (service, f"{service}.cluster.local", "localhost")

@@ -1,0 +1,73 @@
+"""The pods with a sidecar and the Secrets for them, as the API server last told. Not asynchronous.
+
+Apart from the chores that follow from it (`tend`), and from the watches that feed it (`keeper`).
+"""
+
+from collections.abc import Collection, Iterable
+
+from osm.k8s.known import Seen
+from osm.k8s.objects import Object
+from services.injector.names import SECRET_PREFIX
+from services.injector.proxies import Proxy, RunningPod, SecretKey, proxy_of
+from services.injector.secret import Kept, kept
+
+REMEMBERED_S = 600.0
+"""How long a pod that we have answered for may take to appear; then it was refused by somebody else."""
+
+MOST_REMEMBERED = 10_000
+"""Anyone may ask for a sidecar; what does not fit is made by the holder of the Lease, a moment later."""
+
+
+class Board:
+    """`secrets` is None while we do not hold the Lease, or have not read them all."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[SecretKey, Kept] | None = None
+        self._proxies: dict[tuple[str, str], Proxy] = {}
+        self._admitted: dict[str, float] = {}
+
+    @property
+    def proxies(self) -> Iterable[Proxy]:
+        return self._proxies.values()
+
+    @property
+    def admitted(self) -> Collection[str]:
+        return self._admitted.keys()
+
+    def admit(self, uuid: str, now_s: float) -> None:
+        """A pod with this sidecar may appear."""
+        for old in [each for each, at_s in self._admitted.items() if at_s < now_s - REMEMBERED_S]:
+            del self._admitted[old]
+        if len(self._admitted) < MOST_REMEMBERED:
+            self._admitted[uuid] = now_s
+
+    def settle(self, uuid: str) -> None:
+        """Its Secret is there."""
+        self._admitted.pop(uuid, None)
+
+    def see_pods(self, seen: Seen[RunningPod], now_s: float) -> None:
+        before = self._proxies
+        if seen.full:
+            self._proxies = {}
+        for key, pod in seen.objects.items():
+            since_s = before[key].seen_s if key in before else now_s
+            proxy = proxy_of(pod, since_s) if pod is not None else None
+            if proxy is not None:
+                self._proxies[key] = proxy
+            else:
+                self._proxies.pop(key, None)
+
+    def see_secrets(self, seen: Seen[Object]) -> None:
+        if seen.full or self.secrets is None:
+            self.secrets = {}
+        for (namespace, name), secret in seen.objects.items():
+            found = kept(secret.metadata) if secret is not None else None
+            if found is not None:
+                self.secrets[found.key] = found
+            else:
+                self.secrets.pop((namespace, name.removeprefix(SECRET_PREFIX)), None)
+
+    def wrote(self, secret: Kept) -> None:
+        """We have just written it: its watch will say so too."""
+        if self.secrets is not None:
+            self.secrets[secret.key] = secret

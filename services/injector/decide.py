@@ -1,0 +1,162 @@
+"""Whether a pod gets a sidecar, and why: one answer of three, each with its reason. Pure.
+
+Refused is what could only fail later, and then without a word of us: a wish that cannot be read, an app that runs as
+the sidecar's user (the kernel would not redirect it), a namespace that forbids what osm-init needs.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from osm.envoy.ports import PROXY_UID
+from services.injector import names
+from services.injector.pod import Container, Pod
+from services.injector.wishes import Unreadable, switch
+
+NEVER_IN = ("kube-system", "kube-public", "kube-node-lease")
+"""A cluster that cannot start its own parts cannot start us."""
+
+FORBIDDING = ("baseline", "restricted")
+"""Levels of Pod Security that do not allow NET_ADMIN (Pod Security Standards, "Capabilities")."""
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What is known of the pod's namespace."""
+
+    name: str
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+
+
+class Ours(Struct, frozen=True, kw_only=True):
+    """Which mesh we are, and where its control plane is."""
+
+    mesh: str
+    namespace: str
+
+
+class Inject(Struct, frozen=True):
+    """It gets one."""
+
+    why: str
+    warnings: tuple[str, ...] = ()
+
+
+class Leave(Struct, frozen=True):
+    """It stays as it is."""
+
+    why: str
+    warnings: tuple[str, ...] = ()
+
+
+class Refuse(Struct, frozen=True):
+    """It is not made; `why` is what its maker reads."""
+
+    why: str
+
+
+Verdict = Inject | Leave | Refuse
+
+
+def decide(pod: Pod, namespace: Facts, ours: Ours) -> Verdict:
+    """The whole rule; the first thing that settles it is the reason."""
+    if (outside := _outside(namespace, ours)) is not None:
+        return outside
+    try:
+        wished = _wished(pod, namespace)
+    except Unreadable as error:
+        return Refuse(str(error))
+    if isinstance(wished, Leave):
+        return wished
+    return _unfit(pod) or _obstacle(pod, namespace) or wished
+
+
+def _outside(namespace: Facts, ours: Ours) -> Leave | None:
+    if namespace.name in NEVER_IN:
+        return Leave(f"nothing in {namespace.name} gets a sidecar")
+    if namespace.name == ours.namespace:
+        return Leave(f"{namespace.name} is the control plane's own namespace")
+    if names.IGNORE in namespace.labels:
+        return Leave(f"namespace {namespace.name} has the label {names.IGNORE}")
+    mesh = namespace.labels.get(names.MONITORED_BY)
+    if mesh != ours.mesh:
+        belongs = f"is in mesh {mesh}" if mesh else "is in no mesh"
+        return Leave(f"namespace {namespace.name} {belongs}")
+    return None
+
+
+def _wished(pod: Pod, namespace: Facts) -> Inject | Leave:
+    """The pod's word comes before its namespace's. Raises Unreadable, of either."""
+    of_pod = switch(f"pod {pod.called}", pod.annotations, names.INJECTION)
+    of_namespace = switch(f"namespace {namespace.name}", namespace.annotations, names.INJECTION)
+    if of_pod is not None:
+        why = f"the pod says {names.INJECTION}: {pod.annotations[names.INJECTION]}"
+        return Inject(why) if of_pod else Leave(why)
+    if of_namespace is not None:
+        why = f"the namespace says {names.INJECTION}: {namespace.annotations[names.INJECTION]}"
+        return Inject(why) if of_namespace else Leave(why)
+    why = f"neither pod nor namespace says {names.INJECTION}"
+    remedy = f"osm namespace add {namespace.name}"
+    warning = f"namespace {namespace.name} is in the mesh, but the pod gets no sidecar: {why}; run: {remedy}"
+    return Leave(why, (warning,))
+
+
+def _unfit(pod: Pod) -> Leave | None:
+    """What a sidecar cannot serve, or has already."""
+    if pod.spec.host_network:
+        why = "a pod in its node's network has no traffic of its own to redirect"
+        return Leave(why, (f"no sidecar: {why}",))
+    if pod.spec.os.name == "windows" or pod.spec.node_selector.get("kubernetes.io/os") == "windows":
+        why = "a Windows pod gets no sidecar from this mesh"
+        return Leave(why, (why,))
+    if injected(pod):
+        return Leave("it has its sidecar already")
+    return None
+
+
+def injected(pod: Pod) -> bool:
+    """Whether it carries all that an injection adds, under one id."""
+    uuid = pod.labels.get(names.PROXY_UUID, "")
+    secrets = {volume.secret.secret_name for volume in pod.spec.volumes if volume.secret is not None}
+    containers = {container.name for container in _containers(pod)}
+    return bool(uuid) and names.secret_name(uuid) in secrets and {names.SIDECAR, names.INIT} <= containers
+
+
+def _obstacle(pod: Pod, namespace: Facts) -> Refuse | None:
+    level = namespace.labels.get(names.POD_SECURITY, "")
+    if level in FORBIDDING:
+        remedy = f"kubectl label namespace {namespace.name} {names.POD_SECURITY}=privileged --overwrite"
+        return Refuse(
+            f"namespace {namespace.name} enforces Pod Security level {level}, which forbids the capability NET_ADMIN "
+            f"that {names.INIT} needs to redirect traffic; allowed is privileged: {remedy}"
+        )
+    for container in _containers(pod):
+        if container.name in (names.SIDECAR, names.INIT):
+            return Refuse(f"container {container.name}: the name is taken by the mesh's own; give it another")
+        if _user(pod, container) == PROXY_UID:
+            return Refuse(
+                f"container {container.name}: runAsUser {PROXY_UID} is the sidecar's, whose traffic is not "
+                f"redirected; allowed is any other"
+            )
+    taken = next((name for name in _volumes(pod) if name in (names.BOOTSTRAP_VOLUME, names.RUN_VOLUME)), None)
+    if taken is not None:
+        return Refuse(f"volume {taken}: the name is taken by the mesh's own; give it another")
+    return None
+
+
+def _containers(pod: Pod) -> tuple[Container, ...]:
+    return (*pod.spec.init_containers, *pod.spec.containers)
+
+
+def _volumes(pod: Pod) -> Iterator[str]:
+    """Mounts too: a pod is checked only after us, so it may mount what we are about to add."""
+    yield from (volume.name for volume in pod.spec.volumes)
+    for container in _containers(pod):
+        yield from (mount.name for mount in container.volume_mounts)
+
+
+def _user(pod: Pod, container: Container) -> int | None:
+    for context in (container.security_context, pod.spec.security_context):
+        if context is not None and context.run_as_user is not None:
+            return context.run_as_user
+    return None
