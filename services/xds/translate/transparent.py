@@ -1,8 +1,10 @@
 """Transparent interception: the kernel redirects to 15001 (out) and 15003 (in); the app knows of nothing.
 
 One listener for each direction; a chain is chosen by where the connection was going before it was redirected.
-Outbound, a service with virtual addresses has a chain of its own. One without (headless) is known by its endpoints
-only, which must not be part of a listener; over HTTP it is found by the Host header instead, in a chain for its port.
+Outbound, a service with virtual addresses has a chain of its own. One without (headless) is found by the Host header
+over HTTP, in a chain for its port: by its own name, which stands for any of its endpoints, or by the name of one of
+its pods (`db-0.db`). A TCP connection has no name: its address must be that of one of the service's pods. Where the
+app has chosen the pod, that is where the connection goes, and the pod must prove that it is one of the service's.
 """
 
 from collections.abc import Iterable
@@ -11,7 +13,7 @@ from itertools import groupby
 
 from envoy.config.core.v3.address_pb2 import CidrRange
 from envoy.config.core.v3.base_pb2 import TrafficDirection
-from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch, ListenerFilter
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
@@ -45,7 +47,9 @@ def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tu
     """One configuration for each service with an address, and one for each port that headless services use."""
     otherwise = _elsewhere(workload.identity, view)
     by_host = (
-        outbound.routes_by_host(_port_routes(port), there, workload.identity.namespace, otherwise)
+        outbound.routes_by_host(
+            _port_routes(port), there, workload.identity.namespace, otherwise, pods=_chosen_by_app(there)
+        )
         for port, there in _headless(reach)
     )
     return (*(outbound.own_routes(to) for to in _addressed(reach) if to.http), *by_host)
@@ -55,13 +59,19 @@ def app_clusters(mode: Transparent, serves: tuple[Served, ...]) -> tuple[Built, 
     return tuple(inbound.app_cluster(it, Address(mode.app_host, it.backed.target_port)) for it in serves)
 
 
+def pod_clusters(own: TlsIdentity, reach: tuple[Destination, ...]) -> tuple[Built, ...]:
+    return outbound.direct_clusters(_chosen_by_app(reach), own)
+
+
 def egress_clusters(view: View) -> tuple[Built, ...]:
     return (Built(name=PASSTHROUGH, message=passthrough_cluster()),) if view.mesh.egress else ()
 
 
 def _outbound(view: View, reach: tuple[Destination, ...]) -> Built | None:
     chains = [*_address_chains(view, reach), *_port_chains(view, reach)]
-    if not chains and not view.mesh.egress:
+    if view.mesh.egress:
+        chains.append(_dead_end())
+    if not chains:
         return None
     listener = Listener(
         name=OUTBOUND,
@@ -78,11 +88,12 @@ def _outbound(view: View, reach: tuple[Destination, ...]) -> Built | None:
 def _address_chains(view: View, reach: tuple[Destination, ...]) -> Iterable[FilterChain]:
     """An address and port that two services claim goes to the first by name: Envoy takes no match twice."""
     taken: set[tuple[str, Port]] = set()
-    for to in _addressed(reach):
-        free = [ip for ip in to.virtual_ips if (ip, to.port.port) not in taken]
+    for to in reach:
+        addresses = to.virtual_ips or (() if to.http else to.pod_ips)
+        free = [ip for ip in addresses if (ip, to.port.port) not in taken]
         taken.update((ip, to.port.port) for ip in free)
         if free:
-            chain = plain_chain(outbound.stat_prefix(to), outbound.traffic(to, view.mesh.tracing))
+            chain = plain_chain(outbound.stat_prefix(to), _traffic(to, view))
             chain.filter_chain_match.CopyFrom(
                 FilterChainMatch(
                     destination_port=UInt32Value(value=to.port.port), prefix_ranges=[_host(ip) for ip in free]
@@ -91,12 +102,30 @@ def _address_chains(view: View, reach: tuple[Destination, ...]) -> Iterable[Filt
             yield chain
 
 
+def _traffic(to: Destination, view: View) -> Filter:
+    """A pod that the app has chosen is where it goes, unless a split says otherwise."""
+    if to.virtual_ips or to.division:
+        return outbound.traffic(to, view.mesh.tracing)
+    return tcp(outbound.stat_prefix(to), [Share(cluster=to.direct, weight=1)])
+
+
 def _port_chains(view: View, reach: tuple[Destination, ...]) -> Iterable[FilterChain]:
     for port, _ in _headless(reach):
         name = f"outbound.{port}"
         chain = plain_chain(name, outbound_http(name, _port_routes(port), view.mesh.tracing))
         chain.filter_chain_match.destination_port.value = port
         yield chain
+
+
+def _dead_end() -> FilterChain:
+    """For an app that dials its sidecar's own port: a chain without filters, which closes.
+
+    Its connection came as it is, so it would be sent on to where it was going: here again, and again, until the
+    sidecar has no descriptors left.
+    """
+    chain = FilterChain(name="outbound.dead-end")
+    chain.filter_chain_match.destination_port.value = OUTBOUND_ADDRESS.port
+    return chain
 
 
 def _egress_chain() -> FilterChain:
@@ -122,6 +151,11 @@ def _inbound(own: TlsIdentity, view: View, serves: tuple[Served, ...]) -> Built 
 
 def _addressed(reach: Iterable[Destination]) -> tuple[Destination, ...]:
     return tuple(to for to in reach if to.virtual_ips)
+
+
+def _chosen_by_app(reach: Iterable[Destination]) -> tuple[Destination, ...]:
+    """Headless destinations with somebody to prove that the pod is theirs."""
+    return tuple(to for to in reach if to.accounts and not to.virtual_ips and (to.http or to.pod_ips))
 
 
 def _headless(reach: Iterable[Destination]) -> list[tuple[Port, tuple[Destination, ...]]]:
