@@ -61,7 +61,14 @@
   value: {{ include "osm.namespace" . }}
 {{- end }}
 
-{{- define "osm.environment.meshspec" }}{{ end }}
+{{- define "osm.environment.meshspec" }}
+- name: OSM_MESHSPEC_PLATFORM
+  value: kubernetes
+- name: OSM_MESHSPEC_MESH_NAME
+  value: {{ .Values.osm.meshName }}
+- name: OSM_MESHSPEC_NAMESPACE
+  value: {{ include "osm.namespace" . }}
+{{- end }}
 
 {{- define "osm.environment.xds" }}
 - name: OSM_XDS_LISTEN

@@ -90,7 +90,7 @@ def test_a_service_finds_settings_that_it_knows(service: str, rendered: Render) 
     assert read(NatsSettings, found, "OSM_NATS_").replicas == 1
 
 
-@pytest.mark.parametrize("service", ["certmgr", "endpoints"])
+@pytest.mark.parametrize("service", ["certmgr", "endpoints", "meshspec"])
 def test_a_service_that_knows_other_platforms_is_told_that_it_is_on_kubernetes(service: str, rendered: Render) -> None:
     found = environment(named(rendered(), "Deployment")[f"osm-{service}"]["spec"]["template"]["spec"])
     assert "kubernetes" in {found.get(f"OSM_{service.upper()}_PLATFORM"), found.get(f"OSM_{service.upper()}_STORE")}
