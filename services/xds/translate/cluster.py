@@ -55,14 +55,32 @@ KEEPALIVE_S = 60
 
 def upstream_cluster(to: Destination, own: TlsIdentity) -> Cluster:
     """Endpoints come by EDS, under the assignment's name. `to` must have accounts."""
+    cluster = _towards(to, own)
+    cluster.name = to.name
+    cluster.type = Cluster.DiscoveryType.EDS
+    cluster.eds_cluster_config.eds_config.CopyFrom(from_ads())
+    cluster.eds_cluster_config.service_name = to.assignment.name
+    cluster.lb_policy = Cluster.LbPolicy.ROUND_ROBIN
+    cluster.outlier_detection.CopyFrom(_unreachable_only())
+    return cluster
+
+
+def direct_cluster(to: Destination, own: TlsIdentity) -> Cluster:
+    """To the address that the app has dialled, if a workload of the service is there: it must prove one of `accounts`.
+
+    So nothing about single pods has to be known here, and none that is not ready yet is out of reach of its peers.
+    """
+    cluster = _towards(to, own)
+    cluster.name = to.direct
+    cluster.type = Cluster.DiscoveryType.ORIGINAL_DST
+    cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
+    return cluster
+
+
+def _towards(to: Destination, own: TlsIdentity) -> Cluster:
     cluster = Cluster(
-        name=to.name,
-        type=Cluster.DiscoveryType.EDS,
-        eds_cluster_config=Cluster.EdsClusterConfig(eds_config=from_ads(), service_name=to.assignment.name),
-        lb_policy=Cluster.LbPolicy.ROUND_ROBIN,
         connect_timeout=seconds(CONNECT_TIMEOUT_S),
         circuit_breakers=_unlimited(),
-        outlier_detection=_unreachable_only(),
         transport_socket=upstream_tls(own, to.service, to.accounts),
         upstream_connection_options=UpstreamConnectionOptions(
             tcp_keepalive=TcpKeepalive(keepalive_time=UInt32Value(value=KEEPALIVE_S))

@@ -12,12 +12,12 @@ from envoy.config.route.v3.route_components_pb2 import DirectResponseAction, Rou
 
 from osm.contracts.names import DnsLabel, Identity, ObjectRef
 from osm.contracts.policy import Tracing
-from services.xds.translate.cluster import upstream_cluster
+from services.xds.translate.cluster import direct_cluster, upstream_cluster
 from services.xds.translate.filters import outbound_http, tcp
 from services.xds.translate.model import Built
 from services.xds.translate.reach import Destination, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match
-from services.xds.translate.route import configuration, outbound_host, outbound_routes
+from services.xds.translate.route import configuration, outbound_host, outbound_routes, plain_route
 from services.xds.translate.tls import TlsIdentity
 
 HTTP_PROXY_ROUTES = "rds-outbound.http-proxy"
@@ -28,6 +28,10 @@ def clusters(reach: Iterable[Destination], own: TlsIdentity) -> tuple[Built, ...
     return tuple(
         Built(name=to.name, message=upstream_cluster(to, own), origins=own.origins) for to in reach if to.accounts
     )
+
+
+def direct_clusters(reach: Iterable[Destination], own: TlsIdentity) -> tuple[Built, ...]:
+    return tuple(Built(name=to.direct, message=direct_cluster(to, own)) for to in reach)
 
 
 def stat_prefix(to: Destination) -> str:
@@ -52,10 +56,21 @@ def own_routes(to: Destination, *, authority: str = "") -> Built:
     return Built(name=name, message=configuration(name, [host]), origins=to.origins)
 
 
-def routes_by_host(name: str, reach: Iterable[Destination], namespace: DnsLabel, otherwise: VirtualHost) -> Built:
-    """Routes for a listener that learns from the Host header where a request is to go."""
+def routes_by_host(
+    name: str,
+    reach: Iterable[Destination],
+    namespace: DnsLabel,
+    otherwise: VirtualHost,
+    *,
+    pods: Iterable[Destination] = (),
+) -> Built:
+    """Routes for a listener that learns from the Host header where a request is to go.
+
+    Of `pods`, those that have names of their own are called by these.
+    """
     reach = tuple(to for to in reach if to.http)
     hosts = [outbound_host(to.name, host_names(to, namespace), outbound_routes(to)) for to in reach]
+    hosts += [outbound_host(to.direct, pod_names(to, namespace), [_directly(to)]) for to in pods]
     return Built(
         name=name,
         message=configuration(name, [*hosts, otherwise]),
@@ -75,6 +90,15 @@ def host_names(to: Destination, namespace: DnsLabel) -> list[str]:
         names.insert(0, service)
     with_port = [f"{name}:{to.port.port}" for name in names]
     return [*names, *with_port] if to.port.port == 80 else with_port
+
+
+def pod_names(to: Destination, namespace: DnsLabel) -> list[str]:
+    """Any pod of a headless service: `db-0.db`, and every longer name of it."""
+    return [f"*.{name}" for name in host_names(to, namespace)]
+
+
+def _directly(to: Destination) -> Route:
+    return plain_route(route_match(ANY_REQUEST), to.direct)
 
 
 def refusal(identity: Identity, *, permissive: bool) -> VirtualHost:

@@ -41,11 +41,17 @@ class Destination(Struct, frozen=True, kw_only=True):
     accounts: tuple[Identity, ...]
     assignment: AssignmentKey
     virtual_ips: tuple[str, ...] = ()
+    pod_ips: tuple[str, ...] = ()
     division: Division | None = None
 
     @property
     def name(self) -> str:
         return cluster_name(self.service, self.port.port)
+
+    @property
+    def direct(self) -> str:
+        """The cluster that leads to the very pod that the app has dialled."""
+        return f"{self.name}|direct"
 
     @property
     def http(self) -> bool:
@@ -73,6 +79,7 @@ def destinations(view: View) -> tuple[Destination, ...]:
                 service=name, port=port.port, accounts=ALL if view.mesh.permissive else allowed[name]
             ),
             virtual_ips=tuple(sorted(each.service.virtual_ips)),
+            pod_ips=tuple(sorted(each.service.pod_ips)),
             division=_division(each, port, within),
         )
         for name, each in within.items()

@@ -25,7 +25,11 @@ def translate(workload: Workload, view: View) -> Translation:
         case Transparent() as mode:
             listeners = transparent.listeners(own, view, reach, serves)
             routes = transparent.routes(workload, view, reach)
-            others = (*transparent.app_clusters(mode, serves), *transparent.egress_clusters(view))
+            others = (
+                *transparent.app_clusters(mode, serves),
+                *transparent.pod_clusters(own, reach),
+                *transparent.egress_clusters(view),
+            )
     inbound_routes = (inbound.inbound_routes(it, view) for it in serves if it.http)
     ingress_routes = (ingress.ingress_routes(it) for it in ingress.entrances(serves, view))
     return Translation(
