@@ -59,7 +59,6 @@ def listener(
         path_with_escaped_slashes_action=HttpConnectionManager.REJECT_REQUEST,
         generate_request_id=BoolValue(value=False),
         skip_xff_append=True,
-        use_remote_address=BoolValue(value=True),
         server_header_transformation=HttpConnectionManager.PASS_THROUGH,
         request_headers_timeout=Duration(seconds=HEADERS_WITHIN_S),
         common_http_protocol_options=HttpProtocolOptions(idle_timeout=Duration(seconds=IDLE_S)),
