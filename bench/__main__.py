@@ -12,15 +12,16 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from bench import catalog, page, plan
+from bench import catalog, crew, page, plan
 from bench.machine import load, this_machine, versions
-from bench.result import Result, Run, missed
+from bench.result import CrewRun, Result, Run, missed, missed_by_crew
+from bench.rounds import Rounds
 from bench.table import show
 
 STREAMS = (10, 20, 100, 500, 1000)
 QUICK_STREAMS = (20, 200)
-ROUNDS = plan.Rounds(endpoints=100, policies=30)
-QUICK_ROUNDS = plan.Rounds(endpoints=20, policies=10)
+ROUNDS = Rounds(endpoints=100, policies=30)
+QUICK_ROUNDS = Rounds(endpoints=20, policies=10)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -38,18 +39,24 @@ def main() -> int:
         settings={"quick": asked.quick, "endpoints": rounds.endpoints, "policies": rounds.policies},
         runs=tuple(_run(console, number, rounds) for number in streams),
         catalog=catalog.thinking() if asked.catalog else (),
+        crews=tuple(_crew(console, number) for number in crew.STREAMS) if asked.crews and not asked.quick else (),
     )
     show(result, console)
     console.print(f"written: {_save(result)}")
     if asked.page:
         for path in page.write(result):
             console.print(f"written: {path}")
-    return 1 if any(missed(run) for run in result.runs) else 0
+    return 1 if any(map(missed, result.runs)) or any(map(missed_by_crew, result.crews)) else 0
 
 
-def _run(console: Console, streams: int, rounds: plan.Rounds) -> Run:
+def _run(console: Console, streams: int, rounds: Rounds) -> Run:
     console.print(f"{streams} proxies …", style="dim")
     return asyncio.run(plan.run(streams, rounds))
+
+
+def _crew(console: Console, streams: int) -> CrewRun:
+    console.print(f"{streams} proxies, two workers …", style="dim")
+    return asyncio.run(crew.run(streams, 2, crew.ROUNDS))
 
 
 def _save(result: Result) -> Path:
@@ -64,6 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer proxies and rounds: within two minutes")
     parser.add_argument("--streams", type=int, nargs="+", metavar="N", help="numbers of proxies")
     parser.add_argument("--no-catalog", dest="catalog", action="store_false", help="leave the catalog's own out")
+    parser.add_argument("--no-crews", dest="crews", action="store_false", help="leave several workers over NATS out")
     parser.add_argument("--page", action="store_true", help="write docs/performance.md's tables and curves anew")
     return parser.parse_args()
 

@@ -19,14 +19,11 @@ from typing import Any
 from msgspec import Struct
 
 from bench.child import answer_asks, say
-from bench.passports import Passports, passport, proxy_passport, save
+from bench.passports import all_passports, save
 from bench.watched import WatchedEngine
 from bench.world import World, target_key
-from osm.bus import Bus, Writer
+from osm.bus import Writer
 from osm.bus.memory import MemoryCore
-from osm.contracts.channels import BUNDLE
-from osm.contracts.names import XDS_IDENTITY
-from osm.contracts.trust import Bundle, ControlPlane
 from osm.runtime.health import Health
 from osm.runtime.process import observed, run_until_stopped
 from osm.runtime.service import Run, run_service
@@ -197,8 +194,8 @@ async def run(folder: Path, streams: int) -> None:
         ]
         await meshspec.publish(world.policies())
         await endpoints.publish(world.endpoints())
-        await _active(healths["xds"])
-        save(folder, await _passports(core, world))
+        await active(healths["xds"])
+        save(folder, await all_passports(core.bus("local"), core.bus("xds"), world))
         mesh = Mesh(world, engine, meshspec, endpoints)
         say(Serving(target=listen, rss_bytes=rss_bytes()))
         await answer_asks(
@@ -213,7 +210,7 @@ async def run(folder: Path, streams: int) -> None:
             task.cancel()
 
 
-async def _active(health: Health) -> None:
+async def active(health: Health) -> None:
     """xds serves last, when everything it needs does."""
     active = asyncio.Event()
     health.on_change(lambda _: active.set() if health.ready else None)
@@ -221,33 +218,18 @@ async def _active(health: Health) -> None:
         await active.wait()
 
 
-async def _passports(core: MemoryCore, world: World) -> Passports:
-    """What local would ask for its proxies; and a server's, in the name of xds."""
-    local = core.bus("local")
-    server = ControlPlane(identity=XDS_IDENTITY, dns_names=(xds.SERVER_NAME,))
-    return Passports(
-        proxies=tuple([await proxy_passport(local, world.workload(at)) for at in range(world.streams)]),
-        server=await passport(core.bus("xds"), "echo", server),
-        roots_pem="".join((await _bundle(core.bus("xds"))).roots_pem),
-        server_name=xds.SERVER_NAME,
-    )
-
-
-async def _bundle(bus: Bus) -> Bundle:
-    async for update in bus.watch(BUNDLE.bucket):
-        for document in update.documents:
-            if isinstance(document.value, Bundle):
-                return document.value
-    raise AssertionError("unreachable: a watch is endless")
-
-
 async def _work() -> None:
     with observed("bench", Common(log_level="warning")):
         await run(Path(sys.argv[1]), int(sys.argv[2]))
 
 
-if __name__ == "__main__":
+def ends_as_asked(work: Callable[[], None]) -> None:
+    """Run the whole process, which ends when its parent has asked for all: the only end that is none of a failure."""
     try:
-        run_until_stopped(_work)
-    except Exception as error:  # it ends when its parent has asked for all: the only end that is none of a failure
+        work()
+    except Exception as error:
         raise SystemExit(0 if "its work returned" in str(error) else str(error)) from error
+
+
+if __name__ == "__main__":
+    ends_as_asked(lambda: run_until_stopped(_work))

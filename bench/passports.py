@@ -5,12 +5,15 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from bench.world import World
 from osm.bus import Bus
-from osm.contracts.channels import SIGN
+from osm.contracts.channels import BUNDLE, SIGN
 from osm.contracts.endpoints import Workload
-from osm.contracts.trust import ControlPlane, ProxyClient, Refused, SignRequest
+from osm.contracts.names import XDS_IDENTITY
+from osm.contracts.trust import Bundle, ControlPlane, ProxyClient, Refused, SignRequest
 from osm.pki.files import write_secret
 from osm.pki.keys import key_pem, make_csr, make_key
+from services.xds.app import SERVER_NAME
 
 
 class NotSigned(Exception):
@@ -45,6 +48,25 @@ async def passport(bus: Bus, name: str, subject: ProxyClient | ControlPlane) -> 
 
 async def proxy_passport(bus: Bus, workload: Workload) -> Passport:
     return await passport(bus, workload.proxy_id, ProxyClient(identity=workload.identity, proxy_id=workload.proxy_id))
+
+
+async def all_passports(local: Bus, xds: Bus, world: World) -> Passports:
+    """What `local` would ask for its proxies; and a server's, in the name of xds. Raises NotSigned."""
+    server = ControlPlane(identity=XDS_IDENTITY, dns_names=(SERVER_NAME,))
+    return Passports(
+        proxies=tuple([await proxy_passport(local, world.workload(at)) for at in range(world.streams)]),
+        server=await passport(xds, "echo", server),
+        roots_pem="".join((await _bundle(xds)).roots_pem),
+        server_name=SERVER_NAME,
+    )
+
+
+async def _bundle(bus: Bus) -> Bundle:
+    async for update in bus.watch(BUNDLE.bucket):
+        for document in update.documents:
+            if isinstance(document.value, Bundle):
+                return document.value
+    raise AssertionError("unreachable: a watch is endless")
 
 
 def save(folder: Path, passports: Passports) -> None:

@@ -4,26 +4,13 @@ import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from msgspec import Struct
-
 from bench.child import Child, child
 from bench.clients import Configured, Cpu
 from bench.mesh import Connected, Samples, Serving
 from bench.result import Run, Series, series
-
-SETTLE_S = 1.0
-"""After all are configured: the last status lines go out."""
-
-MB, KB = 1e6, 1e3
+from bench.rounds import KB, MB, SETTLE_S, Rounds
 
 NOOP_EDITS = 5
-
-
-class Rounds(Struct, frozen=True, kw_only=True):
-    """How often each change is made."""
-
-    endpoints: int
-    policies: int
 
 
 async def run(streams: int, rounds: Rounds) -> Run:

@@ -17,8 +17,8 @@ from msgspec import Struct
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from bench.mesh import free_address
-from bench.passports import Passports, passport, proxy_passport
+from bench.mesh import active, free_address
+from bench.passports import all_passports
 from bench.proxy import Proxy
 from bench.watched import WatchedEngine
 from bench.world import World
@@ -26,10 +26,7 @@ from osm.bus import Bus, Writer
 from osm.bus.memory import MemoryCore
 from osm.bus.nats import open_nats
 from osm.bus.nats_keys import make_keys
-from osm.contracts.channels import BUNDLE
 from osm.contracts.endpoints import ServiceEndpoints
-from osm.contracts.names import XDS_IDENTITY
-from osm.contracts.trust import Bundle, ControlPlane
 from osm.runtime.health import Health
 from osm.runtime.service import Run, run_service
 from osm.runtime.settings import Common
@@ -209,8 +206,8 @@ async def line(opened: Open, folder: Path, world: World, spans: ToldSpans) -> As
         ]
         await meshspec.publish(world.policies())
         await endpoints.publish(world.endpoints())
-        await _active(healths["xds"])
-        passports = await _passports(buses, world)
+        await active(healths["xds"])
+        passports = await all_passports(buses["local"], buses["xds"], world)
         proxies = [Proxy(listen, one, passports) for one in passports.proxies]
         running += [tasks.create_task(proxy.run(), name="proxy") for proxy in proxies]
         for proxy in proxies:
@@ -218,29 +215,3 @@ async def line(opened: Open, folder: Path, world: World, spans: ToldSpans) -> As
         yield Line(world, engine, endpoints, spans)
         for task in running:
             task.cancel()
-
-
-async def _active(health: Health) -> None:
-    active = asyncio.Event()
-    health.on_change(lambda _: active.set() if health.ready else None)
-    if not health.ready:
-        await active.wait()
-
-
-async def _passports(buses: dict[str, Bus], world: World) -> Passports:
-    """What `local` would ask for its proxies."""
-    server = ControlPlane(identity=XDS_IDENTITY, dns_names=(xds.SERVER_NAME,))
-    return Passports(
-        proxies=tuple([await proxy_passport(buses["local"], world.workload(at)) for at in range(world.streams)]),
-        server=await passport(buses["xds"], "xds", server),
-        roots_pem="".join((await _bundle(buses["xds"])).roots_pem),
-        server_name=xds.SERVER_NAME,
-    )
-
-
-async def _bundle(bus: Bus) -> Bundle:
-    async for update in bus.watch(BUNDLE.bucket):
-        for document in update.documents:
-            if isinstance(document.value, Bundle):
-                return document.value
-    raise AssertionError("unreachable: a watch is endless")

@@ -1,5 +1,6 @@
 """What a run found: its shape, the arithmetic from samples to figures, and the bounds it is held to. Pure."""
 
+from collections.abc import Iterable
 from math import ceil
 
 from msgspec import Struct
@@ -11,6 +12,12 @@ BOUND_P99_MS = {20: 15.0, 1000: 300.0}
 BOUND_CPU_RATIO = 1.5
 BOUND_KB_PER_PROXY = 140.0
 BOUND_FIRST_CONFIG_S = {1000: 8.0}
+
+BOUND_CREW_P99_MS = {1000: 200.0, 5000: 1000.0}
+"""The same with two workers."""
+BOUND_CREW_FIRST_CONFIG_S = {1000: 8.0, 5000: 45.0}
+BOUND_GROWTH = 0.05
+"""Of memory while nothing but changes happens, as a share of what all proxies take: flat, but for the allocator."""
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -71,6 +78,23 @@ class Run(Struct, frozen=True, kw_only=True):
         return self.move_endpoint.p50_ms / self.echo.p50_ms
 
 
+class CrewRun(Struct, frozen=True, kw_only=True):
+    """One number of proxies before several workers. Memory is of all workers together, without that of an empty one."""
+
+    workers: int
+    streams: int
+    first_config_s: float
+    kb_per_proxy: float
+    kb_per_proxy_after: float
+    move_endpoint: Series
+    edit_policy: Series
+
+    @property
+    def growth(self) -> float:
+        """Of memory from the first configuration to the last change, as a share."""
+        return self.kb_per_proxy_after / self.kb_per_proxy - 1
+
+
 class Thinking(Struct, frozen=True, kw_only=True):
     """One row of the catalog's own benchmark."""
 
@@ -91,6 +115,7 @@ class Result(Struct, frozen=True, kw_only=True):
     settings: dict[str, int | bool]
     runs: tuple[Run, ...]
     catalog: tuple[Thinking, ...]
+    crews: tuple[CrewRun, ...] = ()
 
 
 def quantile(samples: tuple[float, ...], share: float) -> float:
@@ -127,8 +152,23 @@ def missed(run: Run) -> tuple[str, ...]:
         ("first configuration, s", run.first_config_s, BOUND_FIRST_CONFIG_S.get(run.streams)),
         ("bytes for edits without meaning", run.noop_bytes, 0.0),
     )
+    return _sentences(f"{run.streams} proxies", checks)
+
+
+def missed_by_crew(run: CrewRun) -> tuple[str, ...]:
+    """The same of several workers."""
+    checks = (
+        ("endpoint change, p99 ms", run.move_endpoint.p99_ms, BOUND_CREW_P99_MS.get(run.streams)),
+        ("KB per proxy", run.kb_per_proxy_after, BOUND_KB_PER_PROXY if run.streams >= 1000 else None),
+        ("memory's growth", run.growth, BOUND_GROWTH if run.streams >= 1000 else None),
+        ("first configuration, s", run.first_config_s, BOUND_CREW_FIRST_CONFIG_S.get(run.streams)),
+    )
+    return _sentences(f"{run.streams} proxies, {run.workers} workers", checks)
+
+
+def _sentences(who: str, checks: Iterable[tuple[str, float, float | None]]) -> tuple[str, ...]:
     return tuple(
-        f"{run.streams} proxies: {what}: found {found:.4g}, allowed is {bound:g}"
+        f"{who}: {what}: found {found:.4g}, allowed is {bound:g}"
         for what, found, bound in checks
         if bound is not None and found > bound
     )

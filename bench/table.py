@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from bench.result import Result, Run, missed
+from bench.result import CrewRun, Result, Run, missed, missed_by_crew
 
 
 def show(result: Result, console: Console) -> None:
@@ -16,12 +16,39 @@ def show(result: Result, console: Console) -> None:
     if result.runs:
         console.print(_times(result.runs))
         console.print(_costs(result.runs))
+    if result.crews:
+        show_crews(result.crews, console)
     for row in result.catalog:
         console.print(
             f"catalog, {row.what}: median {row.median_ms:.2f} ms, worst {row.worst_ms:.2f} ms "
             f"(bound {row.bound_ms:g}), {row.written}"
         )
     for sentence in (sentence for run in result.runs for sentence in missed(run)):
+        console.print(f"missed: {sentence}", style="red")
+
+
+def show_crews(runs: tuple[CrewRun, ...], console: Console) -> None:
+    """Several workers on one port."""
+    table = Table("workers", "proxies", "change", title="xds as several processes on one port, over NATS")
+    for head in ("p50 ms", "p99 ms", "max ms", "CPU a push, µs", "KB a proxy", "after it", "first config, s"):
+        table.add_column(head, justify="right")
+    for run in runs:
+        for series in (run.move_endpoint, run.edit_policy):
+            table.add_row(
+                str(run.workers),
+                str(run.streams),
+                series.what,
+                f"{series.p50_ms:.1f}",
+                f"{series.p99_ms:.1f}",
+                f"{series.max_ms:.1f}",
+                f"{series.cpu_us_per_push:.0f}",
+                f"{run.kb_per_proxy:.0f}",
+                f"{run.kb_per_proxy_after:.0f}",
+                f"{run.first_config_s:.2f}",
+            )
+        table.add_section()
+    console.print(table)
+    for sentence in (sentence for run in runs for sentence in missed_by_crew(run)):
         console.print(f"missed: {sentence}", style="red")
 
 

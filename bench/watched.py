@@ -24,13 +24,14 @@ class WatchedEngine(Engine):
         self._goal: int | None = None
         self._reached = asyncio.Event()
 
-    async def next_batch(self) -> None:
-        """Wait until one more batch of changes has been given and every proxy has answered it.
+    async def next_batch(self, after: int | None = None) -> None:
+        """Wait until one more batch than `after` (now) has been given and every proxy has answered it.
 
         `given_s` then is when the engine had it, `answered_s` when the last answer came.
         """
-        self._goal = self.batch + 1
+        self._goal = (self.batch if after is None else after) + 1
         self._reached.clear()
+        self._look()
         await self._reached.wait()
 
     def advance(self, revision: int) -> None:

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
-from bench import plan as bench_plan
 from bench.child import Child, child
 from bench.clients import Configured, Cpu
 from bench.mesh import HUB, PAUSE_S, WARM_UP, Samples
@@ -20,6 +19,7 @@ from bench.peers.istiod import Istiod, istiod
 from bench.peers.result import PeerRun
 from bench.peers.sidecars import Answered, Received
 from bench.result import series
+from bench.rounds import KB, MB, SETTLE_S
 from bench.world import World
 
 LIMIT = "PILOT_MAX_REQUESTS_PER_SECOND"
@@ -48,7 +48,7 @@ async def run(peer: str, programs: IstioPrograms, settings: Mapping[str, str], *
                 baseline = server.rss_bytes()
                 async with child("bench.peers.sidecars", folder, server.target, streams, a_second) as sidecars:
                     configured = await sidecars.answer(Configured)
-                    await asyncio.sleep(bench_plan.SETTLE_S)
+                    await asyncio.sleep(SETTLE_S)
                     told = await sidecars.ask(Received, "received")
                     before = await sidecars.ask(Cpu, "cpu")
                     samples = await Hand(objects, sidecars, world).moves(server, rounds)
@@ -58,9 +58,9 @@ async def run(peer: str, programs: IstioPrograms, settings: Mapping[str, str], *
         streams=streams,
         mutual_tls=True,
         first_config_s=configured.done_s - configured.began_s,
-        first_config_mb=told.bytes / bench_plan.MB,
-        baseline_mb=baseline / bench_plan.MB,
-        kb_per_proxy=(samples.rss_bytes - baseline) / streams / bench_plan.KB,
+        first_config_mb=told.bytes / MB,
+        baseline_mb=baseline / MB,
+        kb_per_proxy=(samples.rss_bytes - baseline) / streams / KB,
         move_endpoint=series("move endpoint", samples, after.cpu_s - before.cpu_s),
     )
 

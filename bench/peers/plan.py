@@ -18,6 +18,7 @@ from bench.peers.istiod import DEFAULT, TUNED
 from bench.peers.recorded import record
 from bench.peers.result import PeerRun, of_ours
 from bench.result import series
+from bench.rounds import KB, MB, SETTLE_S, Rounds
 from bench.world import World
 
 POLICY_ROUNDS = 5
@@ -33,7 +34,7 @@ class Programs(Struct, frozen=True, kw_only=True):
 
 async def run(streams: int, rounds: int, programs: Programs) -> tuple[PeerRun, ...]:
     """Raises ChildFailed, TimeoutError."""
-    ours = await bench_plan.run(streams, bench_plan.Rounds(endpoints=rounds, policies=POLICY_ROUNDS))
+    ours = await bench_plan.run(streams, Rounds(endpoints=rounds, policies=POLICY_ROUNDS))
     runs = [of_ours(ours)]
     if programs.gocontrolplane is not None:
         runs += await _go_control_plane(programs.gocontrolplane, streams, rounds)
@@ -62,7 +63,7 @@ async def _served(peer: str, command: Sequence[object], folder: Path, streams: i
         serving = await server.answer(Serving)
         async with child("bench.clients", folder, serving.target, streams) as clients:
             configured = await clients.answer(Configured)
-            await asyncio.sleep(bench_plan.SETTLE_S)
+            await asyncio.sleep(SETTLE_S)
             connected = await server.ask(Connected, "connected")
             before = await clients.ask(Cpu, "cpu")
             samples = await server.ask(Samples, "move endpoint", rounds)
@@ -72,8 +73,8 @@ async def _served(peer: str, command: Sequence[object], folder: Path, streams: i
         streams=streams,
         mutual_tls=True,
         first_config_s=max(connected.answered_s, configured.done_s) - configured.began_s,
-        first_config_mb=connected.bytes / bench_plan.MB,
-        baseline_mb=serving.rss_bytes / bench_plan.MB,
-        kb_per_proxy=(samples.rss_bytes - serving.rss_bytes) / streams / bench_plan.KB,
+        first_config_mb=connected.bytes / MB,
+        baseline_mb=serving.rss_bytes / MB,
+        kb_per_proxy=(samples.rss_bytes - serving.rss_bytes) / streams / KB,
         move_endpoint=series("move endpoint", samples, after.cpu_s - before.cpu_s),
     )

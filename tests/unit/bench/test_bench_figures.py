@@ -5,7 +5,7 @@ import pytest
 
 from bench import page
 from bench.mesh import Samples
-from bench.result import Machine, Result, Run, Series, missed, quantile, series
+from bench.result import CrewRun, Machine, Result, Run, Series, missed, missed_by_crew, quantile, series
 
 
 def samples(**changes: object) -> Samples:
@@ -125,3 +125,19 @@ def test_a_page_without_its_markers_is_not_overwritten() -> None:
 def test_missed_bounds_are_told_on_the_page() -> None:
     assert "Bounds missed" in page.numbers(a_result(a_run(1000, kb_per_proxy=200.0)))
     assert "Every bound was kept" in page.numbers(a_result(a_run(1000)))
+
+
+def test_several_workers_are_held_to_their_own_bounds_and_to_flat_memory() -> None:
+    crew = CrewRun(
+        workers=2,
+        streams=5000,
+        first_config_s=46.0,
+        kb_per_proxy=100.0,
+        kb_per_proxy_after=106.0,
+        move_endpoint=figures("move endpoint", p99_ms=999.0),
+        edit_policy=figures("edit policy"),
+    )
+    assert missed_by_crew(crew) == (
+        "5000 proxies, 2 workers: memory's growth: found 0.06, allowed is 0.05",
+        "5000 proxies, 2 workers: first configuration, s: found 46, allowed is 45",
+    )
