@@ -1,0 +1,139 @@
+"""Why a pod does not start, as a table: what Kubernetes says, and the sentence that a person gets."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from osm.cli.kubernetes.observed import Event, Pod, Workload
+from osm.cli.kubernetes.progress import Seen, post_mortem, summary
+from osm.cli.kubernetes.survey import Standing
+from osm.cli.kubernetes.troubles import advice, of_pod, troubles
+
+
+def pod(name: str = "osm-xds-1", **status: Any) -> Pod:
+    return msgspec.convert({"metadata": {"name": name, "namespace": "osm-system"}, "status": status}, Pod)
+
+
+def container(name: str = "xds", **status: Any) -> dict[str, Any]:
+    return {"name": name, "image": "registry/osm-xds:1", **status}
+
+
+def workload(name: str, ready: int, conditions: list[dict[str, str]] | None = None) -> Workload:
+    status = {"readyReplicas": ready, "updatedReplicas": ready, "observedGeneration": 1, "conditions": conditions or []}
+    return msgspec.convert({"metadata": {"name": name, "generation": 1}, "status": status}, Workload)
+
+
+def event(name: str, reason: str, message: str, at: str = "2026-01-01T00:00:00Z") -> Event:
+    about = {"kind": "Pod", "name": name}
+    said = {"type": "Warning", "reason": reason, "message": message, "involvedObject": about, "lastTimestamp": at}
+    return msgspec.convert({"metadata": {"name": "e"}, **said}, Event)
+
+
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: Insufficient memory."}
+PULL = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
+CRASH: dict[str, Any] = {
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+    "restartCount": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "stuck"),
+    [
+        ({"phase": "Pending", "conditions": [UNSCHEDULABLE]}, "no node takes it: 0/1 nodes are available", True),
+        (
+            {"phase": "Pending", "containerStatuses": [container(state=PULL)]},
+            "image registry/osm-xds:1 cannot be pulled (Back-off pulling image)",
+            True,
+        ),
+        (
+            {"phase": "Running", "containerStatuses": [container(**CRASH)]},
+            "container xds keeps ending (OOMKilled, exit code 137; 3 restarts)",
+            True,
+        ),
+        (
+            {"phase": "Running", "containerStatuses": [container(state={"terminated": {"exitCode": 1}})]},
+            "container xds ended (exit code 1)",
+            False,
+        ),
+        (
+            {
+                "phase": "Pending",
+                "containerStatuses": [
+                    container(state={"waiting": {"reason": "CreateContainerConfigError", "message": "no such key"}})
+                ],
+            },
+            "container xds cannot start (no such key)",
+            True,
+        ),
+        (
+            {"phase": "Pending", "containerStatuses": [container(state={"waiting": {"reason": "ContainerCreating"}})]},
+            "container xds is being started",
+            False,
+        ),
+        ({"phase": "Running", "containerStatuses": [container(ready=False)]}, "not ready yet: xds", False),
+        ({"phase": "Failed", "reason": "Evicted", "message": "The node was low on disk"}, "failed: The node was", True),
+    ],
+    ids=["no node", "no image", "crash", "ended", "no key", "creating", "unready", "evicted"],
+)
+def test_a_pod_that_is_not_ready_says_why(status: dict[str, Any], words: str, stuck: bool) -> None:
+    found = of_pod(pod(**status))
+    assert found is not None
+    assert words in found.why
+    assert found.stuck is stuck
+
+
+def test_a_pod_that_is_ready_or_done_is_no_trouble() -> None:
+    assert of_pod(pod(phase="Running", conditions=[{"type": "Ready", "status": "True"}])) is None
+    assert of_pod(pod(phase="Succeeded")) is None
+
+
+def test_a_pod_that_hangs_says_what_the_newest_event_says() -> None:
+    hanging = pod(phase="Pending", containerStatuses=[container(state={"waiting": {"reason": "ContainerCreating"}})])
+    events = (
+        event("osm-xds-1", "FailedMount", 'secret "osm-nats-xds" not found', "2026-01-01T00:00:02Z"),
+        event("osm-xds-1", "FailedMount", "an older one"),
+        event("osm-xds-1", "BackOff", "says nothing new", "2026-01-01T00:00:03Z"),
+    )
+    (found,) = troubles((), (hanging,), events)
+    assert str(found) == 'pod osm-xds-1: secret "osm-nats-xds" not found'
+
+
+def test_a_workload_that_can_make_no_pods_says_who_forbids_it() -> None:
+    forbidden = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    (found,) = troubles((workload("osm-xds", 0, [forbidden]),), (), ())
+    assert str(found) == "osm-xds: no pod can be made: exceeded quota"
+    assert found.stuck
+
+
+def test_a_workload_is_not_told_beside_its_pod() -> None:
+    starting = pod(phase="Running", containerStatuses=[container(ready=False)])
+    assert [each.subject for each in troubles((workload("osm-xds", 0),), (starting,), ())] == ["pod osm-xds-1"]
+
+
+def test_progress_is_a_line_with_counts_and_the_first_reasons() -> None:
+    parts = (workload("osm-nats", 1), workload("osm-xds", 0))
+    found = Standing(workloads=parts, troubles=troubles(parts, (), ()))
+    assert summary(found) == "1 of 2 ready: osm-xds: 0 of 1 ready"
+    assert summary(Standing()) == ""
+    seen = Seen("osm-system")
+    assert seen.news(found) == summary(found)
+    assert seen.news(found) == ""
+
+
+def test_what_was_seen_outlives_a_rollback_with_last_words_and_advice() -> None:
+    crashed = pod(phase="Running", containerStatuses=[container(**CRASH)])
+    unpulled = pod("osm-catalog-1", phase="Pending", containerStatuses=[container(state=PULL)])
+    seen = Seen("osm-system")
+    seen.news(Standing(workloads=(workload("osm-xds", 0),), troubles=troubles((), (crashed, unpulled), ())))
+    seen.words["pod osm-xds-1"] = "first\nlast"
+    seen.news(Standing())
+    assert list(post_mortem(seen)) == [
+        "pod osm-catalog-1: image registry/osm-xds:1 cannot be pulled (Back-off pulling image)",
+        "pod osm-xds-1: container xds keeps ending (OOMKilled, exit code 137; 3 restarts)",
+        "    first",
+        "    last",
+    ]
+    assert "osm.image.registry" in " ".join(advice(seen.standing.troubles))
