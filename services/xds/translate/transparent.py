@@ -40,12 +40,12 @@ def listeners(
     own: TlsIdentity, view: View, reach: tuple[Destination, ...], serves: tuple[Served, ...]
 ) -> tuple[Built, ...]:
     """At most one for each direction; none where nothing is allowed, so that the connection is refused."""
-    return tuple(built for built in (_outbound(view, reach), _inbound(own, view, serves)) if built)
+    return tuple(built for built in (_outbound(view, _answered(reach)), _inbound(own, view, serves)) if built)
 
 
 def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Built, ...]:
     """One configuration for each service with an address, and one for each port that headless services use."""
-    otherwise = _elsewhere(workload.identity, view)
+    otherwise, reach = _elsewhere(workload.identity, view), _answered(reach)
     by_host = (
         outbound.routes_by_host(
             _port_routes(port), there, workload.identity.namespace, otherwise, pods=_chosen_by_app(there)
@@ -147,6 +147,14 @@ def _inbound(own: TlsIdentity, view: View, serves: tuple[Served, ...]) -> Built 
     )
     origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*own.origins}
     return Built(name=INBOUND, message=listener, origins=tuple(sorted(origins)))
+
+
+def _answered(reach: Iterable[Destination]) -> tuple[Destination, ...]:
+    """Without those that nobody in the mesh answers for: pods without sidecars, addresses written by hand.
+
+    To them an app's connections go on as they would without a mesh, if it lets them out at all (egress).
+    """
+    return tuple(to for to in reach if to.accounts or to.division)
 
 
 def _addressed(reach: Iterable[Destination]) -> tuple[Destination, ...]:
