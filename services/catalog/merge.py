@@ -37,6 +37,7 @@ def merge(name: ServiceName, platforms: Mapping[str, ServiceEndpoints]) -> Merge
             ports=ports,
             accounts=tuple(sorted({account for part in parts for account in part.service.accounts})),
             virtual_ips=tuple(sorted({address for part in parts for address in part.service.virtual_ips})),
+            pod_ips=tuple(sorted({address for part in parts for address in part.service.pod_ips})),
         ),
         endpoints=tuple(sorted({endpoint for part in parts for endpoint in part.endpoints})),
         problems=problems,
