@@ -24,9 +24,11 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "catalog": ("xds", "injector", "local"),
     "certmgr": ("xds", "injector", "local"),
     "xds": (),
-    "status": (),
+    "status": ("meshspec",),
 }
-"""Bucket → who reads it beside its owner and the observers."""
+"""Bucket → who reads it beside its owner and the observers.
+
+`meshspec` tells users on a cluster, at their own objects, what the others found; it decides nothing by it."""
 
 SERVICES: tuple[str, ...] = tuple(name for name in get_args(Owner) if name != STATUS)
 

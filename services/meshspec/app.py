@@ -1,81 +1,63 @@
-"""The shell of `meshspec`: reads the folder, publishes what `state` makes of it, and says what is wrong.
+"""The shell of `meshspec`: chooses the platform, publishes what `state` makes of it, and says what is wrong.
 
-The first picture goes out when the whole folder has been looked at, every later change at once.
+The first picture goes out when all of the platform has been read, every later change at once.
 """
 
-import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import NoReturn
 
 import structlog
 from msgspec import Struct
 
 from osm.bus import Bus, Writer
-from osm.manifests import Scan
-from osm.manifests.folder import watch
+from osm.bus.alongside import alongside
 from osm.runtime.health import Health
 from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
+from services.meshspec import cluster, folder
 from services.meshspec.publish import step
 from services.meshspec.report import Report
 from services.meshspec.settings import Settings
+from services.meshspec.source import Source
 from services.meshspec.state import Picture, picture
 
 log = structlog.get_logger()
 
 
 async def run(bus: Bus, settings: Settings, health: Health) -> None:
-    """Serve until cancelled. Raises BusError, LeadershipLost when another replica has taken over."""
-    newest, report = Newest(), Report(bus, health.replica)
-    health.starting(f"a first look at {settings.folder}")
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_look(settings.folder, newest), name="meshspec: folder")
-        await newest.there()
+    """Serve until cancelled. Raises BusError, LeadershipLost when another replica has taken over, NoCluster."""
+    report = Report(bus, health.replica)
+    async with source(settings) as found:
+        while missing := found.missing:
+            health.starting(*missing)
+            await found.change()
         health.standby("the right to write bucket meshspec")
-        async with bus.writer("meshspec") as writer:
-            tasks.create_task(report.serve(), name="meshspec: status lines")
-            await _publish(writer, newest, report, health)
+        async with bus.writer("meshspec") as writer, alongside(report.serve(), found.tell(bus)):
+            await _publish(writer, found, report, health)
 
 
-class Newest:
-    """The newest scan until it is taken: edits that come while one is written are one."""
-
-    def __init__(self) -> None:
-        self._scan: Scan | None = None
-        self._there = asyncio.Event()
-
-    def put(self, scan: Scan) -> None:
-        self._scan = scan
-        self._there.set()
-
-    async def there(self) -> None:
-        await self._there.wait()
-
-    async def take(self) -> Scan:
-        while (scan := self._scan) is None:
-            await self._there.wait()
-        self._scan = None
-        self._there.clear()
-        return scan
+def source(settings: Settings) -> AbstractAsyncContextManager[Source]:
+    """What is read while the context is open."""
+    if settings.platform == "kubernetes":
+        return cluster.reading(settings.mesh_name, settings.namespace)
+    return folder.reading(settings.folder)
 
 
-async def _look(folder: str, newest: Newest) -> None:
-    async for scan in watch(folder):
-        newest.put(scan)
-
-
-async def _publish(writer: Writer, newest: Newest, report: Report, health: Health) -> None:
+async def _publish(writer: Writer, found: Source, report: Report, health: Health) -> NoReturn:
     outlet, measures, spans = Outlet(writer), Measures(), tracer("meshspec")
     now: Picture | None = None
     while True:
-        scan = await newest.take()
         with spans.start_as_current_span("meshspec edit"):
             began_s = time.perf_counter()
-            now = picture(scan, now)
+            now = picture(found.take(), now)
             await outlet.write(now)
             measures.edit(now, time.perf_counter() - began_s)
         report.say(now, outlet.revision, time.time())
+        found.told(now)
         health.active()
+        await found.change()
 
 
 class Outlet:
@@ -103,7 +85,7 @@ class Measures:
 
     def __init__(self) -> None:
         counts = meter("meshspec")
-        self._edit = counts.create_histogram("osm.meshspec.edit", "s", "from a folder read to its policies written")
+        self._edit = counts.create_histogram("osm.meshspec.edit", "s", "from policies read to their documents written")
         self._objects = counts.create_gauge("osm.meshspec.objects", description="policies in force")
         self._problems = counts.create_gauge("osm.meshspec.problems", description="problems of objects and files")
 

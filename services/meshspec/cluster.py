@@ -1,0 +1,97 @@
+"""A Kubernetes cluster as a source: its policies and namespaces, each kind followed by itself.
+
+Nothing is taken before every kind has been read in full; a kind that is not installed has no objects.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+
+from osm.bus import Bus
+from osm.bus.alongside import alongside
+from osm.contracts.channels import OBJECT_STATUS
+from osm.contracts.problem import Problem
+from osm.contracts.status import ObjectStatus
+from osm.k8s.client import Cluster, connected
+from osm.k8s.follow import follow
+from osm.k8s.objects import Namespace
+from osm.k8s.resource import NAMESPACES, Resource
+from osm.manifests import Scan
+from services.meshspec.gathered import Gathered
+from services.meshspec.kinds import KINDS
+from services.meshspec.state import Picture
+from services.meshspec.voice import Voice
+from services.meshspec.words import words
+
+
+class Watched:
+    """What was read of the cluster; a `Source`."""
+
+    def __init__(self, cluster: Cluster, mesh_name: str, namespace: str) -> None:
+        self._cluster = cluster
+        self._gathered = Gathered(mesh_name, namespace, KINDS)
+        self._voice = Voice(cluster, self._gathered.standing)
+        self._changed = asyncio.Event()
+        self._picture: Picture | None = None
+        self._others: dict[str, tuple[Problem, ...]] = {}
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return self._gathered.missing
+
+    async def change(self) -> None:
+        await self._changed.wait()
+        self._changed.clear()
+
+    def take(self) -> Scan:
+        return self._gathered.scan()
+
+    def told(self, picture: Picture) -> None:
+        self._picture = picture
+        self._speak()
+
+    async def tell(self, bus: Bus) -> NoReturn:
+        async with alongside(self._listen(bus)):
+            await self._voice.serve()
+
+    async def policies(self, what: Resource) -> None:
+        async for seen in follow(self._cluster, what, as_=dict[str, Any]):
+            self._gathered.objects(what, seen)
+            self._changed.set()
+
+    async def namespaces(self) -> None:
+        async for seen in follow(self._cluster, NAMESPACES, as_=Namespace):
+            self._gathered.namespaces(seen)
+            self._changed.set()
+
+    async def _listen(self, bus: Bus) -> None:
+        """What the others find wrong with policies: that a route group is missing, that Envoy refuses it."""
+        async for update in bus.watch("status", states=(OBJECT_STATUS,)):
+            if update.full:
+                self._others.clear()
+            for document in update.documents:
+                self._others.pop(document.key, None)
+                line = document.value
+                if isinstance(line, ObjectStatus) and line.problems and not _is_own(document.key):
+                    self._others[document.key] = line.problems
+            self._speak()
+
+    def _speak(self) -> None:
+        if self._picture is not None:
+            others = [problem for problems in self._others.values() for problem in problems]
+            self._voice.say(words(self._picture, others))
+
+
+def _is_own(key: str) -> bool:
+    parts = OBJECT_STATUS.parse(key)
+    return parts is not None and parts[0] == "meshspec"
+
+
+@asynccontextmanager
+async def reading(mesh_name: str, namespace: str) -> AsyncIterator[Watched]:
+    """Read while the context is open. Raises NoCluster."""
+    async with connected() as cluster:
+        source = Watched(cluster, mesh_name, namespace)
+        async with alongside(source.namespaces(), *(source.policies(what) for what in KINDS)):
+            yield source
