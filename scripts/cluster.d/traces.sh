@@ -1,6 +1,5 @@
 # What a node has outside its own namespaces: a veth and a route to it, cgroups of its pods; sourced by ../cluster.
 # The rest goes with its first process.
-CGROUP=osm-cluster
 
 # A /30 that this machine knows nothing of: .1 is the machine, .2 the node, whose address is printed.
 free_subnet() {
@@ -14,11 +13,14 @@ free_subnet() {
   die "every network 10.213.0-255.0 is taken on this machine" "end clusters: scripts/cluster down"
 }
 
-# The machine's end of the veth is named for the node's network, and goes when the node's end goes. What is still sent
-# to a node that is gone must not leave the machine by its default route: the worse route beneath refuses it.
+# What the machine sees of the node at this address is called so.
+name_of() { echo "osm-node$(echo "$1" | cut -d . -f 3)"; }
+
+# What is still sent to a node that is gone must not leave the machine by its default route: the worse route beneath
+# refuses it.
 connect() {
   local node=$1 address=$2 link
-  link=osm-node$(echo "$address" | cut -d . -f 3)
+  link=$(name_of "$address")
   ip link add "$link" type veth peer name eth0 netns "$node"
   ip address add "${address%.*}.1/30" dev "$link"
   ip link set "$link" up
@@ -26,27 +28,32 @@ connect() {
 }
 
 disconnect() {
+  ip link del "$(name_of "$1")" 2>/dev/null || :
   ip route del unreachable "${1%.*}.0/30" metric 4096 2>/dev/null || :
 }
 
+# Where its pods are counted, of that name: in each hierarchy of version 1, or in the one of version 2.
 make_cgroups() {
-  local controller
+  local controller file
   if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-    mkdir -p /sys/fs/cgroup/$CGROUP
+    mkdir -p "/sys/fs/cgroup/$1"
     for controller in cpuset cpu memory pids; do
       echo +$controller >/sys/fs/cgroup/cgroup.subtree_control
-      echo +$controller >/sys/fs/cgroup/$CGROUP/cgroup.subtree_control
+      echo +$controller >"/sys/fs/cgroup/$1/cgroup.subtree_control"
     done
     return
   fi
   for controller in /sys/fs/cgroup/*/; do
-    [ ! -e "$controller/cgroup.procs" ] || mkdir -p "$controller/$CGROUP"
+    [ ! -e "$controller/cgroup.procs" ] || mkdir -p "$controller/$1"
   done
   for file in cpuset.cpus cpuset.mems; do   # empty in a new one, and then nothing can run there
-    cat /sys/fs/cgroup/cpuset/$file >/sys/fs/cgroup/cpuset/$CGROUP/$file
+    cat "/sys/fs/cgroup/cpuset/$file" >"/sys/fs/cgroup/cpuset/$1/$file"
   done
 }
 
 remove_cgroups() {
-  find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*" -exec rmdir {} + 2>/dev/null || :
+  local folder
+  for folder in "/sys/fs/cgroup/$1" /sys/fs/cgroup/*/"$1"; do
+    [ ! -d "$folder" ] || find "$folder" -depth -type d -exec rmdir {} +
+  done
 }
