@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_checked_in_pages_are_fresh() -> None:
-    assert generated.stale(ROOT / "docs", generated.pages()) == []
+    assert generated.stale(ROOT, generated.pages()) == []
 
 
 def test_rendering_twice_gives_the_same_text() -> None:
@@ -26,10 +26,10 @@ def test_rendering_twice_gives_the_same_text() -> None:
 def test_the_check_names_the_stale_file_and_the_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert generated.main([], tmp_path) == 0
     assert generated.main(["--check"], tmp_path) == 0
-    (tmp_path / "settings.md").write_text("old")
+    (tmp_path / "docs" / "settings.md").write_text("old")
     assert generated.main(["--check"], tmp_path) == 1
     assert capsys.readouterr().err == "docs/settings.md is stale: run `make docs`\n"
-    assert (tmp_path / "settings.md").read_text() == "old"
+    assert (tmp_path / "docs" / "settings.md").read_text() == "old"
 
 
 def test_the_program_runs_from_any_folder(tmp_path: Path) -> None:
