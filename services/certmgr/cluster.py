@@ -6,10 +6,11 @@ compare-and-set.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from osm.k8s.client import Cluster
-from osm.k8s.errors import ApiError, Conflict, NotFound
+from osm.k8s.errors import ApiError, Conflict, Forbidden, NotFound
 from osm.k8s.objects import ConfigMap, Secret
 from osm.k8s.resource import CONFIG_MAPS, SECRETS
 from osm.pki.keys import key_pem
@@ -46,17 +47,20 @@ async def open_tresor(
 async def _create(
     cluster: Cluster, namespace: str, name: str, *, trust_domain: str, lifetime_s: int, now_s: float
 ) -> Secret:
-    """What the API server keeps, whoever was first."""
+    """What the API server keeps, whoever was first. Raises BadRoot if the root is not ours to make."""
     key, root = new_root(trust_domain=trust_domain, lifetime_s=lifetime_s, now_s=now_s)
     body = {
         "metadata": {"name": name, "labels": LABELS},
         "stringData": {CERTIFICATE: chain_pem([root]), KEY: key_pem(key).decode()},
     }
     try:
-        await cluster.create(SECRETS, body, namespace)
-    except Conflict as error:
-        if error.reason != "AlreadyExists":
-            raise
+        with suppress(Conflict):  # another was first
+            await cluster.create(SECRETS, body, namespace)
+    except Forbidden as error:
+        raise BadRoot(
+            f"Secret {namespace}/{name}: not there, and we may not make it ({error}); restore it, or let "
+            "`osm prepare` make a new one: the mesh then begins anew"
+        ) from error
     return await cluster.get(SECRETS, name, namespace, as_=Secret)
 
 

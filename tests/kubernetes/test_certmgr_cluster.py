@@ -14,10 +14,11 @@ from osm.contracts.names import XDS_IDENTITY, Identity
 from osm.contracts.trust import Chain, ControlPlane, MeshLeaf, SignRequest
 from osm.k8s.client import connected
 from osm.k8s.objects import Secret
-from osm.k8s.resource import CONFIG_MAPS, NAMESPACES, SECRETS
+from osm.k8s.resource import CONFIG_MAPS, NAMESPACES, ROLE_BINDINGS, ROLES, SECRETS
 from osm.pki.keys import make_csr, make_key
 from osm.pki.reading import load_chain, verify
 from osm.runtime.health import Health
+from osm.testing.kubernetes import STRANGER
 from services.certmgr.app import run
 from services.certmgr.cluster import LEDGER, ClusterLedger, open_ledger, open_tresor
 from services.certmgr.ledger import BadLedger, LedgerUnavailable
@@ -77,6 +78,21 @@ async def test_a_secret_that_is_no_root_is_refused_and_never_replaced(cluster, n
         await opened(cluster, namespace)
     kept = await cluster.get(SECRETS, "osm-ca-bundle", namespace, as_=Secret)
     assert kept.data == {"tls.crt": b"x"}
+
+
+async def test_a_root_that_is_not_ours_to_make_is_said_with_a_remedy(server, cluster, namespace):
+    reader = {
+        "metadata": {"name": "reader"},
+        "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}],
+    }
+    who = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": STRANGER}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
+    await cluster.create(ROLES, {"metadata": {"name": "reader"}, "rules": rules}, namespace)
+    binding = {"metadata": {"name": "reader"}, "subjects": [who], "roleRef": role}
+    await cluster.create(ROLE_BINDINGS, binding, namespace)
+    async with connected(str(server.kubeconfig_of(STRANGER))) as stranger:
+        with pytest.raises(BadRoot, match=f"^Secret {namespace}/osm-ca-bundle: not there, .*`osm prepare`"):
+            await opened(stranger, namespace)
 
 
 async def test_replicas_keep_each_others_record(cluster, namespace):
