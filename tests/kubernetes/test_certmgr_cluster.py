@@ -81,10 +81,7 @@ async def test_a_secret_that_is_no_root_is_refused_and_never_replaced(cluster, n
 
 
 async def test_a_root_that_is_not_ours_to_make_is_said_with_a_remedy(server, cluster, namespace):
-    reader = {
-        "metadata": {"name": "reader"},
-        "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}],
-    }
+    rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
     who = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": STRANGER}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"}
     await cluster.create(ROLES, {"metadata": {"name": "reader"}, "rules": rules}, namespace)
