@@ -16,7 +16,8 @@ from osm.contracts.status import ServiceStatus
 
 
 class Health:
-    """One service's state in this process. Ready means active: all inputs read, serving."""
+    """One service's state in this process. Ready means active or standby: a standby does all that it is there for,
+    and a Deployment of a writer and its standby would never be whole if only one of them counted."""
 
     def __init__(self, service: str, replica: str, version: str, started_at_s: float) -> None:
         self.status = ServiceStatus(service=service, replica=replica, version=version, started_at_s=started_at_s)
@@ -37,7 +38,7 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        return self.status.state == "active"
+        return self.status.state != "starting"
 
     def on_change(self, listener: Callable[[ServiceStatus], None]) -> None:
         self._listeners.append(listener)

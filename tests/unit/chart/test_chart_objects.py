@@ -132,7 +132,8 @@ def test_services_have_the_rights_they_need_and_no_more(rendered: Render) -> Non
         "osm-injector": said
         | {f"{verb} {kind}" for verb in follow for kind in ("pods", "secrets")}
         | {"get namespaces", "create secrets", "patch secrets", "delete secrets"}
-        | {"create leases", "get leases only osm-injector", "update leases only osm-injector"}
+        | {"create leases"}
+        | {f"{verb} leases only osm-injector" for verb in ("get", "list", "watch", "update")}
         | {f"{verb} mutatingwebhookconfigurations only osm-webhook-osm" for verb in ("get", "patch")}
         | {f"{verb} validatingwebhookconfigurations only osm-validator-mesh-osm" for verb in ("get", "patch")},
         "osm-prepare": found["osm-prepare"],  # see below

@@ -34,15 +34,23 @@ def exposition():
 async def test_ready_names_every_service_that_waits_and_for_what():
     certmgr, xds = services()
     certmgr.starting("the root")
-    xds.standby("the writer's lease")
+    xds.starting("its certificate")
     async with serve_http("127.0.0.1:0", [certmgr, xds], exposition) as where, client(where) as get:
         assert await get("/healthz") == (200, "alive\n")
         status, text = await get("/readyz")
         assert status == 503
         assert "certmgr: starting, waiting for the root" in text
-        assert "xds: standby, waiting for the writer's lease" in text
+        assert "xds: starting, waiting for its certificate" in text
         certmgr.active()
         xds.active()
+        assert await get("/readyz") == (200, "ready\n")
+
+
+async def test_a_standby_is_ready_since_it_does_what_it_is_there_for():
+    certmgr, xds = services()
+    certmgr.active()
+    xds.standby("the writer's lease")
+    async with serve_http("127.0.0.1:0", [certmgr, xds], exposition) as where, client(where) as get:
         assert await get("/readyz") == (200, "ready\n")
 
 
