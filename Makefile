@@ -38,6 +38,11 @@ test-envoy: dev ## translation and protocol against a real Envoy
 test-e2e: dev nats-server ## the product as a user meets it
 	$(PYTEST) tests/e2e
 
+test-cluster: dev nats-server ## on a real Kubernetes cluster (needs root; Go the first time)
+	@scripts/kubernetes >/dev/null
+	@scripts/images
+	$(PYTEST) tests/cluster
+
 chaos: dev nats-server ## harm a mesh in pieces for five minutes, from a printed seed (ARGS="--seed 7 --minutes 30")
 	.venv/bin/python -m tests.e2e.chaos $(ARGS)
 

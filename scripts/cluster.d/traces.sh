@@ -27,6 +27,7 @@ connect() {
   ip route add unreachable "${address%.*}.0/30" metric 4096
 }
 
+# A network namespace can outlive its processes by minutes, for connections that are not closed; so its link is removed.
 disconnect() {
   ip link del "$(name_of "$1")" 2>/dev/null || :
   ip route del unreachable "${1%.*}.0/30" metric 4096 2>/dev/null || :

@@ -1,0 +1,73 @@
+"""Tests on a real cluster of one node (scripts/cluster): one for the whole session, a namespace for every test."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.node import ROOT, Cluster, down, runs, up
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osm"
+RUN = Path(os.environ.get("OSM_CLUSTER_RUN") or CACHE / "cluster")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("cluster")
+
+
+def _missing() -> str:
+    """Why no cluster can be had here; empty if one can."""
+    if os.geteuid():
+        return "a node needs root"
+    tools = CACHE / "tools"
+    built = any(tools.glob("kubernetes-*/kubelet")) and any(tools.glob("coredns-*/coredns"))
+    if not built and shutil.which("go") is None:
+        return "Kubernetes is not in the cache, and there is no Go to build it with"
+    return ""
+
+
+@pytest.fixture(scope="session")
+def able() -> None:
+    """This machine can have a cluster; where it cannot, a test is reported as not run, and CI fails."""
+    if why := _missing():
+        if os.environ.get("CI") == "true":
+            pytest.fail(why)
+        pytest.skip(f"not run: {why}")
+
+
+@pytest.fixture(scope="session")
+def cluster(able: None) -> Iterator[Cluster]:
+    """The session's cluster: the one that runs already, or one that is brought up and taken down."""
+    ran = runs(RUN)
+    try:
+        yield up(RUN)
+    finally:
+        if not ran:
+            down(RUN)
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster) -> str:
+    """The tag of our images, built from this tree and loaded into the cluster."""
+    subprocess.run([ROOT / "scripts/images"], check=True)
+    version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    return version[1]
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own, gone after it."""
+    name = "test-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
+    cluster.kubectl("create", "namespace", name)
+    try:
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")

@@ -1,0 +1,80 @@
+"""A cluster of scripts/cluster that runs, and commands pointed at it."""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+ANSWER_WITHIN_S = 120.0
+
+
+class Failed(AssertionError):
+    """A command that had to succeed did not; the message has its words."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that runs, and commands that are pointed at it."""
+
+    run: Path
+    environment: Mapping[str, str]
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.run / "kubeconfig"
+
+    def command(self, *arguments: str, said: str = "", within_s: float = ANSWER_WITHIN_S) -> str:
+        """What it prints; `said` is its standard input. Its kubectl, helm and osm are on the path. Raises Failed."""
+        done = subprocess.run(
+            arguments,
+            input=said,
+            capture_output=True,
+            text=True,
+            env=dict(self.environment),
+            timeout=within_s,
+            check=False,
+        )
+        if done.returncode:
+            raise Failed(f"{' '.join(arguments)}: ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def kubectl(self, *arguments: str, said: str = "", within_s: float = ANSWER_WITHIN_S) -> str:
+        """Raises Failed."""
+        return self.command("kubectl", *arguments, said=said, within_s=within_s)
+
+    def apply(self, manifest: str, namespace: str = "default") -> None:
+        """Raises Failed."""
+        self.kubectl("apply", "--namespace", namespace, "--filename", "-", said=manifest)
+
+    def inside(self, *arguments: str) -> str:
+        """What a command prints where the node runs. Raises Failed."""
+        return self.command(str(ROOT / "scripts/cluster"), "inside", *arguments)
+
+
+def up(run: Path) -> Cluster:
+    """Start a cluster in that folder, unless it runs. Raises Failed."""
+    done = _script("up", run, stdout=subprocess.PIPE)
+    if done.returncode:
+        raise Failed(f"scripts/cluster up: ended with {done.returncode}")
+    exported = dict(re.findall(r"^export (\w+)=(.*)$", done.stdout, re.MULTILINE))
+    path = exported["PATH"].replace("$PATH", f"{ROOT / '.venv/bin'}:{os.environ['PATH']}")
+    return Cluster(run, {**os.environ, "OSM_CLUSTER_RUN": str(run), **exported, "PATH": path})
+
+
+def runs(run: Path) -> bool:
+    return not _script("env", run, capture_output=True).returncode
+
+
+def down(run: Path) -> None:
+    """End it. Raises Failed."""
+    if code := _script("down", run).returncode:
+        raise Failed(f"scripts/cluster down: ended with {code}")
+
+
+def _script(verb: str, run: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OSM_CLUSTER_RUN": str(run)}
+    return subprocess.run([ROOT / "scripts/cluster", verb], env=environment, text=True, check=False, **options)
