@@ -37,7 +37,7 @@ CLUSTER_WIDE = (
 )
 """Kinds outside of namespaces of which helm may leave some after a broken uninstall."""
 
-OWN_NAMES = ("osm-ca-bundle", "osm-injector", "osm-mesh-config", "osm-metrics", "osm-nats")
+OWN_NAMES = ("osm-ca-", "osm-injector", "osm-mesh-config", "osm-metrics", "osm-nats")
 """Names, or beginnings of names, that are ours without a label."""
 
 CRDS: tuple[Resource, ...] = tuple(

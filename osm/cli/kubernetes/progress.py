@@ -1,6 +1,7 @@
 """Says, while helm waits, what it waits for; keeps what was last seen, since a rollback takes the evidence away."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 1.0
 """A pod takes seconds to start; a person notices a delay of more than one."""
+
+MOST_REASONS = 2
+"""What fits into a line; the rest is told if it does not get better."""
 
 LAST_WORDS_LINES = 8
 """Enough for a Python error's end with its reason."""
@@ -42,13 +46,13 @@ class Seen:
 
 
 def summary(found: Standing) -> str:
-    """How far it is, in a line: counts, and the first things that are not ready."""
+    """How far it is, in a line: how many are ready, which are not, and the commonest reasons."""
     if not found.workloads:
         return ""
-    waiting = [str(each) for each in found.troubles]
-    more = f"; and {len(waiting) - 3} more" if len(waiting) > 3 else ""
-    rest = f": {'; '.join(waiting[:3])}{more}" if waiting else ""
-    return f"{found.ready} of {len(found.workloads)} ready{rest}"
+    waiting = ", ".join(each.metadata.name for each in found.workloads if not each.ready)
+    reasons = Counter(each.why for each in found.troubles if each.subject.startswith("pod "))
+    told = "; ".join(why for why, _ in sorted(reasons.items(), key=lambda each: (-each[1], each[0]))[:MOST_REASONS])
+    return f"{found.ready} of {len(found.workloads)} ready" + (f"; {waiting}: {told}" if told else "")
 
 
 @asynccontextmanager
@@ -83,11 +87,11 @@ async def _watch(cluster: "Cluster", seen: Seen, tell: Callable[[str], None]) ->
 async def _hear(cluster: "Cluster", seen: Seen, found: tuple[Trouble, ...]) -> None:
     """Keep the last words of each container that ended: after a rollback nobody can ask for them."""
     for trouble in found:
-        if not trouble.crashed:
+        if not trouble.speaker:
             continue
         pod = trouble.subject.removeprefix("pod ")
         with suppress(ApiError):  # it may be gone already, or have said nothing
-            said = await cluster.logs(seen.namespace, pod, trouble.crashed, LAST_WORDS_LINES)
+            said = await cluster.logs(seen.namespace, pod, trouble.speaker, LAST_WORDS_LINES)
             seen.words[trouble.subject] = said.strip() or seen.words.get(trouble.subject, "")
 
 

@@ -3,6 +3,7 @@
 Pure: pods and events in, sentences out. `osm install` says them while it waits, `osm check` afterwards.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
@@ -21,7 +22,7 @@ TOLD_BY_STATE = frozenset({"BackOff", "Unhealthy", "Failed", "FailedScheduling"}
 
 
 class Trouble(Struct, frozen=True, kw_only=True):
-    """One thing that is not ready, and why. `crashed` names the container whose last words say more.
+    """One thing that is not ready, and why. `speaker` names the container whose last words say more.
 
     `stuck`: it does not get better by waiting alone.
     """
@@ -29,7 +30,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
     subject: str
     why: str
     remedy: str = ""
-    crashed: str = ""
+    speaker: str = ""
     stuck: bool = False
 
     def __str__(self) -> str:
@@ -66,7 +67,11 @@ def of_pod(pod: Pod, warned: str = "") -> Trouble | None:
     told = next((trouble for each in statuses if (trouble := _of_container(subject, each)) is not None), None)
     if told is not None:
         return told
-    return Trouble(subject=subject, why=warned or _what_it_waits_for(pod, statuses))
+    if pod.status.phase == "Running":
+        unready = [each.name for each in pod.status.container_statuses if not each.ready]
+        why = f"runs and is not ready yet ({', '.join(unready) or 'a readiness gate'})"
+        return Trouble(subject=subject, why=why, speaker=next(iter(unready), ""))
+    return Trouble(subject=subject, why=_mount(warned) or _being_started(statuses))
 
 
 def _of_container(subject: str, status: ContainerStatus) -> Trouble | None:
@@ -79,13 +84,13 @@ def _of_container(subject: str, status: ContainerStatus) -> Trouble | None:
         before = status.last_state.terminated
         how = _end(before) if before is not None else waiting.message or waiting.reason
         why = f"container {status.name} keeps ending ({how}; {status.restart_count} restarts)"
-        return Trouble(subject=subject, why=why, crashed=status.name, stuck=True)
+        return Trouble(subject=subject, why=why, speaker=status.name, stuck=True)
     if waiting is not None and waiting.reason and waiting.reason not in QUIET_REASONS:
         why = f"container {status.name} cannot start ({waiting.message or waiting.reason})"
         return Trouble(subject=subject, why=why, stuck=True)
     if ended is not None and ended.exit_code != 0:
         why = f"container {status.name} ended ({_end(ended)})"
-        return Trouble(subject=subject, why=why, crashed=status.name)
+        return Trouble(subject=subject, why=why, speaker=status.name)
     return None
 
 
@@ -95,12 +100,15 @@ def _end(ended: Terminated) -> str:
     return f"{reason}exit code {ended.exit_code}{message}"
 
 
-def _what_it_waits_for(pod: Pod, statuses: tuple[ContainerStatus, ...]) -> str:
-    if not pod.status.phase or pod.status.phase == "Pending":
-        starting = next((each.name for each in statuses if each.state.waiting is not None), "")
-        return f"container {starting} is being started" if starting else "it is being started"
-    unready = [each.name for each in pod.status.container_statuses if not each.ready]
-    return f"not ready yet: {', '.join(unready)}" if unready else "not ready yet"
+def _being_started(statuses: tuple[ContainerStatus, ...]) -> str:
+    starting = next((each.name for each in statuses if each.state.waiting is not None), "")
+    return f"container {starting} is being started" if starting else "it is being started"
+
+
+def _mount(warned: str) -> str:
+    """A missing Secret is the one warning of every start; others are told as they are."""
+    found = re.search(r'(secret|configmap) "([^"]+)" not found', warned)
+    return f"waits for {found[1].capitalize()} {found[2]}" if found else warned
 
 
 def _of_workload(workload: Workload) -> str:

@@ -73,7 +73,7 @@ CRASH: dict[str, Any] = {
             "container xds is being started",
             False,
         ),
-        ({"phase": "Running", "containerStatuses": [container(ready=False)]}, "not ready yet: xds", False),
+        ({"phase": "Running", "containerStatuses": [container(ready=False)]}, "runs and is not ready yet (xds)", False),
         ({"phase": "Failed", "reason": "Evicted", "message": "The node was low on disk"}, "failed: The node was", True),
     ],
     ids=["no node", "no image", "crash", "ended", "no key", "creating", "unready", "evicted"],
@@ -98,7 +98,14 @@ def test_a_pod_that_hangs_says_what_the_newest_event_says() -> None:
         event("osm-xds-1", "BackOff", "says nothing new", "2026-01-01T00:00:03Z"),
     )
     (found,) = troubles((), (hanging,), events)
-    assert str(found) == 'pod osm-xds-1: secret "osm-nats-xds" not found'
+    assert str(found) == "pod osm-xds-1: waits for Secret osm-nats-xds"
+
+
+def test_a_warning_of_the_start_is_forgotten_once_the_pod_runs() -> None:
+    running = pod(phase="Running", containerStatuses=[container(ready=False)])
+    (found,) = troubles((), (running,), (event("osm-xds-1", "FailedMount", 'secret "osm-nats-xds" not found'),))
+    assert found.why == "runs and is not ready yet (xds)"
+    assert found.speaker == "xds"
 
 
 def test_a_workload_that_can_make_no_pods_says_who_forbids_it() -> None:
@@ -115,8 +122,9 @@ def test_a_workload_is_not_told_beside_its_pod() -> None:
 
 def test_progress_is_a_line_with_counts_and_the_first_reasons() -> None:
     parts = (workload("osm-nats", 1), workload("osm-xds", 0))
-    found = Standing(workloads=parts, troubles=troubles(parts, (), ()))
-    assert summary(found) == "1 of 2 ready: osm-xds: 0 of 1 ready"
+    starting = pod(phase="Running", containerStatuses=[container(ready=False)])
+    found = Standing(workloads=parts, troubles=troubles(parts, (starting,), ()))
+    assert summary(found) == "1 of 2 ready; osm-xds: runs and is not ready yet (xds)"
     assert summary(Standing()) == ""
     seen = Seen("osm-system")
     assert seen.news(found) == summary(found)

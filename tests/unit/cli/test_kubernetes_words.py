@@ -102,7 +102,7 @@ def test_one_of_several_meshes_must_be_named() -> None:
 def test_the_patch_of_leaving_takes_back_what_joining_and_metrics_wrote() -> None:
     marks = joined("osm", inject=True)["metadata"]
     undone = left()["metadata"]
-    assert undone["labels"] == {key: None for key in marks["labels"]}
+    assert undone["labels"] == dict.fromkeys(marks["labels"])
     assert set(marks["annotations"]) < set(undone["annotations"])
     assert joined("osm", inject=False)["metadata"]["annotations"] == {
         "openservicemesh.io/sidecar-injection": "disabled"
