@@ -54,7 +54,7 @@ class World(Struct, frozen=True, kw_only=True):
                 name=self.service_name(number),
                 ports=(ServicePort(port=PORT, name="http"),),
                 accounts=(self.identity(number),),
-                virtual_ips=(f"10.96.{number // 256}.{number % 256 + 1}",),
+                virtual_ips=(f"10.96.{number // 250}.{number % 250 + 1}",),
             ),
             endpoints=tuple(sorted(endpoints, reverse=backwards)),
         )

@@ -4,20 +4,20 @@ Pure. Configuration is built per class, never per proxy; a class is built when i
 and forgotten with its last. Resources with equal content are one object, whichever class they are in.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from weakref import WeakValueDictionary
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from google.protobuf.message import Message
 from msgspec import Struct
 
 from osm.ads.resource import Resource
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from osm.contracts.endpoints import Backed, Explicit, Transparent, Workload
-from osm.contracts.names import Identity
+from osm.contracts.names import Identity, ServiceName
 from services.xds.documents import Changes, Documents
-from services.xds.translate import AssignmentKey, Built, View, load_assignment, translate
+from services.xds.translate import AssignmentKey, Part, Planned, View, load_assignment, translate
 
 
 class ProxyClass(Struct, frozen=True):
@@ -37,7 +37,7 @@ class ProxyClass(Struct, frozen=True):
 
 
 class Configuration(Struct, frozen=True):
-    """A class's resources by type and name, and the names of the secrets they refer to.
+    """A class's resources by type and name, the plans they came of, and the names of the secrets they refer to.
 
     Load assignments are kept up to date in place: a copy of thousands for every endpoint that moves would cost more
     than all the rest, and whoever takes the configuration later (a proxy that joins the class) must find them fresh.
@@ -46,6 +46,10 @@ class Configuration(Struct, frozen=True):
     resources: Mapping[str, dict[str, Resource]]
     assignments: tuple[AssignmentKey, ...]
     secrets: tuple[str, ...]
+    plans: Mapping[str, Mapping[str, Planned]] = {}
+
+
+NOTHING = Configuration(resources={}, assignments=(), secrets=())
 
 
 class Classes:
@@ -71,10 +75,14 @@ class Classes:
         self._built.pop(proxy_class, None)
 
     def rebuild(self, changes: Changes) -> dict[ProxyClass, Configuration]:
-        """Every class whose clusters, listeners or routes may have changed, built anew."""
+        """Every class whose clusters, listeners or routes may have changed, built anew.
+
+        What comes of a plan that stays as it was is taken over, and so are assignments of untouched services.
+        """
         touched = [proxy_class for proxy_class in self._built if self._touches(changes, proxy_class)]
+        moved = changes.shapes | changes.endpoints
         for proxy_class in touched:
-            self._built[proxy_class] = self._build(proxy_class)
+            self._built[proxy_class] = self._build(proxy_class, self._built[proxy_class], moved)
         return {proxy_class: self._built[proxy_class] for proxy_class in touched}
 
     def moved(self, changes: Changes) -> dict[ProxyClass, tuple[Resource, ...]]:
@@ -102,14 +110,16 @@ class Classes:
     def _touches(self, changes: Changes, proxy_class: ProxyClass) -> bool:
         if changes.mesh or proxy_class.identity in changes.policies:
             return True
-        if self._documents.mesh.permissive:
+        if self._documents.mesh.permissive or not changes.shapes:
             return bool(changes.shapes)
         if any(backed.service in changes.shapes for backed in proxy_class.backs):
             return True  # it may be opened to callers from outside
         policy = self._documents.policies.get(proxy_class.identity)
         return policy is not None and any(upstream.service in changes.shapes for upstream in policy.upstreams)
 
-    def _build(self, proxy_class: ProxyClass) -> Configuration:
+    def _build(
+        self, proxy_class: ProxyClass, before: Configuration = NOTHING, moved: Collection[ServiceName] = ()
+    ) -> Configuration:
         documents = self._documents
         translation = translate(
             proxy_class.member(),
@@ -120,20 +130,31 @@ class Classes:
                 services=documents.services,
             ),
         )
-        names = {key: key.name for key in translation.assignments}
+        parts = {CLUSTER: translation.clusters, LISTENER: translation.listeners, ROUTE: translation.routes}
+        known = before.resources.get(ENDPOINT, {})
+        assignments = {key.name: key for key in translation.assignments}
         return Configuration(
             resources={
-                CLUSTER: self._encode(translation.clusters),
-                LISTENER: self._encode(translation.listeners),
-                ROUTE: self._encode(translation.routes),
-                ENDPOINT: {name: self._assignment(key) for key, name in names.items()},
+                **{type_url: self._encode(type_url, some, before) for type_url, some in parts.items()},
+                ENDPOINT: {
+                    name: known[name] if name in known and key.service not in moved else self._assignment(key)
+                    for name, key in assignments.items()
+                },
+            },
+            plans={
+                type_url: {one.name: one for one in some if isinstance(one, Planned)}
+                for type_url, some in parts.items()
             },
             assignments=translation.assignments,
             secrets=translation.secrets,
         )
 
-    def _encode(self, built: Iterable[Built]) -> dict[str, Resource]:
-        return {one.name: self._intern(_resource(one)) for one in built}
+    def _encode(self, type_url: str, parts: Iterable[Part], before: Configuration) -> dict[str, Resource]:
+        plans, resources = before.plans.get(type_url, {}), before.resources.get(type_url, {})
+        return {
+            one.name: resources[one.name] if one == plans.get(one.name) else self._intern(_resource(one))
+            for one in parts
+        }
 
     def _assignment(self, key: AssignmentKey) -> Resource:
         return self._intern(Resource.of(key.name, load_assignment(key, self._documents.services[key.service])))
@@ -142,9 +163,14 @@ class Classes:
         return self._interned.setdefault((resource.type_url, resource.name, resource.version), resource)
 
 
-def _resource(built: Built) -> Resource:
+def _resource(part: Part) -> Resource:
+    message = part.message
+    return Resource.of(part.name, message, companions=_companions(message), origins=part.origins)
+
+
+def _companions(message: Message) -> tuple[tuple[str, str], ...]:
     """An EDS cluster takes its load assignment along whenever it is sent: Envoy warms it only then."""
-    cluster: Any = built.message
-    assigned = isinstance(cluster, Cluster) and cluster.type == Cluster.EDS
-    companions = ((ENDPOINT, cluster.eds_cluster_config.service_name),) if assigned else ()
-    return Resource.of(built.name, built.message, companions=companions, origins=built.origins)
+    match message:
+        case Cluster(type=Cluster.EDS, eds_cluster_config=config):
+            return ((ENDPOINT, config.service_name),)
+    return ()

@@ -10,7 +10,7 @@ directions), `explicit` and `transparent` (the two ways traffic gets to the side
 
 from services.xds.translate.assignment import load_assignment
 from services.xds.translate.cluster import PASSTHROUGH
-from services.xds.translate.model import ALL, AssignmentKey, Built, Translation, View
+from services.xds.translate.model import ALL, AssignmentKey, Built, Part, Planned, Translation, View
 from services.xds.translate.narrow import narrowed
 from services.xds.translate.secret import bundle_name, bundle_secret, leaf_name, leaf_secret
 from services.xds.translate.translation import translate
@@ -20,6 +20,8 @@ __all__ = [
     "PASSTHROUGH",
     "AssignmentKey",
     "Built",
+    "Part",
+    "Planned",
     "Translation",
     "View",
     "bundle_name",

@@ -18,7 +18,7 @@ from services.xds.translate import inbound, ingress, outbound
 from services.xds.translate.filters import outbound_http, plain_chain, tls_inspector
 from services.xds.translate.inbound import Served
 from services.xds.translate.messages import socket_address
-from services.xds.translate.model import Built, View
+from services.xds.translate.model import Built, Part, View
 from services.xds.translate.reach import Destination
 from services.xds.translate.tls import TlsIdentity
 
@@ -38,7 +38,7 @@ def listeners(
     return (_http_proxy(mode.http_proxy, view), *upstream, *(built for built in incoming if built))
 
 
-def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Built, ...]:
+def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Part, ...]:
     """One configuration for the HTTP proxy, and one for each upstream port, where the sidecar says who is called."""
     identity = workload.identity
     refusal = outbound.refusal(identity, permissive=view.mesh.permissive)

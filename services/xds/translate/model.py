@@ -3,9 +3,9 @@
 Separate from the builders so that the rest of xds can name these types without knowing how Envoy is configured.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from google.protobuf.message import Message
 from msgspec import Struct
@@ -74,12 +74,29 @@ class Built(Struct, frozen=True, kw_only=True):
     origins: tuple[ObjectRef, ...] = ()
 
 
+class Planned(Struct, frozen=True, kw_only=True):
+    """A resource that `build` makes of `of` when its message is asked for. Equal plans make equal resources, so whoever
+    remembers what came of a plan need not build it again: of a thousand destinations a change concerns a few."""
+
+    name: str
+    build: Callable[..., Message]
+    of: tuple[Any, ...]
+    origins: tuple[ObjectRef, ...] = ()
+
+    @property
+    def message(self) -> Message:
+        return self.build(*self.of)
+
+
+Part: TypeAlias = Built | Planned
+
+
 class Translation(Struct, frozen=True, kw_only=True):
     """Everything a class of proxies needs, each part sorted by name."""
 
-    clusters: tuple[Built, ...]
-    listeners: tuple[Built, ...]
-    routes: tuple[Built, ...]
+    clusters: tuple[Part, ...]
+    listeners: tuple[Part, ...]
+    routes: tuple[Part, ...]
     assignments: tuple[AssignmentKey, ...]
     secrets: tuple[str, ...]
 

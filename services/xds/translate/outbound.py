@@ -9,12 +9,13 @@ from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.route.v3.route_components_pb2 import DirectResponseAction, Route, VirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from osm.contracts.names import DnsLabel, Identity, ObjectRef
 from osm.contracts.policy import Tracing
 from services.xds.translate.cluster import direct_cluster, upstream_cluster
 from services.xds.translate.filters import outbound_http, tcp
-from services.xds.translate.model import Built
+from services.xds.translate.model import Built, Planned
 from services.xds.translate.reach import Destination, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match
 from services.xds.translate.route import configuration, outbound_host, outbound_routes, plain_route
@@ -23,10 +24,10 @@ from services.xds.translate.tls import TlsIdentity
 HTTP_PROXY_ROUTES = "rds-outbound.http-proxy"
 
 
-def clusters(reach: Iterable[Destination], own: TlsIdentity) -> tuple[Built, ...]:
+def clusters(reach: Iterable[Destination], own: TlsIdentity) -> tuple[Planned, ...]:
     """A destination without accounts gets none: its certificate could not be told from any other of the mesh."""
     return tuple(
-        Built(name=to.name, message=upstream_cluster(to, own), origins=own.origins) for to in reach if to.accounts
+        Planned(name=to.name, build=upstream_cluster, of=(to, own), origins=own.origins) for to in reach if to.accounts
     )
 
 
@@ -49,11 +50,14 @@ def traffic(to: Destination, tracing: Tracing | None) -> Filter:
     return tcp(stat_prefix(to), to.division.shares if to.division else [Share(cluster=to.name, weight=1)])
 
 
-def own_routes(to: Destination, *, authority: str = "") -> Built:
+def own_routes(to: Destination, *, authority: str = "") -> Planned:
     """Routes for a listener or chain that serves `to` alone, whatever host the app names."""
+    return Planned(name=routes_name(to), build=_own_routes, of=(to, authority), origins=to.origins)
+
+
+def _own_routes(to: Destination, authority: str) -> RouteConfiguration:
     host = outbound_host(to.name, ["*"], outbound_routes(to, authority=authority))
-    name = routes_name(to)
-    return Built(name=name, message=configuration(name, [host]), origins=to.origins)
+    return configuration(routes_name(to), [host])
 
 
 def routes_by_host(

@@ -6,7 +6,7 @@ from osm.contracts.endpoints import Explicit, Transparent, Workload
 from services.xds.translate import explicit, inbound, ingress, outbound, transparent
 from services.xds.translate.cluster import TRACING, tracing_cluster
 from services.xds.translate.inbound import served
-from services.xds.translate.model import Built, Translation, View
+from services.xds.translate.model import Built, Part, Translation, View
 from services.xds.translate.reach import destinations
 from services.xds.translate.secret import bundle_name, leaf_name
 from services.xds.translate.tls import TlsIdentity
@@ -17,6 +17,8 @@ def translate(workload: Workload, view: View) -> Translation:
     own = TlsIdentity.of(workload.identity, view.trust_domain, view.mesh)
     reach = destinations(view)
     serves = served(workload)
+    listeners: tuple[Part, ...]
+    routes: tuple[Part, ...]
     match workload.interception:
         case Explicit() as mode:
             listeners = explicit.listeners(mode, own, view, reach, serves)
@@ -46,5 +48,5 @@ def _tracing(view: View) -> tuple[Built, ...]:
     return (Built(name=TRACING, message=tracing_cluster(tracing)),) if tracing else ()
 
 
-def _sorted(built: Iterable[Built]) -> tuple[Built, ...]:
-    return tuple(sorted(built, key=lambda each: each.name))
+def _sorted(parts: Iterable[Part]) -> tuple[Part, ...]:
+    return tuple(sorted(parts, key=lambda each: each.name))

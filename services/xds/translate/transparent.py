@@ -21,12 +21,13 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 
 from osm.contracts.endpoints import Transparent, Workload
 from osm.contracts.names import Address, Identity, Port
+from osm.contracts.policy import Mesh
 from services.xds.translate import inbound, ingress, outbound
 from services.xds.translate.cluster import PASSTHROUGH, passthrough_cluster
 from services.xds.translate.filters import outbound_http, plain_chain, tcp, tls_inspector
 from services.xds.translate.inbound import Served
 from services.xds.translate.messages import packed, socket_address
-from services.xds.translate.model import Built, View
+from services.xds.translate.model import Built, Part, Planned, View
 from services.xds.translate.reach import Destination, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match
 from services.xds.translate.route import plain_route
@@ -38,12 +39,12 @@ INBOUND, INBOUND_ADDRESS = "inbound", Address("0.0.0.0", 15003)  # noqa: S104 --
 
 def listeners(
     own: TlsIdentity, view: View, reach: tuple[Destination, ...], serves: tuple[Served, ...]
-) -> tuple[Built, ...]:
+) -> tuple[Part, ...]:
     """At most one for each direction; none where nothing is allowed, so that the connection is refused."""
-    return tuple(built for built in (_outbound(view, _answered(reach)), _inbound(own, view, serves)) if built)
+    return tuple(built for built in (_outbound(view.mesh, _answered(reach)), _inbound(own, view, serves)) if built)
 
 
-def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Built, ...]:
+def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Part, ...]:
     """One configuration for each service with an address, and one for each port that headless services use."""
     otherwise, reach = _elsewhere(workload.identity, view), _answered(reach)
     by_host = (
@@ -67,25 +68,28 @@ def egress_clusters(view: View) -> tuple[Built, ...]:
     return (Built(name=PASSTHROUGH, message=passthrough_cluster()),) if view.mesh.egress else ()
 
 
-def _outbound(view: View, reach: tuple[Destination, ...]) -> Built | None:
-    chains = [*_address_chains(view, reach), *_port_chains(view, reach)]
-    if view.mesh.egress:
-        chains.append(_dead_end())
-    if not chains:
+def _outbound(mesh: Mesh, reach: tuple[Destination, ...]) -> Planned | None:
+    if not mesh.egress and not any(to.http or to.virtual_ips or to.pod_ips for to in reach):
         return None
-    listener = Listener(
+    by_tcp = tuple(to for to in _addressed(reach) if not to.http)
+    return Planned(name=OUTBOUND, build=_outbound_listener, of=(mesh, reach), origins=outbound.origins(by_tcp))
+
+
+def _outbound_listener(mesh: Mesh, reach: tuple[Destination, ...]) -> Listener:
+    chains = [*_address_chains(mesh, reach), *_port_chains(mesh, reach)]
+    if mesh.egress:
+        chains.append(_dead_end())
+    return Listener(
         name=OUTBOUND,
         address=socket_address(OUTBOUND_ADDRESS),
         listener_filters=[_original_dst()],
         filter_chains=chains,
-        default_filter_chain=_egress_chain() if view.mesh.egress else None,
+        default_filter_chain=_egress_chain() if mesh.egress else None,
         traffic_direction=TrafficDirection.OUTBOUND,
     )
-    by_tcp = tuple(to for to in _addressed(reach) if not to.http)
-    return Built(name=OUTBOUND, message=listener, origins=outbound.origins(by_tcp))
 
 
-def _address_chains(view: View, reach: tuple[Destination, ...]) -> Iterable[FilterChain]:
+def _address_chains(mesh: Mesh, reach: tuple[Destination, ...]) -> Iterable[FilterChain]:
     """An address and port that two services claim goes to the first by name: Envoy takes no match twice."""
     taken: set[tuple[str, Port]] = set()
     for to in reach:
@@ -93,7 +97,7 @@ def _address_chains(view: View, reach: tuple[Destination, ...]) -> Iterable[Filt
         free = [ip for ip in addresses if (ip, to.port.port) not in taken]
         taken.update((ip, to.port.port) for ip in free)
         if free:
-            chain = plain_chain(outbound.stat_prefix(to), _traffic(to, view))
+            chain = plain_chain(outbound.stat_prefix(to), _traffic(to, mesh))
             chain.filter_chain_match.CopyFrom(
                 FilterChainMatch(
                     destination_port=UInt32Value(value=to.port.port), prefix_ranges=[_host(ip) for ip in free]
@@ -102,17 +106,17 @@ def _address_chains(view: View, reach: tuple[Destination, ...]) -> Iterable[Filt
             yield chain
 
 
-def _traffic(to: Destination, view: View) -> Filter:
+def _traffic(to: Destination, mesh: Mesh) -> Filter:
     """A pod that the app has chosen is where it goes, unless a split says otherwise."""
     if to.virtual_ips or to.division:
-        return outbound.traffic(to, view.mesh.tracing)
+        return outbound.traffic(to, mesh.tracing)
     return tcp(outbound.stat_prefix(to), [Share(cluster=to.direct, weight=1)])
 
 
-def _port_chains(view: View, reach: tuple[Destination, ...]) -> Iterable[FilterChain]:
+def _port_chains(mesh: Mesh, reach: tuple[Destination, ...]) -> Iterable[FilterChain]:
     for port, _ in _headless(reach):
         name = f"outbound.{port}"
-        chain = plain_chain(name, outbound_http(name, _port_routes(port), view.mesh.tracing))
+        chain = plain_chain(name, outbound_http(name, _port_routes(port), mesh.tracing))
         chain.filter_chain_match.destination_port.value = port
         yield chain
 
