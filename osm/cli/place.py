@@ -31,16 +31,20 @@ def home() -> Path:
 
 
 def _user() -> int:
-    """This user's number as it is outside of the user namespace that an isolated mesh is in (user_namespaces(7))."""
+    """This user's number; inside an isolated mesh it is the one that the user has outside of it."""
     try:
-        lines = Path("/proc/self/uid_map").read_text().splitlines()
+        return user_outside(os.getuid(), Path("/proc/self/uid_map").read_text())
     except OSError:
         return os.getuid()  # no Linux
-    for line in lines:
+
+
+def user_outside(uid: int, uid_map: str) -> int:
+    """The number that is `uid` in a user namespace with this map (user_namespaces(7))."""
+    for line in uid_map.splitlines():
         inside, outside, count = map(int, line.split())
-        if inside <= os.getuid() < inside + count:
-            return outside + os.getuid() - inside
-    return os.getuid()
+        if inside <= uid < inside + count:
+            return outside + uid - inside
+    return uid
 
 
 def socket_url(path: Path) -> str:

@@ -29,7 +29,7 @@ PROGRAMS = {
 WITHIN_S = 5.0
 """It takes some 100 ms."""
 
-_ATTEMPT = """
+ATTEMPT = """
 set -e
 echo bridge
 ip link set lo up
@@ -78,7 +78,7 @@ def obstacle() -> Obstacle | None:
     if missing:
         packages = " ".join(sorted({PROGRAMS[name] for name in missing}))
         return Obstacle(what=f"no program {', '.join(missing)} here", remedy=f"install {packages}")
-    command = apart(("sh", "-c", _ATTEMPT))
+    command = apart(("sh", "-c", ATTEMPT))
     text = rules(REDIRECT).replace("$POD_IP", host(0))
     try:
         tried = subprocess.run(

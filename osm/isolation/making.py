@@ -6,6 +6,7 @@ Blocking: a workload's takes some 20 ms, so callers that serve others use a thre
 import contextlib
 import os
 import subprocess
+from pathlib import Path
 
 from osm.envoy.redirect import rules
 from osm.isolation import network
@@ -17,6 +18,11 @@ WITHIN_S = 10.0
 """Each program takes milliseconds; the kernel's lock on networks may be held by somebody else for a while."""
 
 
+_REFUSALS = Path("/proc/sys/net/ipv4/icmp_ratelimit")
+UNLIMITED = 0
+"""The kernel tells a sender once a second that nobody listens. A resolver that asks twice would wait for five."""
+
+
 class NetworkFailed(Exception):
     """The kernel did not make it so; the message says what was asked and why not."""
 
@@ -24,6 +30,8 @@ class NetworkFailed(Exception):
 def make_common() -> None:
     """Where the control plane runs: the bridge. Raises NetworkFailed."""
     _told(("ip", "-batch", "-"), network.common())
+    with contextlib.suppress(OSError):  # read-only in some containers: there, a name that is unknown takes seconds
+        _REFUSALS.write_text(f"{UNLIMITED}\n")
 
 
 def make_own(slot: int) -> Space:

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,3 +176,11 @@ def test_the_envoy_program_is_found_beside_its_messages():
 def test_a_program_that_is_not_there_is_named():
     with pytest.raises(binary.NoEnvoy, match="no program at /no/such/envoy"):
         binary.find("/no/such/envoy")
+
+
+def test_a_mark_is_put_on_every_connection_that_is_opened(tmp_path):
+    plain = sidecar(tmp_path)
+    marked = bootstrap(msgspec.structs.replace(plain, mark=0x5DC))
+    (option,) = marked.cluster_manager.upstream_bind_config.socket_options
+    assert (option.level, option.name, option.int_value) == (socket.SOL_SOCKET, socket.SO_MARK, 0x5DC)
+    assert not bootstrap(plain).HasField("cluster_manager")
