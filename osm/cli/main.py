@@ -18,6 +18,7 @@ from osm.cli.kubernetes.version import env, version
 from osm.cli.output import CommandError, fail
 from osm.cli.status import status
 from osm.cli.wait import wait
+from osm.runtime import logging
 from osm.runtime.service import ServiceFailed
 
 app = typer.Typer(
@@ -71,6 +72,7 @@ def _print_version(*, asked: bool) -> None:
 
 def main() -> None:
     """The `osm` program."""
+    logging.set_up("error")  # what a command has to say is not a log
     # gRPC otherwise says a line of its own for every workload's process that is forked beside it.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     try:

@@ -53,9 +53,21 @@ def fail(error: CommandError) -> NoReturn:
     raise SystemExit(error.status)
 
 
+def _whole(value: Any) -> Any:
+    """Structs with every field: what is left out on the bus for being the default is said to a script."""
+    match value:
+        case msgspec.Struct():
+            return {field: _whole(getattr(value, field)) for field in value.__struct_fields__}
+        case dict():
+            return {key: _whole(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_whole(each) for each in value]
+    return value
+
+
 def structured(value: Any, output: Format) -> None:
     """Print plain data (or structs) as JSON or YAML."""
-    data = msgspec.to_builtins(value, order="deterministic")
+    data = msgspec.to_builtins(_whole(value), order="deterministic")
     if output is Format.yaml:
         sys.stdout.write(yaml.safe_dump(data, sort_keys=False))
     else:

@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 
@@ -40,12 +41,17 @@ def perform(place: RunFolder, carried: Carrier, log_level: LogLevel, output: For
 
 
 async def _check(place: RunFolder, carried: Carrier, log_level: LogLevel, output: Format) -> int:
-    results: list[Result] = []
     async with _stage(place, carried, log_level, proxy_lifetime_s=CHECK_PROXY_LIFE_S) as stage:
-        async for result in check(stage):
-            results.append(result)
-            if output is Format.table:
-                print_result(result)
+        return await prove(stage, output)
+
+
+async def prove(stage: Stage, output: Format) -> int:
+    """Make every step and tell each; the exit status."""
+    results: list[Result] = []
+    async for result in check(stage):
+        results.append(result)
+        if output is Format.table:
+            print_result(result)
     passed = sum(result.passed for result in results)
     if output is Format.table:
         stdout.print(f"[bold]{passed} of {len(results)} steps passed[/]")
@@ -89,13 +95,15 @@ async def _stage(
             log_level=log_level,
             proxy_lifetime_s=proxy_lifetime_s,
         ) as bus,
-        open_stage(bus, workshop, place) as stage,
+        open_stage(bus, workshop, place.path, place.xds_listen) as stage,
     ):
         yield stage
 
 
 @asynccontextmanager
-async def open_stage(bus: Bus, workshop: Workshop, place: RunFolder) -> AsyncIterator[Stage]:
+async def open_stage(
+    bus: Bus, workshop: Workshop, run_folder: Path, xds: str, *, renews_soon: bool = True
+) -> AsyncIterator[Stage]:
     """A stage on a mesh that has been started, once all is in sync. Raises CommandError."""
     board = Board()
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
@@ -114,8 +122,9 @@ async def open_stage(bus: Bus, workshop: Workshop, place: RunFolder) -> AsyncIte
             board=board,
             shop=Shop(bus, board, session),
             workshop=workshop,
-            run_folder=place.path,
-            xds=place.xds_listen,
+            run_folder=run_folder,
+            xds=xds,
+            renews_soon=renews_soon,
         )
         following.cancel()
 
