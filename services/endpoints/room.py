@@ -39,9 +39,11 @@ class Room:
         """Proxy id → pods that were told that they are not the one."""
 
     def put_namespace(self, where: Namespace | None) -> None:
-        """Everything in it comes, goes, or is judged anew."""
-        self._where = where or Namespace(name=self._name, meshed=False)
-        self.relations.touch_all()
+        """Everything in it comes, goes, or is judged anew, unless nothing that concerns us has changed."""
+        where = where or Namespace(name=self._name, meshed=False)
+        if where != self._where:
+            self._where = where
+            self.relations.touch_all()
 
     def take(self) -> Outcome:
         touched = self.relations.take()

@@ -160,6 +160,15 @@ def test_a_label_brings_a_whole_namespace_in_and_its_loss_takes_it_out():
     assert made.picture.documents == before
 
 
+def test_a_namespaces_other_labels_change_nothing():
+    made = town()
+    step = made.put(("Namespace", namespace("town", labels={**MESHED, "team": "blue"})))
+    assert (step.puts, step.deletes) == ({}, ())
+    assert made.picture.take_lines()
+    made.put(("Namespace", namespace("town", labels={**MESHED, "team": "red"})))
+    assert made.picture.take_lines() == {}
+
+
 def test_every_account_of_the_mesh_has_an_identity_and_every_sidecars_account_too():
     made = town(("ServiceAccount", account("town", "idle")))
     assert {"identity.town.idle", "identity.town.shop"} <= made.picture.documents.keys()
