@@ -1,6 +1,6 @@
 """The process that is measured: certmgr, catalog and xds on the in-memory bus, and the hand that changes documents.
 
-    python -m bench.mesh FOLDER STREAMS
+    python -m bench.mesh FOLDER STREAMS SERVICES
 
 Wired as `osm up` wires them, but what meshspec and endpoints would publish is written here, so that a change begins
 at a known moment. Answers `bench.child.Ask`s; the certificates for its clients are in FOLDER.
@@ -98,6 +98,11 @@ class Mesh:
             rss_bytes=rss_bytes(),
         )
 
+    async def rogues(self, count: int) -> Connected:
+        """From now on so many streams are not waited for."""
+        self._engine.rogues = count
+        return await self.connected(0)
+
     async def move_endpoint(self, rounds: int) -> Samples:
         """One address of one service changes."""
         return await self._changes(self._move_endpoint, rounds)
@@ -174,8 +179,8 @@ def free_address() -> str:
         return f"127.0.0.1:{found.getsockname()[1]}"
 
 
-async def run(folder: Path, streams: int) -> None:
-    core, world, engine, listen = MemoryCore(), World(streams=streams), WatchedEngine(), free_address()
+async def run(folder: Path, world: World) -> None:
+    core, engine, listen = MemoryCore(), WatchedEngine(), free_address()
     settings = CertmgrSettings(ca_folder=str(folder / "ca"))
     services: dict[str, tuple[Run[Any], Common]] = {
         "certmgr": (certmgr.run, settings),
@@ -201,6 +206,7 @@ async def run(folder: Path, streams: int) -> None:
         await answer_asks(
             {
                 "connected": mesh.connected,
+                "rogues": mesh.rogues,
                 "move endpoint": mesh.move_endpoint,
                 "edit policy": mesh.edit_policy,
                 "edit nothing": mesh.edit_nothing,
@@ -220,7 +226,7 @@ async def active(health: Health) -> None:
 
 async def _work() -> None:
     with observed("bench", Common(log_level="warning")):
-        await run(Path(sys.argv[1]), int(sys.argv[2]))
+        await run(Path(sys.argv[1]), World(streams=int(sys.argv[2]), services=int(sys.argv[3])))
 
 
 def ends_as_asked(work: Callable[[], None]) -> None:

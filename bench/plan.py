@@ -9,6 +9,7 @@ from bench.clients import Configured, Cpu
 from bench.mesh import Connected, Samples, Serving
 from bench.result import Run, Series, series
 from bench.rounds import KB, MB, SETTLE_S, Rounds
+from bench.world import SERVICES
 
 NOOP_EDITS = 5
 
@@ -17,14 +18,14 @@ async def run(streams: int, rounds: Rounds) -> Run:
     """Raises ChildFailed, TimeoutError."""
     with TemporaryDirectory(prefix="osm-bench-") as found:
         folder = Path(found)
-        async with child("bench.mesh", folder, streams) as mesh:
+        async with child("bench.mesh", folder, streams, SERVICES) as mesh:
             serving = await mesh.answer(Serving)
             async with child("bench.clients", folder, serving.target, streams) as clients:
                 configured = await clients.answer(Configured)
                 await asyncio.sleep(SETTLE_S)
                 connected = await mesh.ask(Connected, "connected")
-                moved, at_the_end = await _series(mesh, clients, "move endpoint", rounds.endpoints)
-                edited, _ = await _series(mesh, clients, "edit policy", rounds.policies)
+                moved, at_the_end = await measured(mesh, clients, "move endpoint", rounds.endpoints)
+                edited, _ = await measured(mesh, clients, "edit policy", rounds.policies)
                 nothing = await mesh.ask(Samples, "edit nothing", NOOP_EDITS)
         echo, echo_memory = await _echo(folder, streams, rounds.endpoints, round(moved.bytes_per_push))
     return Run(
@@ -49,11 +50,12 @@ async def _echo(folder: Path, streams: int, rounds: int, size: int) -> tuple[Ser
         async with child("bench.clients", folder, serving.target, streams) as clients:
             await clients.answer(Configured)
             await asyncio.sleep(SETTLE_S)
-            told, samples = await _series(echo, clients, "push", rounds)
+            told, samples = await measured(echo, clients, "push", rounds)
     return told, samples.rss_bytes - serving.rss_bytes
 
 
-async def _series(server: Child, clients: Child, what: str, rounds: int) -> tuple[Series, Samples]:
+async def measured(server: Child, clients: Child, what: str, rounds: int) -> tuple[Series, Samples]:
+    """So many changes of one kind, and how they stand with the server after them."""
     before = await clients.ask(Cpu, "cpu")
     samples = await server.ask(Samples, what, rounds)
     after = await clients.ask(Cpu, "cpu")

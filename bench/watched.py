@@ -21,6 +21,8 @@ class WatchedEngine(Engine):
         self.bytes = 0
         self.given_s = 0.0
         self.answered_s = 0.0
+        self.rogues = 0
+        """So many streams that never answer are not waited for."""
         self._goal: int | None = None
         self._reached = asyncio.Event()
 
@@ -55,6 +57,12 @@ class WatchedEngine(Engine):
         return answer
 
     def _look(self) -> None:
-        if self._goal is not None and self.acked_revision() >= self._goal:
+        goal = self._goal
+        if goal is not None and self._complete_revision >= goal and self._owing(goal) <= self.rogues:
             self._goal = None
             self._reached.set()
+
+    def _owing(self, revision: int) -> int:
+        """Streams that owe an answer to this change or an older one; what is held back counts as one each."""
+        streams = sum(count for since, count in self._streams_owing.items() if since <= revision)
+        return streams + sum(since <= revision for since in self._held_back.values())

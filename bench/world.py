@@ -26,6 +26,8 @@ NAMESPACE = "bench"
 PLATFORM = "bench"
 PORT, TARGET_PORT = 80, 8080
 
+SERVICES = 100
+
 Documents = Mapping[str, Struct]
 
 
@@ -33,7 +35,7 @@ class World(Struct, frozen=True, kw_only=True):
     """How large the mesh is."""
 
     streams: int
-    services: int = 100
+    services: int = SERVICES
     endpoints_each: int = 10
     identities: int = 20
 

@@ -48,7 +48,7 @@ async def _go_control_plane(program: Path, streams: int, rounds: int) -> list[Pe
     world = World(streams=streams)
     with TemporaryDirectory(prefix="osm-bench-") as found:
         folder = Path(found)
-        async with child("bench.mesh", folder, max(streams, world.identities)) as mesh:
+        async with child("bench.mesh", folder, max(streams, world.identities), world.services) as mesh:
             await record(folder, (await mesh.answer(Serving)).target, world)
         ways = {
             "go-control-plane": (program, folder),
