@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -154,6 +154,25 @@ async def test_a_pod_without_a_sidecar_is_told_in_the_services_line(town):
         assert "Pod shop-bare runs without a sidecar" in seen[key].problems[0].what
         await town.cluster.delete(resource.PODS, "shop-bare", town.name)
         await until(core, "status", lambda seen: key in seen and not seen[key].problems, who="cli")
+
+
+async def test_a_standby_takes_over_with_what_has_happened_meanwhile(town):
+    await town.run_pod("shop-a", "10.1.0.1", sidecar="a1")
+    await town.serve(made.spot("10.1.0.1", "shop-a"))
+    core = MemoryCore()
+    async with AsyncExitStack() as leading:
+        await leading.enter_async_context(serving(core, town))
+        await until(core, "endpoints", lambda seen: addresses(seen, town) == ["10.1.0.1:8080"])
+        async with serving(core, town) as standby:
+            async with asyncio.timeout(60):
+                while standby.status.state != "standby":
+                    await asyncio.sleep(0.02)
+            await town.serve(made.spot("10.1.0.1", "shop-a", ready=False))
+            await until(core, "endpoints", lambda seen: addresses(seen, town) == [])
+            await leading.aclose()
+            await town.serve(made.spot("10.1.0.1", "shop-a"))
+            await until(core, "endpoints", lambda seen: addresses(seen, town) == ["10.1.0.1:8080"])
+            assert standby.ready
 
 
 async def test_a_restart_of_the_api_server_loses_nothing(programs, monkeypatch):

@@ -9,6 +9,7 @@ from osm.pki.keys import make_csr, make_key
 from services.certmgr.app import rules
 from services.certmgr.folder import FolderLedger
 from services.certmgr.issuer import IssuerEnded, IssuerUnavailable
+from services.certmgr.ledger import LedgerUnavailable
 from services.certmgr.settings import Settings
 from services.certmgr.signer import Signer
 from services.certmgr.state import Picture
@@ -87,3 +88,21 @@ async def test_an_issuer_in_trouble_is_a_refusal_that_says_so(tmp_path, error, r
     assert isinstance(outcome, Refused)
     assert outcome.retry is retry
     assert str(error) in outcome.why
+
+
+class Away:
+    """A record that nobody can write now."""
+
+    def __init__(self, granted):
+        self.granted = granted
+
+    async def record(self, issuer, not_after_s):
+        raise LedgerUnavailable("ConfigMap osm-system/osm-ca-granted: no answer")
+
+
+async def test_while_the_record_is_away_what_it_covers_is_signed_and_nothing_else():
+    outcome = await answer(Elsewhere(Away({})))
+    assert isinstance(outcome, Refused)
+    assert outcome.retry
+    assert outcome.why == "cannot sign now: ConfigMap osm-system/osm-ca-granted: no answer"
+    assert isinstance(await answer(Elsewhere(Away({"abcd": NOW_S + 10**8}))), Chain)
