@@ -3,5 +3,6 @@
 Listens to: the folder's Namespaces, ServiceAccounts and Services, and bucket `local` for what runs; or the cluster's
 Namespaces, ServiceAccounts, Services, EndpointSlices and Pods.
 Decides: which addresses serve which service port, and under which identity.
-Publishes: `service` and `workload` documents, `identity` for every meshed account; verdicts and progress to `status`.
+Publishes: `service` and `workload` documents, `identity` for every meshed account, `bare` for addresses without a
+sidecar; verdicts and progress to `status`.
 """
