@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from osm.contracts.policy import Injection, Mesh
 from services.injector import names
-from services.injector.decide import Facts, Inject, Leave, Ours, Refuse, decide
-from services.injector.patch import House, Injected, patch
+from services.injector.decide import Facts, Inject, Leave, Ours, Refuse, Rename, decide
+from services.injector.patch import House, Injected, patch, renamed
 from services.injector.pod import Pod
 from services.injector.probes import rewrites, warnings
 from services.injector.review import Answer
@@ -36,9 +36,12 @@ def admit(pod: Pod, namespace: Facts, mesh: Mesh, *, uuid: str, ours: Ours, hous
             return _refused(why)
         case Leave(why, said):
             return Outcome(answer=Answer(allowed=True, warnings=said), did="left", why=why)
-        case Inject(why, _):
+        case Rename(why, volume):
+            answer = Answer(allowed=True, patch=renamed(pod, volume, uuid, ours.mesh))
+            return Outcome(answer=answer, did="injected", why=why, uuid=uuid)
+        case Inject(why):
             try:
-                wanted = _wanted(pod, namespace, mesh, uuid, house)
+                wanted = _wanted(pod, namespace, mesh, uuid=uuid, ours=ours, house=house)
             except Unreadable as error:
                 return _refused(str(error))
             steps = patch(pod, wanted, mesh, house)
@@ -46,7 +49,7 @@ def admit(pod: Pod, namespace: Facts, mesh: Mesh, *, uuid: str, ours: Ours, hous
             return Outcome(answer=answer, did="injected", why=why, uuid=uuid)
 
 
-def _wanted(pod: Pod, namespace: Facts, mesh: Mesh, uuid: str, house: House) -> Injected:
+def _wanted(pod: Pod, namespace: Facts, mesh: Mesh, *, uuid: str, ours: Ours, house: House) -> Injected:
     """Raises Unreadable."""
     where = f"pod {pod.called}"
     metrics = switch(where, pod.annotations, names.METRICS)
@@ -55,6 +58,7 @@ def _wanted(pod: Pod, namespace: Facts, mesh: Mesh, uuid: str, house: House) -> 
     native = switch(where, pod.annotations, names.NATIVE)
     return Injected(
         uuid=uuid,
+        mesh=ours.mesh,
         namespace=namespace.name,
         redirect=redirect(where, pod.annotations, mesh.injection or Injection()),
         rewrites=rewrites(pod),

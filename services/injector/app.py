@@ -47,7 +47,7 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
     async with connected(settings.kubeconfig) as cluster:
         heard = Heard(settings.trust_domain)
         house = await _house(cluster, settings)
-        keeper = Keeper(bus, cluster, heard, Mesh(trust_domain=settings.trust_domain, xds=_xds(settings)))
+        keeper = Keeper(bus, cluster, heard, _mesh(settings))
         webhooks = Webhooks(cluster, heard, settings.mesh)
         holder = Holder(bus, ControlPlane(identity=INJECTOR_IDENTITY, dns_names=_dns_names(settings.namespace)))
         certificate = ServerCertificate()
@@ -78,7 +78,7 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
                 at_once=settings.reviews_at_once,
             ) as where:
                 log.info("reviews are answered", at=where)
-                await _tell(webhooks, health)
+                await _tell(webhooks, holder, health)
 
 
 async def _swap(holder: Holder, certificate: ServerCertificate) -> None:
@@ -100,14 +100,16 @@ async def _lead(cluster: Cluster, settings: Settings, replica: str, keeper: Keep
             keeping.cancel()
 
 
-async def _tell(webhooks: Webhooks, health: Health) -> NoReturn:
-    """Once trusted, ready for good: an API server that is away for a moment must not take us out of the Service."""
-    while not webhooks.trusted.is_set():
-        health.starting(webhooks.why)
-        await asyncio.sleep(HEALTH_POLL_S)
-    health.active()
+async def _tell(webhooks: Webhooks, holder: Holder, health: Health) -> NoReturn:
+    """Ready while the API server could ask: an API server that is away for a moment does not change that."""
     while True:
-        await asyncio.Event().wait()
+        if holder.current is None:
+            health.starting(f"a certificate from certmgr: {holder.why}")
+        elif not webhooks.trusted:
+            health.starting(webhooks.why)
+        else:
+            health.active()
+        await asyncio.sleep(HEALTH_POLL_S)
 
 
 async def _house(cluster: Cluster, settings: Settings) -> House:
@@ -133,9 +135,11 @@ async def _version(cluster: Cluster) -> tuple[int, int]:
             await asyncio.sleep(ASK_AGAIN_S)
 
 
-def _xds(settings: Settings) -> Address:
+def _mesh(settings: Settings) -> Mesh:
     host, _, port = settings.xds.rpartition(":")
-    return Address(host, int(port)) if host else Address(f"osm-xds.{settings.namespace}.svc.cluster.local", XDS_PORT)
+    beside = Address(f"osm-xds.{settings.namespace}.svc.cluster.local", XDS_PORT)
+    xds = Address(host, int(port)) if host else beside
+    return Mesh(name=settings.mesh, trust_domain=settings.trust_domain, xds=xds)
 
 
 def _dns_names(namespace: str) -> tuple[str, ...]:

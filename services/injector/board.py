@@ -21,7 +21,8 @@ MOST_REMEMBERED = 10_000
 class Board:
     """`secrets` is None while we do not hold the Lease, or have not read them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, mesh: str) -> None:
+        self._mesh = mesh
         self.secrets: dict[SecretKey, Kept] | None = None
         self._proxies: dict[tuple[str, str], Proxy] = {}
         self._admitted: dict[str, float] = {}
@@ -51,7 +52,7 @@ class Board:
             self._proxies = {}
         for key, pod in seen.objects.items():
             since_s = before[key].seen_s if key in before else now_s
-            proxy = proxy_of(pod, since_s) if pod is not None else None
+            proxy = proxy_of(pod, self._mesh, since_s) if pod is not None else None
             if proxy is not None:
                 self._proxies[key] = proxy
             else:

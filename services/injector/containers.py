@@ -56,7 +56,7 @@ def init_container(image: Image, redirect: Redirect, *, privileged: bool) -> dic
         "imagePullPolicy": image.pull_policy,
         "command": ["/bin/sh", "-ec", LOAD_RULES],
         "env": [_from_pod("POD_IP"), {"name": "OSM_REDIRECT", "value": text}],
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "1", "memory": "64Mi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}},
         "securityContext": {
             "privileged": privileged,
             "allowPrivilegeEscalation": privileged,

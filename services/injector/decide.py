@@ -39,7 +39,16 @@ class Inject(Struct, frozen=True):
     """It gets one."""
 
     why: str
-    warnings: tuple[str, ...] = ()
+
+
+class Rename(Struct, frozen=True):
+    """It is a copy of a pod with a sidecar (`kubectl debug --copy-to`, a backup): it needs an id of its own.
+
+    Two proxies of one id would be one to xds. `volume` is the index of the volume that shows the original's Secret.
+    """
+
+    why: str
+    volume: int
 
 
 class Leave(Struct, frozen=True):
@@ -55,7 +64,7 @@ class Refuse(Struct, frozen=True):
     why: str
 
 
-Verdict = Inject | Leave | Refuse
+Verdict = Inject | Rename | Leave | Refuse
 
 
 def decide(pod: Pod, namespace: Facts, ours: Ours) -> Verdict:
@@ -68,7 +77,7 @@ def decide(pod: Pod, namespace: Facts, ours: Ours) -> Verdict:
         return Refuse(str(error))
     if isinstance(wished, Leave):
         return wished
-    return _unfit(pod) or _obstacle(pod, namespace) or wished
+    return _unfit(pod) or _obstacle(pod, namespace) or _copied(pod) or wished
 
 
 def _outside(namespace: Facts, ours: Ours) -> Leave | None:
@@ -102,24 +111,25 @@ def _wished(pod: Pod, namespace: Facts) -> Inject | Leave:
 
 
 def _unfit(pod: Pod) -> Leave | None:
-    """What a sidecar cannot serve, or has already."""
+    """What a sidecar cannot serve."""
     if pod.spec.host_network:
         why = "a pod in its node's network has no traffic of its own to redirect"
         return Leave(why, (f"no sidecar: {why}",))
     if pod.spec.os.name == "windows" or pod.spec.node_selector.get("kubernetes.io/os") == "windows":
         why = "a Windows pod gets no sidecar from this mesh"
         return Leave(why, (why,))
-    if injected(pod):
-        return Leave("it has its sidecar already")
     return None
 
 
-def injected(pod: Pod) -> bool:
-    """Whether it carries all that an injection adds, under one id."""
-    uuid = pod.labels.get(names.PROXY_UUID, "")
-    secrets = {volume.secret.secret_name for volume in pod.spec.volumes if volume.secret is not None}
-    containers = {container.name for container in _containers(pod)}
-    return bool(uuid) and names.secret_name(uuid) in secrets and {names.SIDECAR, names.INIT} <= containers
+def _copied(pod: Pod) -> Rename | None:
+    """Whether it carries all that an injection adds. A copy need not have the original's labels."""
+    if not {names.SIDECAR, names.INIT} <= {container.name for container in _containers(pod)}:
+        return None
+    for index, volume in enumerate(pod.spec.volumes):
+        secret = volume.secret.secret_name if volume.secret is not None else ""
+        if volume.name == names.BOOTSTRAP_VOLUME and secret.startswith(names.SECRET_PREFIX):
+            return Rename("it has a sidecar already, as a copy of another pod has", index)
+    return None
 
 
 def _obstacle(pod: Pod, namespace: Facts) -> Refuse | None:
@@ -130,7 +140,10 @@ def _obstacle(pod: Pod, namespace: Facts) -> Refuse | None:
             f"namespace {namespace.name} enforces Pod Security level {level}, which forbids the capability NET_ADMIN "
             f"that {names.INIT} needs to redirect traffic; allowed is privileged: {remedy}"
         )
+    copied = _copied(pod) is not None
     for container in _containers(pod):
+        if copied and container.name in (names.SIDECAR, names.INIT):
+            continue
         if container.name in (names.SIDECAR, names.INIT):
             return Refuse(f"container {container.name}: the name is taken by the mesh's own; give it another")
         if _user(pod, container) == PROXY_UID:
@@ -138,7 +151,8 @@ def _obstacle(pod: Pod, namespace: Facts) -> Refuse | None:
                 f"container {container.name}: runAsUser {PROXY_UID} is the sidecar's, whose traffic is not "
                 f"redirected; allowed is any other"
             )
-    taken = next((name for name in _volumes(pod) if name in (names.BOOTSTRAP_VOLUME, names.RUN_VOLUME)), None)
+    ours = (names.BOOTSTRAP_VOLUME, names.RUN_VOLUME)
+    taken = next((name for name in _volumes(pod, copied=copied) if name in ours), None)
     if taken is not None:
         return Refuse(f"volume {taken}: the name is taken by the mesh's own; give it another")
     return None
@@ -148,11 +162,13 @@ def _containers(pod: Pod) -> tuple[Container, ...]:
     return (*pod.spec.init_containers, *pod.spec.containers)
 
 
-def _volumes(pod: Pod) -> Iterator[str]:
-    """Mounts too: a pod is checked only after us, so it may mount what we are about to add."""
-    yield from (volume.name for volume in pod.spec.volumes)
+def _volumes(pod: Pod, *, copied: bool) -> Iterator[str]:
+    """Mounts too: a pod is checked only after us, so it may mount what we are about to add. A copy's own are right."""
+    if not copied:
+        yield from (volume.name for volume in pod.spec.volumes)
     for container in _containers(pod):
-        yield from (mount.name for mount in container.volume_mounts)
+        if not (copied and container.name in (names.SIDECAR, names.INIT)):
+            yield from (mount.name for mount in container.volume_mounts)
 
 
 def _user(pod: Pod, container: Container) -> int | None:

@@ -43,8 +43,8 @@ LONGEST_NAP_S = 30.0
 SHORT_LIVED_S = 3600
 """kubelet takes a minute or more to show a changed Secret: proxies' certificates should live an hour at least."""
 
-TELL_AT_FAILURE = 3
-"""Then the pod's maker is told, since its containers wait: the first attempts fail while a mesh starts."""
+TELL_AT_FAILURE = 6
+"""Some seconds of retries: then the pod's maker is told, since its containers wait. Before, a mesh may only start."""
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Keeper:
     """`run` always; `lead` beside it for as long as the Lease is held."""
 
     def __init__(self, bus: Bus, cluster: Cluster, heard: Heard, mesh: Mesh) -> None:
-        self.board = Board()
+        self.board = Board(mesh.name)
         self._bus = bus
         self._cluster = cluster
         self._heard = heard
@@ -86,7 +86,7 @@ class Keeper:
         """Watch Secrets: from the first full picture on, all chores are ours."""
         self._leadership = leadership
         try:
-            async for seen in follow(self._cluster, SECRETS, as_=Object, labels=names.PROXY_UUID):
+            async for seen in follow(self._cluster, SECRETS, as_=Object, labels=secret.selector(self._mesh.name)):
                 self.board.see_secrets(seen)
                 self._changed.set()
         finally:
@@ -202,7 +202,8 @@ class Keeper:
         return self._leadership is not None and self._leadership.holds()
 
     async def _lament(self, chore: Chore, failures: int, why: str) -> None:
-        log.warning("secret not written", what=chore.verb, proxy="/".join(chore.key), failures=failures, why=why)
+        say = log.warning if failures == TELL_AT_FAILURE else log.debug
+        say("secret not written", what=chore.verb, proxy="/".join(chore.key), failures=failures, why=why)
         proxy = chore.proxy
         if failures != TELL_AT_FAILURE or proxy is None:
             return

@@ -18,6 +18,9 @@ OUTBOUND_INCLUDED = f"{PREFIX}/outbound-ip-range-inclusion-list"
 PROBES = f"{PREFIX}/probes"
 """The app's probes as they were: from it and the pod's own fields a Secret can be made again at any time."""
 
+MESH = f"{PREFIX}/mesh"
+"""Whose sidecar it is: two meshes of one cluster, or OSM itself, use the same labels."""
+
 PROXY_UUID = "osm-proxy-uuid"
 POD_SECURITY = "pod-security.kubernetes.io/enforce"
 

@@ -33,6 +33,7 @@ class Injected(Struct, frozen=True, kw_only=True):
     """What this pod is to become."""
 
     uuid: str
+    mesh: str
     namespace: str
     redirect: Redirect
     rewrites: tuple[Rewrite, ...]
@@ -51,8 +52,17 @@ def patch(pod: Pod, wanted: Injected, mesh: Mesh, house: House) -> tuple[Op, ...
     )
 
 
+def renamed(pod: Pod, volume: int, uuid: str, mesh: str) -> tuple[Op, ...]:
+    """Another id, and so another Secret; everything else of a copy is as it was."""
+    return (
+        *_mapping("/metadata/annotations", pod.metadata.annotations, {names.MESH: mesh}),
+        *_mapping("/metadata/labels", pod.metadata.labels, {names.PROXY_UUID: uuid}),
+        Op(op="replace", path=f"/spec/volumes/{volume}/secret/secretName", value=names.secret_name(uuid)),
+    )
+
+
 def _annotations(pod: Pod, wanted: Injected) -> tuple[Op, ...]:
-    more = {}
+    more = {names.MESH: wanted.mesh}
     if wanted.rewrites:
         more[names.PROBES] = msgspec.json.encode([rewrite.probe for rewrite in wanted.rewrites]).decode()
     if wanted.metrics:
@@ -62,8 +72,6 @@ def _annotations(pod: Pod, wanted: Injected) -> tuple[Op, ...]:
 
 def _mapping(at: str, present: object, more: dict[str, str]) -> tuple[Op, ...]:
     """Into a mapping that may not be there yet."""
-    if not more:
-        return ()
     if present is None:
         return (Op(op="add", path=at, value=more),)
     return tuple(Op(op="add", path=f"{at}/{_escaped(key)}", value=value) for key, value in more.items())

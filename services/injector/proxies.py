@@ -68,11 +68,13 @@ class Proxy(Struct, frozen=True, kw_only=True):
         return Identity(self.namespace, self.account)
 
 
-def proxy_of(pod: RunningPod, seen_s: float) -> Proxy | None:
-    """None if it has no sidecar of ours: the label alone is none."""
+def proxy_of(pod: RunningPod, mesh: str, seen_s: float) -> Proxy | None:
+    """None if it has no sidecar of this mesh: the label alone is none."""
     meta = pod.metadata
     uuid = meta.labels.get(names.PROXY_UUID, "")
     secrets = {volume.secret.secret_name for volume in pod.spec.volumes if volume.secret is not None}
+    if meta.annotations.get(names.MESH) != mesh:
+        return None
     if not _UUID.fullmatch(uuid) or names.secret_name(uuid) not in secrets:
         return None
     return Proxy(

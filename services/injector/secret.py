@@ -23,7 +23,8 @@ NOT_BEFORE = f"{names.PREFIX}/certificate-not-before-s"
 NOT_AFTER = f"{names.PREFIX}/certificate-not-after-s"
 ROOTS = f"{names.PREFIX}/roots"
 
-LABELS = {"app.kubernetes.io/name": "openservicemesh.io"}
+NAME_LABEL = "app.kubernetes.io/name"
+MESH_LABEL = "app.kubernetes.io/instance"
 
 _FOLDER = PurePosixPath(names.BOOTSTRAP_FOLDER)
 
@@ -41,6 +42,7 @@ class Certificate(Struct, frozen=True, kw_only=True):
 class Mesh(Struct, frozen=True, kw_only=True):
     """What all sidecars of a mesh have in common."""
 
+    name: str
     trust_domain: str
     xds: Address
 
@@ -78,6 +80,11 @@ def kept(meta: ObjectMeta) -> Kept | None:
     )
 
 
+def selector(mesh: str) -> str:
+    """What finds the Secrets of this mesh's sidecars."""
+    return f"{names.PROXY_UUID},{MESH_LABEL}={mesh}"
+
+
 def roots_id(roots_pem: str) -> str:
     """Equal for equal roots."""
     return hashlib.sha256(roots_pem.encode()).hexdigest()[:16]
@@ -88,7 +95,7 @@ def made(proxy: Proxy, certificate: Certificate, roots_pem: str, mesh: Mesh) -> 
     metadata = {
         "name": names.secret_name(proxy.uuid),
         "namespace": proxy.namespace,
-        "labels": {**LABELS, names.PROXY_UUID: proxy.uuid},
+        "labels": {NAME_LABEL: "openservicemesh.io", MESH_LABEL: mesh.name, names.PROXY_UUID: proxy.uuid},
         **owned(proxy)["metadata"],
     }
     changed = renewed(proxy, certificate, roots_pem, mesh)

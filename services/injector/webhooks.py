@@ -57,10 +57,10 @@ def untrusting(found: Configuration, roots_pem: str) -> Mapping[str, Any] | None
 
 
 class Webhooks:
-    """`watch` always; what is wrong is mended only with a Lease (`lead`). `trusted` is set while all is well."""
+    """`watch` always; what is wrong is mended only with a Lease (`lead`). `trusted` is what was last seen."""
 
     def __init__(self, cluster: Cluster, heard: Heard, mesh: str) -> None:
-        self.trusted = asyncio.Event()
+        self.trusted = False
         self.why = "the API server to be asked whom it trusts"
         self._cluster = cluster
         self._heard = heard
@@ -99,14 +99,11 @@ class Webhooks:
         try:
             missing = [name for what, name in self._configurations if not await self._is_right(what, name)]
         except ApiError as error:
-            missing, self.why = [str(error)], str(error)
-        else:
-            self.why = f"our roots in the webhook configuration {', '.join(missing)}" if missing else ""
-        if missing:
-            self.trusted.clear()
-        else:
-            self.trusted.set()
-        return not missing
+            self.why = str(error)
+            return False
+        self.why = f"our roots in the webhook configuration {', '.join(missing)}" if missing else ""
+        self.trusted = not missing
+        return self.trusted
 
     async def _is_right(self, what: Resource, name: str) -> bool:
         """After mending it, if that is ours to do. An installation may do without the validating one."""

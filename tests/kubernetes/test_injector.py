@@ -6,6 +6,7 @@ import itertools
 import json
 import socket
 import ssl
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
@@ -16,15 +17,18 @@ import yaml
 import services.certmgr.app
 import services.certmgr.settings
 from osm.bus.memory import MemoryCore
-from osm.contracts.channels import IDENTITY, MESH_CONFIG
+from osm.contracts.channels import BUNDLE, IDENTITY, MESH_CONFIG, SIGN
 from osm.contracts.endpoints import MeshIdentity
 from osm.contracts.names import Identity
 from osm.contracts.policy import Injection, Mesh
+from osm.contracts.trust import Bundle, Chain, SignReply
 from osm.k8s import resource
 from osm.k8s.client import connected
 from osm.k8s.errors import ApiError, Forbidden, NotFound
 from osm.k8s.objects import Lease, Object, Secret
-from osm.pki.reading import load_chain, spiffe_id
+from osm.pki import issuing
+from osm.pki.keys import make_key, read_csr
+from osm.pki.reading import chain_pem, load_chain, spiffe_id
 from osm.runtime.health import Health
 from osm.testing import cluster_objects as made
 from services.injector import keeper, tend, webhooks
@@ -331,6 +335,114 @@ async def test_a_secret_that_nobody_owns_is_given_to_its_pod(town):
             return (await town.secret(uuid)).metadata.owner_references
 
         assert await until(owned) == secret.metadata.owner_references
+
+
+async def test_a_copy_of_a_pod_is_a_proxy_of_its_own(town):
+    async with at_work(town):
+        pod = await town.make(town.pod())
+        meta = {"name": "copy", "namespace": town.shop, "labels": pod["metadata"]["labels"]}
+        copy = await town.make({"metadata": meta, "spec": pod["spec"]})
+        uuids = {uuid_of(pod), uuid_of(copy)}
+        assert len(uuids) == 2
+        secret = await made_secret(town, uuid_of(copy))
+        assert secret.metadata.owner_references[0].uid == copy["metadata"]["uid"]
+        await made_secret(town, uuid_of(pod))
+
+
+async def test_what_another_mesh_has_injected_is_its_own(town):
+    """Of the same cluster, under the same labels: OSM itself, before a migration."""
+    uuid = "99999999-2222-4333-8444-555555555555"
+    name = f"envoy-bootstrap-config-{uuid}"
+    theirs = town.pod("theirs", {SWITCH: "disabled"}, volumes=[{"name": "v", "secret": {"secretName": name}}])
+    theirs["metadata"]["labels"] = {"osm-proxy-uuid": uuid}
+    async with at_work(town):
+        await town.make(theirs)
+        await made_secret(town, uuid_of(await town.make(town.pod())))
+        assert uuid not in await town.secrets()
+
+
+class OwnCa:
+    """A certmgr whose roots a test changes."""
+
+    def __init__(self, town):
+        self._town = town
+        self._key = make_key()
+        self.root = self._made(self._key)
+
+    def _made(self, key):
+        now_s = time.time()
+        return issuing.make_root(key, trust_domain="cluster.local", now_s=now_s, lifetime_s=7200, serial=1)
+
+    async def answer(self, _, request):
+        leaf = issuing.sign(
+            issuing.profile_of(request.subject, "cluster.local"),
+            issuing.signable(read_csr(request.csr_pem)),
+            issuer=self.root,
+            issuer_key=self._key,
+            now_s=time.time(),
+            lifetime_s=3600,
+            serial=2,
+        )
+        now_s = int(time.time())
+        return SignReply(
+            outcome=Chain(chain_pem=chain_pem([leaf]), issuer="x", not_before_s=now_s, not_after_s=now_s + 3600)
+        )
+
+    def bundle(self, *more):
+        roots = (chain_pem([self.root]), *more)
+        return {BUNDLE.key("cluster.local"): Bundle(trust_domain="cluster.local", roots_pem=roots)}
+
+
+async def test_a_new_root_is_in_every_secret_and_webhook_at_once_and_no_key_changes(town):
+    ca = OwnCa(town)
+    other = chain_pem([ca._made(make_key())])
+    bus = town.core.bus("certmgr")
+    async with town.bus(), bus.serve(SIGN, ca.answer), bus.writer("certmgr") as writer:
+        await writer.publish(ca.bundle())
+        async with town.injector():
+            await town.injecting()
+            uuids = [uuid_of(await town.make(town.pod(f"web-{number}"))) for number in range(5)]
+            before = [await made_secret(town, uuid) for uuid in uuids]
+            await writer.apply(ca.bundle(other))
+
+            async def trusted():
+                now = [await town.secret(uuid) for uuid in uuids]
+                lines = other.splitlines()
+                return now if all(lines[1] in each.data["roots.json"].decode() for each in now) else None
+
+            after = await until(trusted)
+            found = await town.cluster.get(resource.MUTATING_WEBHOOKS, f"osm-webhook-{town.mesh}", as_=dict)
+            bundle = base64.b64decode(found["webhooks"][0]["clientConfig"]["caBundle"]).decode()
+            assert other in bundle
+    assert [certificate(each) for each in before] == [certificate(each) for each in after]
+
+
+async def test_whoever_waits_for_a_certificate_is_told_why_at_the_pod(town, monkeypatch):
+    monkeypatch.setattr(keeper, "retry_in", lambda *_: 0.05)
+    async with at_work(town):
+        stranger = town.pod("stranger")
+        stranger["spec"]["serviceAccountName"] = "nobody"
+        uid = (await town.make(stranger))["metadata"]["uid"]
+
+        async def told():
+            events = await town.cluster.list(resource.EVENTS, town.shop, as_=dict)
+            return [each["message"] for each in events if each["involvedObject"].get("uid") == uid]
+
+        (said,) = await until(told)
+    assert said.startswith("its sidecar waits for a certificate: ")
+    assert f"{town.shop}/nobody is not in the mesh" in said
+
+
+async def test_a_hundred_pods_at_once_all_get_their_secrets(town):
+    async with at_work(town):
+        pods = await asyncio.gather(*(town.make(town.pod(f"web-{number}")) for number in range(100)))
+        wanted = {uuid_of(pod) for pod in pods}
+        assert len(wanted) == 100
+
+        async def all_there():
+            return await town.secrets() == wanted
+
+        await until(all_there)
 
 
 async def test_of_two_injectors_one_renews_and_the_other_takes_over(town, monkeypatch):

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.injector.decide import Facts, Inject, Leave, Ours, Refuse, decide
-from services.injector.pod import Pod
+from services.injector.decide import Facts, Inject, Leave, Ours, Refuse, Rename, decide
+from services.injector.pod import Container, Pod
 
 OURS = Ours(mesh="osm", namespace="osm-system")
 IN_MESH = {"openservicemesh.io/monitored-by": "osm"}
@@ -92,21 +92,38 @@ def test_a_windows_pod_that_wants_no_sidecar_is_not_warned_about() -> None:
     assert decide(pod({SWITCH: "no"}, os={"name": "windows"}), shop(), OURS) == Leave(f"the pod says {SWITCH}: no")
 
 
-def injected(uuid: str = "u", secret: str = "envoy-bootstrap-config-u") -> Pod:
+def copy(secret: str = "envoy-bootstrap-config-u", **labels: str) -> Pod:
+    mounts = [{"name": "envoy-bootstrap-config-volume"}, {"name": "osm-envoy-run"}]
     return pod(
-        labels={"osm-proxy-uuid": uuid},
-        initContainers=[{"name": "osm-init"}, {"name": "envoy", "securityContext": {"runAsUser": 1500}}],
-        volumes=[{"name": "envoy-bootstrap-config-volume", "secret": {"secretName": secret}}],
+        labels=labels,
+        initContainers=[
+            {"name": "osm-init", "volumeMounts": mounts[1:]},
+            {"name": "envoy", "securityContext": {"runAsUser": 1500}, "volumeMounts": mounts},
+        ],
+        volumes=[
+            {"name": "osm-envoy-run"},
+            {"name": "envoy-bootstrap-config-volume", "secret": {"secretName": secret}},
+        ],
     )
 
 
-def test_an_injected_pod_is_left_as_it_is() -> None:
-    assert decide(injected(), shop(said="enabled"), OURS) == Leave("it has its sidecar already")
+@pytest.mark.parametrize("one", [copy(), copy(**{"osm-proxy-uuid": "u"})])
+def test_a_copy_of_an_injected_pod_gets_an_id_of_its_own(one: Pod) -> None:
+    """With the original's label or without: two proxies of one id would be one to xds."""
+    verdict = decide(one, shop(said="enabled"), OURS)
+    assert isinstance(verdict, Rename)
+    assert verdict.volume == 1
 
 
-@pytest.mark.parametrize("one", [injected(uuid="other"), injected(uuid="", secret="envoy-bootstrap-config-")])
-def test_what_only_looks_injected_is_refused_for_the_names_it_takes(one: Pod) -> None:
-    assert isinstance(decide(one, shop(said="enabled"), OURS), Refuse)
+def test_what_only_looks_like_a_copy_is_refused_for_the_names_it_takes() -> None:
+    assert isinstance(decide(copy(secret="password"), shop(said="enabled"), OURS), Refuse)
+
+
+def test_an_app_in_a_copy_may_not_mount_the_sidecars_key() -> None:
+    one = copy()
+    thief = msgspec.convert({"name": "web", "volumeMounts": [{"name": "envoy-bootstrap-config-volume"}]}, Container)
+    spec = msgspec.structs.replace(one.spec, containers=(thief,))
+    assert isinstance(decide(msgspec.structs.replace(one, spec=spec), shop(said="enabled"), OURS), Refuse)
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,15 @@ PROXY = Proxy(
 CERTIFICATE = secret.Certificate(
     key_pem="KEY", chain=Chain(chain_pem="CHAIN", issuer="i", not_before_s=100, not_after_s=4000)
 )
-MESH = secret.Mesh(trust_domain="cluster.local", xds=Address("osm-xds.osm-system.svc.cluster.local", 15128))
+MESH = secret.Mesh(name="osm", trust_domain="cluster.local", xds=Address("osm-xds.osm-system.svc.cluster.local", 15128))
 
 
-def running(uuid: str = UUID, secret_name: str = NAME, phase: str = "Running", probes: str | None = None) -> RunningPod:
-    annotations = {"prometheus.io/port": "15010"} | ({"openservicemesh.io/probes": probes} if probes else {})
+def running(
+    uuid: str = UUID, secret_name: str = NAME, phase: str = "Running", probes: str | None = None, mesh: str = "osm"
+) -> RunningPod:
+    annotations = {"prometheus.io/port": "15010", "openservicemesh.io/mesh": mesh} | (
+        {"openservicemesh.io/probes": probes} if probes else {}
+    )
     body = {
         "metadata": {
             "name": "web-1",
@@ -46,30 +50,32 @@ def running(uuid: str = UUID, secret_name: str = NAME, phase: str = "Running", p
 
 def test_a_pod_says_everything_that_its_secret_is_made_from() -> None:
     probes = msgspec.json.encode([PROBE]).decode()
-    assert proxy_of(running(probes=probes), 5.0) == PROXY
+    assert proxy_of(running(probes=probes), "osm", 5.0) == PROXY
 
 
 def test_probes_that_cannot_be_read_leave_a_sidecar_without_them() -> None:
     for text in ("{", '[{"container":"web"}]', "[1]"):
-        found = proxy_of(running(probes=text), 5.0)
+        found = proxy_of(running(probes=text), "osm", 5.0)
         assert found is not None
         assert found.checks == ()
 
 
 def test_no_two_probes_are_answered_at_one_path() -> None:
-    found = proxy_of(running(probes=msgspec.json.encode([PROBE, PROBE]).decode()), 5.0)
+    found = proxy_of(running(probes=msgspec.json.encode([PROBE, PROBE]).decode()), "osm", 5.0)
     assert found is not None
     assert found.checks == (PROBE,)
 
 
-@pytest.mark.parametrize("pod", [running(uuid="x"), running(uuid="../../x"), running(secret_name="another")])
-def test_the_label_alone_is_no_sidecar(pod: RunningPod) -> None:
-    assert proxy_of(pod, 5.0) is None
+@pytest.mark.parametrize(
+    "pod", [running(uuid="x"), running(uuid="../../x"), running(secret_name="another"), running(mesh="other")]
+)
+def test_the_label_alone_is_no_sidecar_of_ours(pod: RunningPod) -> None:
+    assert proxy_of(pod, "osm", 5.0) is None
 
 
 @pytest.mark.parametrize(("phase", "finished"), [("Running", False), ("Pending", False), ("Succeeded", True)])
 def test_a_finished_pod_is_known_as_one(phase: str, finished: bool) -> None:
-    found = proxy_of(running(phase=phase), 5.0)
+    found = proxy_of(running(phase=phase), "osm", 5.0)
     assert found is not None
     assert found.finished == finished
 
@@ -77,7 +83,11 @@ def test_a_finished_pod_is_known_as_one(phase: str, finished: bool) -> None:
 def test_a_secret_belongs_to_its_pod_and_holds_three_files() -> None:
     made = secret.made(PROXY, CERTIFICATE, "ROOTS", MESH)
     assert made["metadata"]["name"] == NAME
-    assert made["metadata"]["labels"] == {"app.kubernetes.io/name": "openservicemesh.io", "osm-proxy-uuid": UUID}
+    assert made["metadata"]["labels"] == {
+        "app.kubernetes.io/name": "openservicemesh.io",
+        "app.kubernetes.io/instance": "osm",
+        "osm-proxy-uuid": UUID,
+    }
     owner = {"apiVersion": "v1", "kind": "Pod", "name": "web-1", "uid": "uid"}
     assert made["metadata"]["ownerReferences"] == [owner]
     assert set(made["stringData"]) == {"bootstrap.json", "certificate.json", "roots.json"}
@@ -123,7 +133,7 @@ def seen(full: bool, **objects: Any) -> Seen[Any]:
 
 
 def test_a_pod_is_remembered_as_seen_when_it_was_first_seen() -> None:
-    board = Board()
+    board = Board("osm")
     board.see_pods(seen(True, web=running()), 1.0)
     board.see_pods(seen(True, web=running(phase="Succeeded")), 2.0)
     (found,) = board.proxies
@@ -134,7 +144,7 @@ def test_a_pod_is_remembered_as_seen_when_it_was_first_seen() -> None:
 
 def test_secrets_come_and_go() -> None:
     meta = msgspec.convert(secret.made(PROXY, CERTIFICATE, "ROOTS", MESH)["metadata"], ObjectMeta)
-    board = Board()
+    board = Board("osm")
     board.wrote(secret.remembered(PROXY, CERTIFICATE, "ROOTS", 1.0))
     assert board.secrets is None, "who does not hold the lease keeps none"
     board.see_secrets(Seen(full=True, objects={("shop", NAME): Object(metadata=meta)}))
@@ -145,7 +155,7 @@ def test_secrets_come_and_go() -> None:
 
 
 def test_what_was_promised_is_remembered_for_a_while_and_never_without_bound() -> None:
-    board = Board()
+    board = Board("osm")
     for number in range(MOST_REMEMBERED + 5):
         board.admit(str(number), 0.0)
     assert len(board.admitted) == MOST_REMEMBERED
