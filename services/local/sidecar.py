@@ -7,11 +7,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec import structs
+
 from osm.bus import Bus
 from osm.contracts.endpoints import LocalWorkload, Transparent
 from osm.contracts.trust import ProxyClient
 from osm.envoy.bootstrap import Sidecar, bootstrap, text
 from osm.envoy.guardian import SUFFIX
+from osm.envoy.pod import pod_bootstrap
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.isolation.network import MARK
 from osm.pki.files import private_folder
@@ -122,8 +125,9 @@ class EnvoySidecar:
             admin=admin_socket(self._ground, self._workload.id),
             certificate_sds=self._certificates.certificate,
             roots_sds=self._certificates.roots,
-            mark=MARK if isinstance(self._workload.interception, Transparent) else None,
         )
+        if isinstance(self._workload.interception, Transparent):
+            return text(pod_bootstrap(structs.replace(sidecar, mark=MARK), metrics=True))
         return text(bootstrap(sidecar))
 
     def _launch(self, log_level: str = "") -> Launch:
