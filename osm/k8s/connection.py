@@ -70,12 +70,15 @@ class Connection:
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_WITHIN_S, sock_read=idle_s)
         async with self._answer(call, timeout) as answer:
-            yield ()
-            rest = b""
-            async for chunk in answer.content.iter_any():
-                *whole, rest = (rest + chunk).split(b"\n")
-                if lines := tuple(line for line in whole if line):
-                    yield lines
+            try:
+                yield ()
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    *whole, rest = (rest + chunk).split(b"\n")
+                    if lines := tuple(line for line in whole if line):
+                        yield lines
+            finally:
+                _hang_up(answer)
 
     @asynccontextmanager
     async def _answer(self, call: Call, timeout: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -132,9 +135,17 @@ def _translated(asked: str, host: str) -> Iterator[None]:
         raise Unreachable(f"{asked}: no answer from {host}: {why}") from error
 
 
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """Of a watch that is left early, the connection goes without the polite end of TLS: there is nobody to wait."""
+    connection = answer.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+
+
 @asynccontextmanager
 async def opened(access: Access) -> AsyncIterator[Connection]:
     """The connections are closed at the end."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=MAX_IDLE_CONNECTIONS_S)
     async with aiohttp.ClientSession(connector=connector, trust_env=True) as http:
         yield Connection(access, http)
+    await asyncio.sleep(0)  # what was hung up is gone with the loop's next turn

@@ -26,6 +26,9 @@ __all__ = ["Pace", "Seen", "follow"]
 
 T = TypeVar("T")
 
+AT_ONCE_S = 0.5
+"""A watch that lasts no longer was cut off by something on the way; asking again at once would go on forever."""
+
 log = structlog.get_logger()
 
 
@@ -89,13 +92,18 @@ class _Follower(Generic[T]):
         return self._say(self._known.listed(listing.items, listing.version))
 
     async def watch(self) -> AsyncGenerator[Seen[T], None]:
-        """Until it ends, for whatever reason that is no error."""
+        """Until it ends. Raises ApiError; one that ends at once, having told nothing, is none: Unreachable."""
+        began_s, useful = _now_s(), False
         for_s = min(jittered(self.pace.watch_s), self._list_again_s - _now_s())
         self._measures.watching()
         events = self._cluster.watching(self._of, self._known.version, for_s=for_s, idle_s=self.pace.idle_s)
         async with aclosing(events) as batches:
             async for lines in batches:
                 self._measures.heard()
+                if not lines:
+                    self._patience.begun()
+                    continue
+                useful = True
                 self._patience.answered()
                 told = self._known.happened(lines)
                 if seen := self._say(told):
@@ -103,6 +111,8 @@ class _Follower(Generic[T]):
                 if told.relist:
                     self._why = told.relist
                     return
+        if not useful and _now_s() - began_s < AT_ONCE_S:
+            raise Unreachable(f"watch {self._of.what}: ended at once")
 
     def absent(self) -> Seen[T] | None:
         """The server has no such kind."""

@@ -48,12 +48,16 @@ class Patience:
         self._failed = 0
         self._told = ""
 
-    def answered(self) -> None:
-        """The server is there and lets us read."""
-        self._retry_s, self._failed = self._pace.first_retry_s, 0
+    def begun(self) -> None:
+        """The server lets us watch. Whether the watch lasts is to be seen: the next failure waits no shorter for it."""
         if self._told:
             log.info("kind followed again", kind=self._kind)
             self._told = ""
+
+    def answered(self) -> None:
+        """The server is there and has told something."""
+        self._retry_s, self._failed = self._pace.first_retry_s, 0
+        self.begun()
 
     def absent(self) -> None:
         """The server is there and has no such kind."""

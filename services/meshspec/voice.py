@@ -12,7 +12,7 @@ import structlog
 
 from osm.contracts.names import ObjectRef
 from osm.k8s.client import Cluster
-from osm.k8s.errors import ApiError, NotFound
+from osm.k8s.errors import ApiError, Busy, NotFound, Unreachable
 from osm.k8s.events import tell
 from osm.k8s.objects import ObjectReference
 from services.meshspec.gathered import Standing
@@ -61,7 +61,8 @@ class Voice:
             again = not await self._say_all()
 
     async def _say_all(self) -> bool:
-        """Whether all could be said."""
+        """Whether all could be said. One object that cannot be told keeps nothing from the others."""
+        refused = ""
         for ref in tuple(self._words):
             word, standing = self._words.get(ref), self._standing(ref)
             if word is None or standing is None or self._said.get(ref) == (standing.uid, standing.generation, word):
@@ -69,13 +70,16 @@ class Voice:
             if (todo := due(word, standing)) is not None:
                 try:
                     await self._write(ref, standing, todo)
-                except ApiError as error:
+                except (Unreachable, Busy) as error:
                     self._silence(str(error))
                     return False
+                except ApiError as error:
+                    refused = str(error)
+                    continue
                 await asyncio.sleep(BETWEEN_S)
             self._said[ref] = (standing.uid, standing.generation, word)
-        self._silenced = ""
-        return True
+        self._silence(refused)
+        return not refused
 
     async def _write(self, ref: ObjectRef, standing: Standing, todo: Due) -> None:
         """Raises ApiError. A kind whose definition has no status has Events alone, and those of mistakes alone."""
@@ -97,6 +101,6 @@ class Voice:
             await tell(self._cluster, about, word.event, word.reason, warning=word.warning, component=COMPONENT)
 
     def _silence(self, why: str) -> None:
-        if not self._silenced:
+        if why and not self._silenced:
             log.warning("policies not told what came of them", why=why)
         self._silenced = why

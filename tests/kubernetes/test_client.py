@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from osm.k8s.client import Selection, connected
+from osm.k8s.access import InPod
+from osm.k8s.client import Cluster, Selection, connected
+from osm.k8s.connection import opened
 from osm.k8s.errors import Conflict, Forbidden, Invalid, NoCluster, NotFound, Unreachable
 from osm.k8s.events import tell
 from osm.k8s.objects import ConfigMap, Namespace, ObjectReference, Secret
 from osm.k8s.resource import CONFIG_MAPS, EVENTS, NAMESPACES, PODS, SECRETS
+from osm.testing.authority import Authority
 from osm.testing.kubernetes import STRANGER, ApiServer
 
 
@@ -117,3 +120,30 @@ async def test_an_unknown_context_is_named(api: Path) -> None:
     with pytest.raises(NoCluster, match="elsewhere"):
         async with connected(str(api), "elsewhere"):
             raise AssertionError("nobody is there to connect to")
+
+
+async def test_a_pod_reads_its_token_again_when_it_is_refused(server: ApiServer, tmp_path: Path) -> None:
+    roots = server.kubeconfig.parent / "api" / "apiserver.crt"
+    (tmp_path / "ca.crt").write_bytes(roots.read_bytes())
+    (tmp_path / "token").write_text("expired")
+    host, _, port = server.address.rpartition(":")
+    async with opened(InPod(host, port, tmp_path)) as connection:
+        cluster = Cluster(connection)
+        with pytest.raises(Forbidden):
+            await cluster.version()
+        (tmp_path / "token").write_text("admin\n")
+        assert await cluster.version() == (1, 35)
+
+
+async def test_a_server_that_the_pod_does_not_trust_is_not_spoken_to(server: ApiServer, tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_text(Authority().roots_pem.decode())
+    (tmp_path / "token").write_text("admin")
+    host, _, port = server.address.rpartition(":")
+    async with opened(InPod(host, port, tmp_path)) as connection:
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            await Cluster(connection).version()
+
+
+def test_a_pod_without_a_token_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(NoCluster, match="automountServiceAccountToken"):
+        InPod("10.0.0.1", "443", tmp_path)

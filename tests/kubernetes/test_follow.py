@@ -71,6 +71,25 @@ class Counted:
             yield () if self.deaf else lines
 
 
+class Hasty(Counted):
+    """A cluster whose watches end as soon as they have begun; it measures the pauses between them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self.pauses: list[float] = []
+        self.often = asyncio.get_running_loop().create_future()
+        self._last_s = 0.0
+
+    async def watching(self, *_args: object, **_more: object) -> AsyncGenerator[tuple[bytes, ...], None]:
+        now_s = asyncio.get_running_loop().time()
+        if self._last_s:
+            self.pauses.append(now_s - self._last_s)
+        self._last_s = now_s
+        if len(self.pauses) == 3 and not self.often.done():
+            self.often.set_result(None)
+        yield ()
+
+
 @asynccontextmanager
 async def reading(
     cluster: object, labels: str, *, what: Resource = CONFIG_MAPS, pace: Pace = HURRY
@@ -161,6 +180,15 @@ async def test_a_watch_that_falls_silent_is_made_anew(server: ApiServer) -> None
                 line.forget_frozen()
                 await reader.until(lambda: reader.names() == {"silent-before", "silent-meanwhile"})
                 assert counted.lists == 1
+
+
+async def test_a_server_that_ends_every_watch_at_once_is_not_asked_without_pause(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        hasty = Hasty(cluster)
+        async with reading(hasty, "hasty", pace=Pace(first_retry_s=0.2, longest_retry_s=60.0)) as reader:
+            await reader.until(lambda: bool(reader.told))
+            await hasty.often
+            assert hasty.pauses == sorted(hasty.pauses)
 
 
 async def test_a_watch_that_lost_something_is_found_out(api: Path) -> None:

@@ -37,6 +37,7 @@ class Mesh(Struct):
     namespace: str
     core: MemoryCore
     cluster: Cluster
+    first: asyncio.Task[None] | None = None
 
     async def apply(self, what: Resource, name: str, spec: Mapping[str, Any], namespace: str = "") -> None:
         body = {"spec": spec}
@@ -102,10 +103,17 @@ async def meshed(cluster: Cluster) -> AsyncIterator[Mesh]:
     await cluster.create(NAMESPACES, {"metadata": {"name": mesh.control_plane}})
     labels = {"openservicemesh.io/monitored-by": mesh.name}
     await cluster.create(NAMESPACES, {"metadata": {"name": mesh.namespace, "labels": labels}})
-    settings = Settings(platform="kubernetes", mesh_name=mesh.name, namespace=mesh.control_plane)
-    task = asyncio.create_task(run(mesh.core.bus("meshspec"), settings, Health("meshspec", "one", "test", 0.0)))
-    try:
+    async with replica(mesh, Health("meshspec", "one", "test", 0.0)) as first:
+        mesh.first = first
         yield mesh
+
+
+@asynccontextmanager
+async def replica(mesh: Mesh, health: Health) -> AsyncIterator[asyncio.Task[None]]:
+    settings = Settings(platform="kubernetes", mesh_name=mesh.name, namespace=mesh.control_plane)
+    task = asyncio.create_task(run(mesh.core.bus("meshspec"), settings, health))
+    try:
+        yield task
     finally:
         task.cancel()
         await asyncio.wait([task])
@@ -214,6 +222,28 @@ async def test_only_the_mesh_config_of_the_control_plane_counts(mesh: Mesh) -> N
 
 def _permissive(*, value: bool) -> dict[str, Any]:
     return {"traffic": {"enablePermissiveTrafficPolicyMode": value}}
+
+
+async def test_a_second_replica_takes_over_and_takes_nothing_away(api: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pointed(monkeypatch, api):
+        async with connected() as cluster:
+            await install_crds(cluster)
+            async with meshed(cluster) as mesh:
+                key, later = key_of(mesh, "books"), key_of(mesh, "later")
+                await mesh.apply(HTTP_ROUTE_GROUPS, "books", routes("/buy"))
+                await mesh.documents(lambda seen: key in seen)
+                deleted = asyncio.create_task(_first_deletion(mesh))
+                health = Health("meshspec", "two", "test", 0.0)
+                standby = asyncio.Event()
+                health.on_change(lambda status: standby.set() if status.state == "standby" else None)
+                async with replica(mesh, health):
+                    await standby.wait()
+                    mesh.first.cancel()
+                    await mesh.apply(HTTP_ROUTE_GROUPS, "later", routes("/sell"))
+                    assert key in await mesh.documents(lambda seen: later in seen)
+                    assert health.ready
+                    assert not deleted.done()
+                    deleted.cancel()
 
 
 async def test_kinds_that_are_not_installed_hold_nothing_up_and_a_restarted_server_takes_nothing_away(
