@@ -119,7 +119,7 @@ def print_proxies(
     columns = (*PROXY_COLUMNS, *(() if pods else PROCESS_COLUMNS))
     rows = (
         (*_proxy_cells(proxy, pods, now_s), *(() if pods else _process_cells(by_workload.get(proxy.proxy_id))))
-        for proxy in proxies
+        for proxy in sorted(proxies, key=lambda each: pods.get(each.proxy_id, each.proxy_id))
     )
     table("", columns, rows, empty="no proxy is connected")
 

@@ -50,9 +50,13 @@ def summary(found: Standing) -> str:
     if not found.workloads:
         return ""
     waiting = ", ".join(each.metadata.name for each in found.workloads if not each.ready)
-    reasons = Counter(each.why for each in found.troubles if each.subject.startswith("pod "))
+    reasons = Counter(each.why for each in found.troubles if each.subject.startswith("pod ") and not each.ordinary)
     told = "; ".join(why for why, _ in sorted(reasons.items(), key=lambda each: (-each[1], each[0]))[:MOST_REASONS])
-    return f"{found.ready} of {len(found.workloads)} ready" + (f"; {waiting}: {told}" if told else "")
+    return "; ".join(
+        part
+        for part in (f"{found.ready} of {len(found.workloads)} ready", waiting and f"not yet {waiting}", told)
+        if part
+    )
 
 
 @asynccontextmanager

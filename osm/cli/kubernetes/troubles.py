@@ -24,7 +24,7 @@ TOLD_BY_STATE = frozenset({"BackOff", "Unhealthy", "Failed", "FailedScheduling"}
 class Trouble(Struct, frozen=True, kw_only=True):
     """One thing that is not ready, and why. `speaker` names the container whose last words say more.
 
-    `stuck`: it does not get better by waiting alone.
+    `stuck`: it does not get better by waiting alone; `ordinary`: every start comes through it.
     """
 
     subject: str
@@ -32,6 +32,7 @@ class Trouble(Struct, frozen=True, kw_only=True):
     remedy: str = ""
     speaker: str = ""
     stuck: bool = False
+    ordinary: bool = False
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.why}"
@@ -70,8 +71,8 @@ def of_pod(pod: Pod, warned: str = "") -> Trouble | None:
     if pod.status.phase == "Running":
         unready = [each.name for each in pod.status.container_statuses if not each.ready]
         why = f"runs and is not ready yet ({', '.join(unready) or 'a readiness gate'})"
-        return Trouble(subject=subject, why=why, speaker=next(iter(unready), ""))
-    return Trouble(subject=subject, why=_mount(warned) or _being_started(statuses))
+        return Trouble(subject=subject, why=why, speaker=next(iter(unready), ""), ordinary=True)
+    return Trouble(subject=subject, why=_mount(warned) or _being_started(statuses), ordinary=not warned)
 
 
 def _of_container(subject: str, status: ContainerStatus) -> Trouble | None:

@@ -1,5 +1,7 @@
 """`osm uninstall mesh`: helm takes the release away, we what helm does not know of; nothing is left behind."""
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +24,9 @@ from osm.k8s.resource import CRDS, NAMESPACES, PODS, SECRETS, Resource
 
 if TYPE_CHECKING:
     from osm.k8s.client import Cluster
+
+PODS_END_WITHIN_S = 45.0
+"""They are given 30 s to end; a node that is away must not hold the rest up."""
 
 app = typer.Typer(no_args_is_help=True, help="Take a mesh away (also: osm delete, osm del).")
 
@@ -103,6 +108,7 @@ async def _take_away(cluster: "Cluster", where: Where, mesh: Mesh, timeout: str)
             ended = await HELM.run(helm_uninstall(mesh.name, where, timeout))
         if ended.status:
             raise CommandError(f"helm cannot uninstall: {ended.words}", remedy="the same command again, once mended")
+    await _ended(cluster, mesh.namespace)
     for kind in leftovers.IN_HOME:
         for name in leftovers.of_mesh(mesh.name, await all_of(cluster, kind, mesh.namespace, as_=Object), named=True):
             await _delete(cluster, kind, name, mesh.namespace)
@@ -115,6 +121,19 @@ async def _take_away(cluster: "Cluster", where: Where, mesh: Mesh, timeout: str)
         await remove(cluster, SECRETS, name, namespace)
     for namespace in sorted(each for each, mesh_name in owner.items() if mesh_name == mesh.name):
         await _release_namespace(cluster, namespace, mesh.name)
+
+
+async def _ended(cluster: "Cluster", namespace: str) -> None:
+    """Wait for the last of our pods: one that still runs would write again what is taken away."""
+    from osm.k8s.follow import follow  # noqa: PLC0415  # it loads an HTTP client, see `cluster`
+
+    pods: dict[tuple[str, str], Object | None] = {}
+    with stderr.status("our pods end"), suppress(TimeoutError):
+        async with asyncio.timeout(PODS_END_WITHIN_S):
+            async for seen in follow(cluster, PODS, as_=Object, namespace=namespace, labels=labels.OF_OSM):
+                pods.update(seen.objects)
+                if not any(pods.values()):
+                    return
 
 
 async def _release_namespace(cluster: "Cluster", namespace: str, mesh: str) -> None:

@@ -124,7 +124,10 @@ def test_progress_is_a_line_with_counts_and_the_first_reasons() -> None:
     parts = (workload("osm-nats", 1), workload("osm-xds", 0))
     starting = pod(phase="Running", containerStatuses=[container(ready=False)])
     found = Standing(workloads=parts, troubles=troubles(parts, (starting,), ()))
-    assert summary(found) == "1 of 2 ready; osm-xds: runs and is not ready yet (xds)"
+    assert summary(found) == "1 of 2 ready; not yet osm-xds"
+    unpulled = pod("osm-xds-2", phase="Pending", containerStatuses=[container(state=PULL)])
+    reasons = Standing(workloads=parts, troubles=troubles(parts, (starting, unpulled), ()))
+    assert summary(reasons).startswith("1 of 2 ready; not yet osm-xds; image registry/osm-xds:1 cannot be pulled")
     assert summary(Standing()) == ""
     seen = Seen("osm-system")
     assert seen.news(found) == summary(found)
