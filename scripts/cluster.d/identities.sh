@@ -31,7 +31,7 @@ YAML
 make_identities() (
   umask 077
   mkdir -p "$1"
-  cd "$1"
+  cd "$1" || exit
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt -days $DAYS \
     -subj /CN=osm-cluster -addext keyUsage=critical,keyCertSign,cRLSign 2>/dev/null
   openssl ecparam -name prime256v1 -genkey -noout -out accounts.key

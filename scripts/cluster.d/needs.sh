@@ -10,10 +10,14 @@ need_root() {
     die "a node needs root, for namespaces, mounts and cgroups; found user $(id -un)" "run it as root, or $ELSEWHERE"
 }
 
-# Sets `plugins`, the folder of the CNI plugins: Debian has them in one place, most others in another.
+# Prints the folder of the CNI plugins: Debian has them in one place, most others in another.
 find_plugins() {
-  for plugins in /usr/lib/cni /opt/cni/bin /usr/libexec/cni; do
-    [ ! -x $plugins/bridge ] || [ ! -x $plugins/host-local ] || return 0
+  local folder
+  for folder in /usr/lib/cni /opt/cni/bin /usr/libexec/cni; do
+    if [ -x $folder/bridge ] && [ -x $folder/host-local ]; then
+      echo $folder
+      return
+    fi
   done
   return 1
 }
@@ -24,12 +28,11 @@ need_packages() {
   for pair in $NEEDED; do
     command -v "${pair%=*}" >/dev/null || missing="$missing ${pair#*=}"
   done
-  find_plugins || missing="$missing containernetworking-plugins"
+  find_plugins >/dev/null || missing="$missing containernetworking-plugins"
   [ -n "$missing" ] || return 0
   command -v apt-get >/dev/null || die "missing on this machine:$missing" "install them, or $ELSEWHERE"
   echo "installing$missing" >&2
   # shellcheck disable=SC2086
   { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $missing; } \
     >/dev/null || die "apt-get could not install$missing" "install them, or $ELSEWHERE"
-  find_plugins
 }

@@ -5,7 +5,7 @@
 free_subnet() {
   local third
   for third in $(seq 0 255); do
-    if [ -z "$(ip -4 route show match "10.213.$third.1" | grep -v -e ^default)" ]; then
+    if ! ip -4 route show match "10.213.$third.1" | grep -qv ^default; then
       echo "10.213.$third.2"
       return
     fi

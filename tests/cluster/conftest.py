@@ -14,12 +14,16 @@ from tests.cluster.node import ROOT, Cluster, down, runs, up
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osm"
 RUN = Path(os.environ.get("OSM_CLUSTER_RUN") or CACHE / "cluster")
 
+FIRST_WITHIN_S = 1_800
+"""The first test may wait for what is not in the cache yet; each command has a limit of its own."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker("cluster")
+            item.add_marker(pytest.mark.timeout(FIRST_WITHIN_S))
 
 
 def _missing() -> str:
