@@ -67,7 +67,8 @@ async def _watch(bus: str | None, where: Where, buckets: tuple[str, ...], output
 def check(bus: BusOption = None, output: OutputOption = Format.table, *, where: Where) -> None:
     """Show for each bucket whether it is whole, who wrote it, how large it is, and which readers are behind.
 
-    Exit status 1 if a bucket is not synced (but `local` in a cluster, where nobody writes it) or holds a document that cannot be decoded.
+    Exit status 1 if a bucket is not synced or holds a document that cannot be decoded. In a cluster nobody writes
+    `local`.
 
     Example: osm bus check
     """
