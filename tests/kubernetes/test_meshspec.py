@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,19 +13,32 @@ import yaml
 from msgspec import Struct
 
 from osm.bus.memory import MemoryCore
+from osm.cli.kubernetes.chart import chart_path
 from osm.contracts.channels import HTTP_ROUTE_GROUP, MESH_CONFIG, OBJECT_STATUS
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import ObjectStatus
 from osm.k8s.client import Cluster, connected
 from osm.k8s.errors import Conflict, NotFound
-from osm.k8s.resource import CRDS, EVENTS, HTTP_ROUTE_GROUPS, MESH_CONFIGS, NAMESPACES, Resource
+from osm.k8s.resource import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CRDS,
+    EVENTS,
+    HTTP_ROUTE_GROUPS,
+    MESH_CONFIGS,
+    NAMESPACES,
+    Resource,
+)
 from osm.runtime.health import Health
-from osm.testing.kubernetes import ApiServer, api_server
+from osm.testing.chart import Helm, NoHelm, find_helm
+from osm.testing.kubernetes import STRANGER, ApiServer, api_server
 from services.meshspec.app import run
 from services.meshspec.settings import Settings
 
 CRD_FILES = sorted((Path(__file__).parents[2] / "deploy" / "chart" / "crds").glob("*.yaml"))
+
+ROLE = "ClusterRole"
 
 _numbers = itertools.count(1)
 
@@ -86,6 +100,16 @@ class Mesh(Struct):
             if holds(seen):
                 return seen
         raise AssertionError("a watch does not end")
+
+
+@pytest.fixture(scope="module")
+def helm() -> Helm:
+    try:
+        return Helm(program=find_helm(), chart=chart_path())
+    except NoHelm as why:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(why))
+        pytest.skip(f"not run: {why}")
 
 
 @contextmanager
@@ -222,6 +246,31 @@ async def test_only_the_mesh_config_of_the_control_plane_counts(mesh: Mesh) -> N
 
 def _permissive(*, value: bool) -> dict[str, Any]:
     return {"traffic": {"enablePermissiveTrafficPolicyMode": value}}
+
+
+async def test_the_charts_rights_are_enough(server: ApiServer, helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = [each for each in yaml.safe_load_all(helm.render("osm.meshName=rights")) if each]
+    (role,) = (each for each in rendered if (each["kind"], each["metadata"]["name"]) == (ROLE, "osm-meshspec-rights"))
+    async with connected(str(server.kubeconfig)) as admin:
+        await install_crds(admin)
+        await admin.create(CLUSTER_ROLES, role)
+        binding = {
+            "metadata": {"name": "osm-meshspec-rights"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": ROLE, "name": "osm-meshspec-rights"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": STRANGER}],
+        }
+        await admin.create(CLUSTER_ROLE_BINDINGS, binding)
+        try:
+            async with connected(str(server.kubeconfig_of(STRANGER))) as stranger:
+                while not await stranger.may("list", MESH_CONFIGS):  # the server's own picture of roles lags a moment
+                    await asyncio.sleep(0.05)
+            with pointed(monkeypatch, server.kubeconfig_of(STRANGER)):
+                async with meshed(admin) as mesh:
+                    await mesh.apply(HTTP_ROUTE_GROUPS, "books", routes("/buy"))
+                    await mesh.status_of(HTTP_ROUTE_GROUPS, "books", "committed")
+                    await mesh.event_of("books", "Accepted")
+        finally:
+            await admin.delete(CLUSTER_ROLE_BINDINGS, "osm-meshspec-rights")
 
 
 async def test_a_second_replica_takes_over_and_takes_nothing_away(api: Path, monkeypatch: pytest.MonkeyPatch) -> None:
