@@ -1,4 +1,15 @@
 """The Kubernetes API for our services: objects in, objects out, followed as they change.
 
 The only package that knows the client library; it decides nothing about the mesh.
+
+    resource    which kinds there are, and their paths
+    objects     Kubernetes' own kinds, the fields that we read
+    labels      how a namespace says that it is in a mesh
+    errors      what can go wrong, with a sentence
+    access      where the server is, and how we log in
+    connection  HTTP: credentials, patience, lines
+    client      get, list, create, replace, patch, delete
+    follow      all objects of a kind as they change; `known` decides, `patience` waits, `measures` counts
+    lease       the right to do something alone; `tenure` decides
+    events      what `kubectl describe` shows
 """
