@@ -2,16 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import typer
+from msgspec import Struct
 from rich.markup import escape
 
 from osm.bus import Document
 from osm.cli.client import BusOption, mesh, of_kind, picture, pods_by_proxy
 from osm.cli.kubernetes.where import Where, on_cluster
-from osm.cli.output import Format, OutputOption, problems, stdout, structured, table
+from osm.cli.output import CommandError, Format, OutputOption, problems, stdout, structured, table
+from osm.cli.place import program
 from osm.cli.placing import object_problems
+from osm.cli.status_news import NOTHING_SAID, lines
+from osm.cli.status_news import news as new_lines
+from osm.cli.status_watch import follow
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProcessStatus, ProxyStatus, RolloutStatus, ServiceStatus
@@ -20,30 +26,98 @@ NOT_IN_ORDER = 1
 """Exit status when something is not as it should be."""
 
 
+WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Go on, and show what changes; Ctrl-C ends.")]
+
+
 @on_cluster
-def status(bus: BusOption = None, output: OutputOption = Format.table, *, where: Where) -> None:
+def status(
+    bus: BusOption = None, output: OutputOption = Format.table, *, watch: WatchOption = False, where: Where
+) -> None:
     """Show services, proxies and policies: what runs, what is in sync, what is invalid and why.
+
+    A change that is not everywhere is shown with its canaries: on how many proxies it is live, and what was rejected.
+    With --watch the tables stay on the screen and follow; piped, each thing that is new is a line.
 
     Exit status 1 if a service is not ready, a proxy has rejected something or lags, a workload keeps ending, or an
     object has an error.
 
-    Example: osm status -o json
+    Example: osm status --watch
     """
+    if watch:
+        _watch(bus, output, where)
+        return
     documents, pods = asyncio.run(read(bus, where))
-    services, proxies = of_kind(documents, SERVICE_STATUS), of_kind(documents, PROXY_STATUS)
-    processes = of_kind(documents, PROCESS_STATUS)
-    rollouts = [each for line in of_kind(documents, PROGRESS) for each in line.rollouts]
-    found = object_problems(of_kind(documents, OBJECT_STATUS), of_kind(documents, FILE_STATUS))
+    said = Said.of(documents)
     if output is Format.table:
-        _print(services, proxies, processes, found, pods)
-        _print_rollouts(rollouts)
+        _print(said, pods)
     else:
         structured(
-            {"services": services, "proxies": proxies, "processes": processes, "rollouts": rollouts, "problems": found},
+            {
+                "services": said.services,
+                "proxies": said.proxies,
+                "processes": said.processes,
+                "rollouts": [rollout for _, rollout in said.rollouts],
+                "problems": said.problems,
+            },
             output,
         )
-    if not in_order(services, proxies, processes, found):
+    if not said.in_order:
         raise typer.Exit(NOT_IN_ORDER)
+
+
+class Said(Struct, frozen=True, kw_only=True):
+    """The status lines by kind. `rollouts`: with the replica that tells of them."""
+
+    services: list[ServiceStatus]
+    proxies: list[ProxyStatus]
+    processes: list[ProcessStatus]
+    rollouts: list[tuple[str, RolloutStatus]]
+    problems: list[Problem]
+
+    @classmethod
+    def of(cls, documents: Sequence[Document]) -> "Said":
+        lines = tuple(documents)
+        return cls(
+            services=of_kind(lines, SERVICE_STATUS),
+            proxies=of_kind(lines, PROXY_STATUS),
+            processes=of_kind(lines, PROCESS_STATUS),
+            rollouts=[(line.replica, each) for line in of_kind(lines, PROGRESS) for each in line.rollouts],
+            problems=object_problems(of_kind(lines, OBJECT_STATUS), of_kind(lines, FILE_STATUS)),
+        )
+
+    @property
+    def in_order(self) -> bool:
+        return (
+            all(service.state != "starting" for service in self.services)
+            and all(proxy.state == "synced" for proxy in self.proxies)
+            and all(process.state not in ("backoff", "failed") for process in self.processes)
+            and all(problem.severity != "error" for problem in self.problems)
+        )
+
+
+def _watch(bus: str | None, output: Format, where: Where) -> None:
+    if output is not Format.table:
+        raise CommandError(
+            f"--watch draws tables, found --output {output.value}",
+            remedy=f"{program()} bus watch status -o json prints every line as it comes, for scripts",
+        )
+    try:
+        asyncio.run(_follow(bus, where))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+async def _follow(bus: str | None, where: Where) -> None:
+    async with mesh(bus, where) as connected:
+        pods, before = await pods_by_proxy(bus, where), NOTHING_SAID
+
+        def news(documents: Sequence[Document]) -> list[str]:
+            nonlocal before
+            said, earlier = Said.of(documents), before
+            before = lines(said.services, said.proxies, said.rollouts, said.problems)
+            return list(new_lines(earlier, before))
+
+        await follow(connected, lambda documents: _print(Said.of(documents), pods), news)
 
 
 async def read(bus: str | None, where: Where) -> tuple[tuple[Document, ...], Mapping[str, str]]:
@@ -52,24 +126,8 @@ async def read(bus: str | None, where: Where) -> tuple[tuple[Document, ...], Map
         return await picture(connected, "status"), await pods_by_proxy(bus, where)
 
 
-def in_order(
-    services: list[ServiceStatus], proxies: list[ProxyStatus], processes: list[ProcessStatus], found: list[Problem]
-) -> bool:
-    return (
-        all(service.state != "starting" for service in services)
-        and all(proxy.state == "synced" for proxy in proxies)
-        and all(process.state not in ("backoff", "failed") for process in processes)
-        and all(problem.severity != "error" for problem in found)
-    )
-
-
-def _print(
-    services: list[ServiceStatus],
-    proxies: list[ProxyStatus],
-    processes: list[ProcessStatus],
-    found: list[Problem],
-    pods: Mapping[str, str],
-) -> None:
+def _print(said: Said, pods: Mapping[str, str]) -> None:
+    services, proxies, processes = said.services, said.proxies, said.processes
     now_s = time.time()
     table(
         "",
@@ -88,9 +146,10 @@ def _print(
             name = pods.get(proxy.proxy_id, proxy.proxy_id)
             stdout.print(f"[red]rejected[/] by {name}: {', '.join(rejection.resources)} (from {origins})")
             stdout.print(f"  Envoy says: {rejection.reason}", markup=False)
-    if found:
+    if said.problems:
         stdout.print()
-        problems(found)
+        problems(said.problems)
+    _print_rollouts([rollout for _, rollout in said.rollouts])
 
 
 def _print_rollouts(rollouts: list[RolloutStatus]) -> None:
