@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything they need they install themselves, into .venv and the cache.
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo check test test-unit test-contract test-envoy test-e2e chaos lint bench bench-quick bench-peers \
+.PHONY: help install dev demo check test test-unit test-contract test-envoy test-kubernetes test-e2e chaos lint bench bench-quick bench-peers \
 	nats-server cluster cluster-down images test-cluster lock docs clean
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/osm
@@ -22,7 +22,7 @@ demo: install ## the bookstore mesh, live, with real Envoys
 check: install ## the same mesh without a person: every claim proven, step by step
 	@.venv/bin/osm demo --check
 
-test: lint test-unit test-contract test-envoy test-e2e ## everything that must hold, with real parts
+test: lint test-unit test-contract test-envoy test-kubernetes test-e2e ## everything that must hold, with real parts
 	@echo "all tests passed"
 
 test-unit: dev ## pure code and small services
@@ -34,6 +34,10 @@ test-contract: dev nats-server ## the bus, in memory and over a real nats-server
 
 test-envoy: dev ## translation and protocol against a real Envoy
 	$(PYTEST) tests/envoy
+
+test-kubernetes: dev ## clients and services against a real Kubernetes API server (needs Go the first time)
+	@scripts/kubernetes api >/dev/null || : # the tests say what is missing
+	$(PYTEST) tests/kubernetes
 
 test-e2e: dev nats-server ## the product as a user meets it
 	$(PYTEST) tests/e2e

@@ -29,6 +29,10 @@ T = TypeVar("T")
 AT_ONCE_S = 0.5
 """A watch that lasts no longer was cut off by something on the way; asking again at once would go on forever."""
 
+LIST_AFTER_FAILURES = 10
+"""Failures in a row after which all is listed, not watched: where watches cannot be had, changes are found by lists,
+about one in a minute; where we may not watch, at once."""
+
 log = structlog.get_logger()
 
 
@@ -125,7 +129,10 @@ class _Follower(Generic[T]):
         """How long to wait after an error, in seconds; what it says about our version is remembered."""
         if not isinstance(error, Unreachable | Busy | Forbidden):
             self._known.version, self._why = "", error.reason
-        return self._patience.after(error)
+        wait_s = self._patience.after(error)
+        if isinstance(error, Forbidden) or self._patience.failures % LIST_AFTER_FAILURES == 0:
+            self._list_again_s = 0.0
+        return wait_s
 
     def _say(self, told: Told[T]) -> Seen[T] | None:
         for (namespace, name), why in told.unread:

@@ -1,7 +1,8 @@
 """The right to do something alone, by a Lease of Kubernetes: for work on Kubernetes' own objects.
 
 Who writes a bucket is decided on the bus, where a stale writer is fenced. A Lease fences nothing: whoever holds one
-asks `Leadership.holds` before each write, and it is False as soon as the right may have passed, paused or not.
+asks `Leadership.holds` before each write. It is False as soon as the right may have passed, also in a process that
+was stopped meanwhile and wakes.
 """
 
 import asyncio

@@ -45,7 +45,7 @@ class Patience:
         self._kind = kind
         self._pace = pace
         self._retry_s = pace.first_retry_s
-        self._failed = 0
+        self.failures = 0
         self._told = ""
 
     def begun(self) -> None:
@@ -56,12 +56,12 @@ class Patience:
 
     def answered(self) -> None:
         """The server is there and has told something."""
-        self._retry_s, self._failed = self._pace.first_retry_s, 0
+        self._retry_s, self.failures = self._pace.first_retry_s, 0
         self.begun()
 
     def absent(self) -> None:
         """The server is there and has no such kind."""
-        self._retry_s, self._failed = self._pace.first_retry_s, 0
+        self._retry_s, self.failures = self._pace.first_retry_s, 0
         self._say("kind not there, taken for empty", "its CustomResourceDefinition is not installed")
 
     def after(self, error: ApiError) -> float:
@@ -71,8 +71,8 @@ class Patience:
         if isinstance(error, Forbidden):
             self._say("kind not readable, grant list and watch", str(error))
             return jittered(self._pace.denied_s)
-        self._failed += 1
-        if self._failed > 1:
+        self.failures += 1
+        if self.failures > 1:
             self._say("API server away, what is known stands", str(error))
         wait_s = self._retry_s
         self._retry_s = min(wait_s * 2, self._pace.longest_retry_s)

@@ -30,7 +30,7 @@ from osm.pki.reading import chain_pem
 __all__ = ["ApiServer", "NoApiServer", "api_server", "find"]
 
 VERSION = "1.35.4"
-"""What we test with, and what `scripts/kubernetes` builds."""
+"""What we test with, and what `scripts/kubernetes api` builds."""
 
 PROGRAMS = ("etcd", "kube-apiserver")
 
@@ -60,7 +60,7 @@ def find() -> Path:
     missing = [name for name in PROGRAMS if not os.access(folder / name, os.X_OK)]
     if missing:
         raise NoApiServer(
-            f"{' and '.join(missing)} not in {folder}: run `scripts/kubernetes` (it needs Go), "
+            f"{' and '.join(missing)} not in {folder}: run `scripts/kubernetes api` (it needs Go), "
             "or set OSM_KUBERNETES to a folder that has them"
         )
     return folder

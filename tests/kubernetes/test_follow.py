@@ -191,6 +191,15 @@ async def test_a_server_that_ends_every_watch_at_once_is_not_asked_without_pause
             assert hasty.pauses == sorted(hasty.pauses)
 
 
+async def test_where_watches_cannot_be_had_changes_are_found_by_lists(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        hasty = Hasty(cluster)
+        async with reading(hasty, "polled", pace=Pace(first_retry_s=0.01, longest_retry_s=0.02)) as reader:
+            await reader.until(lambda: bool(reader.told))
+            await cluster.create(CONFIG_MAPS, config_map("polled", "polled"))
+            await reader.until(lambda: reader.names() == {"polled"})
+
+
 async def test_a_watch_that_lost_something_is_found_out(api: Path) -> None:
     async with connected(str(api)) as cluster:
         counted = Counted(cluster)
