@@ -10,6 +10,7 @@ files by moving a link above them (a mounted Secret: decisions 27) names the fol
 
 from pathlib import PurePath
 
+import msgspec
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Admin, Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
@@ -41,7 +42,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.json_format import MessageToJson
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import UInt32Value
 from msgspec import Struct
@@ -114,7 +115,8 @@ def roots_sds(roots_pem: str) -> DiscoveryResponse:
 
 def text(message: Message) -> str:
     """A message as Envoy reads it from a file: JSON, keys sorted."""
-    return MessageToJson(message, preserving_proto_field_name=True, sort_keys=True, indent=1)
+    body = msgspec.json.encode(MessageToDict(message, preserving_proto_field_name=True), order="sorted")
+    return msgspec.json.format(body, indent=1).decode()
 
 
 def _marked(mark: int) -> SocketOption:
