@@ -1,0 +1,248 @@
+"""Real Envoys under one xds: from an endpoint's change to its being in every Envoy's own list of clusters.
+
+    python -m bench.envoys [--envoys 60] [--rounds 20]
+
+Certmgr, catalog and xds run in this process on the in-memory bus; Envoys are processes with a loopback address each.
+An Envoy acknowledges what it has applied. The last acknowledgement is timed where xds takes it in; only then all are
+asked for their clusters, since asking costs them and this process more than the change: the second figure is the proof
+that the first means what it says, and an upper bound.
+Each Envoy takes 2 of its user's inotify instances, of which Linux grants 128.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from msgspec import Struct, structs
+from rich.console import Console
+from rich.table import Table
+
+from bench.mesh import HUB, active, free_address
+from bench.passports import Passports, all_passports
+from bench.result import quantile
+from bench.watched import WatchedEngine
+from bench.world import Documents, World
+from osm.bus import Writer
+from osm.bus.memory import MemoryCore
+from osm.contracts.endpoints import Explicit, Workload
+from osm.contracts.names import Address
+from osm.envoy import admin, binary
+from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
+from osm.envoy.process import EnvoyProcess, Launch
+from osm.pki.files import write_secret
+from osm.runtime.health import Health
+from osm.runtime.process import observed
+from osm.runtime.service import Run, run_service
+from osm.runtime.settings import Common
+from services.catalog import app as catalog
+from services.certmgr import app as certmgr
+from services.certmgr.settings import Settings as CertmgrSettings
+from services.xds import app as xds
+from services.xds.settings import Settings as XdsSettings
+
+ENVOYS, ROUNDS = 60, 20
+INOTIFY_EACH = 2
+ASKED_EVERY_S = 0.02
+STARTED_AT_ONCE = 8
+"""Envoys that come up together; more would only wait for each other's CPU."""
+
+LIVE_WITHIN_S = 240.0
+SEEN_WITHIN_S = 60.0
+PAUSE_S = 0.2
+
+
+class TooFew(Exception):
+    """This user may not watch so many files."""
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """One change: seconds until the last acknowledgement, and until all Envoys showed it."""
+
+    acked_s: float
+    seen_s: float
+
+
+class Sidecars:
+    """The Envoys, and the hand that moves an endpoint."""
+
+    def __init__(self, world: World, engine: WatchedEngine, endpoints: Writer) -> None:
+        self._world = world
+        self._engine = engine
+        self._endpoints = endpoints
+        self.running: dict[Path, EnvoyProcess] = {}
+        self._moves = 0
+
+    async def start(self, folder: Path, passports: Passports, target: str) -> None:
+        """All of them, and wait until they serve. Raises TimeoutError."""
+        turns = asyncio.Semaphore(STARTED_AT_ONCE)
+
+        async def start_one(number: int) -> None:
+            async with turns, asyncio.timeout(LIVE_WITHIN_S):
+                launch = written(folder / str(number), passports, number, target, self._world)
+                self.running[launch.admin] = process = EnvoyProcess(launch)
+                await process.live()
+
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(self._world.streams):
+                tasks.create_task(start_one(number))
+
+    async def stop(self) -> None:
+        for process in self.running.values():
+            await process.stop()
+
+    async def move(self) -> Moved:
+        self._moves += 1
+        service = self._world.service(HUB, moved=self._moves)
+        began_s = time.monotonic()
+        write = self._endpoints.apply({self._world.service_key(HUB): service})
+        await asyncio.gather(self._engine.next_batch(), write)
+        async with asyncio.timeout(SEEN_WITHIN_S):
+            await asyncio.gather(*(shows(socket, service.endpoints) for socket in self.running))
+        return Moved(acked_s=self._engine.answered_s - began_s, seen_s=time.monotonic() - began_s)
+
+
+async def shows(socket: Path, endpoints: tuple[Any, ...]) -> None:
+    """Wait until this Envoy's /clusters names the addresses of all these endpoints."""
+    wanted = [f'"{endpoint.address.host}"' for endpoint in endpoints]
+    while True:
+        page = (await admin.read(socket, "clusters")).body.replace(" ", "")
+        if all(host in page for host in wanted):
+            return
+        await asyncio.sleep(ASKED_EVERY_S)
+
+
+def written(folder: Path, passports: Passports, number: int, target: str, world: World) -> Launch:
+    """An Envoy's files."""
+    folder.mkdir()
+    passport, workload = passports.proxies[number], world.workload(number)
+    (folder / "roots.json").write_text(text(roots_sds(passports.roots_pem)))
+    secret = certificate_sds(key_pem=passport.key_pem, chain_pem=passport.chain_pem)
+    write_secret(folder / "certificate.json", text(secret).encode())
+    host, _, port = target.rpartition(":")
+    sidecar = Sidecar(
+        proxy_id=passport.name,
+        identity=workload.identity,
+        trust_domain="cluster.local",
+        xds=Address(host, int(port)),
+        admin=folder / "admin.sock",
+        certificate_sds=folder / "certificate.json",
+        roots_sds=folder / "roots.json",
+    )
+    (folder / "bootstrap.json").write_text(text(bootstrap(sidecar)))
+    return Launch(
+        program=binary.find(),
+        bootstrap=folder / "bootstrap.json",
+        admin=folder / "admin.sock",
+        log=folder / "envoy.log",
+    )
+
+
+def documents(world: World) -> Documents:
+    """The world's, with each workload on a loopback address of its own: no two sidecars share a port."""
+    return {
+        key: structs.replace(value, interception=own_address(number), backs=())
+        if isinstance(value, Workload)
+        else value
+        for number, (key, value) in enumerate(world.endpoints().items())
+    }
+
+
+def own_address(number: int) -> Explicit:
+    host = f"127.80.{number // 250}.{number % 250 + 1}"
+    return Explicit(http_proxy=Address(host, 15001), outbound_host=host)
+
+
+def inotify() -> tuple[int, int]:
+    """Instances that this user's processes hold, and how many are allowed."""
+    allowed = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+    return sum(held for pid in Path("/proc").iterdir() if pid.name.isdigit() for held in _held(pid)), allowed
+
+
+def _held(pid: Path) -> Iterator[int]:
+    try:
+        if pid.stat().st_uid == os.getuid():
+            yield sum(str(each.readlink()) == "anon_inode:inotify" for each in (pid / "fd").iterdir())
+    except OSError:  # it has ended meanwhile
+        return
+
+
+async def run(envoys: int, rounds: int, console: Console) -> list[Moved]:
+    """The changes. Raises TooFew, TimeoutError."""
+    held, allowed = inotify()
+    if held + INOTIFY_EACH * envoys > allowed:
+        raise TooFew(
+            f"{envoys} Envoys need {INOTIFY_EACH * envoys} inotify instances, {held} of {allowed} are taken; "
+            "run: sudo sysctl fs.inotify.max_user_instances=1024"
+        )
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="osm-bench-")))
+        began_s = time.monotonic()
+        sidecars = await opened(stack, folder, World(streams=envoys, services=20, endpoints_each=3))
+        up = f"{envoys} Envoys are up after {time.monotonic() - began_s:.1f} s"
+        console.print(f"{up}; inotify: {inotify()[0]} of {allowed} instances, {held} before them")
+        moved = []
+        for _ in range(rounds + 1):
+            moved.append(await sidecars.move())
+            await asyncio.sleep(PAUSE_S)
+    return moved[1:]  # the first warms up
+
+
+async def opened(stack: AsyncExitStack, folder: Path, world: World) -> Sidecars:
+    """The services and all Envoys, until the stack is closed."""
+    core, engine, listen = MemoryCore(), WatchedEngine(), free_address()
+    services: dict[str, tuple[Run[Any], Common]] = {
+        "certmgr": (certmgr.run, CertmgrSettings(ca_folder=str(folder / "ca"))),
+        "catalog": (catalog.run, Common()),
+        "xds": (partial(xds.run, engine=engine), XdsSettings(listen=listen, drain_s=0.0)),
+    }
+    healths = {name: Health.begin(name, "bench") for name in services}
+    meshspec = await stack.enter_async_context(core.bus("meshspec").writer("meshspec"))
+    endpoints = await stack.enter_async_context(core.bus("endpoints").writer("endpoints"))
+    tasks = await stack.enter_async_context(asyncio.TaskGroup())
+    for name, (serve, own) in services.items():
+        stack.callback(tasks.create_task(run_service(name, serve, core.bus(name), own, healths[name])).cancel)
+    await meshspec.publish(world.policies())
+    await endpoints.publish(documents(world))
+    await active(healths["xds"])
+    passports = await all_passports(core.bus("local"), core.bus("xds"), world)
+    sidecars = Sidecars(world, engine, endpoints)
+    stack.push_async_callback(sidecars.stop)
+    await sidecars.start(folder, passports, listen)
+    return sidecars
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.envoys", description=__doc__)
+    parser.add_argument("--envoys", type=int, default=ENVOYS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    asked = parser.parse_args()
+    console = Console(width=140)
+    with observed("bench", Common(log_level="warning")):
+        try:
+            moved = asyncio.run(run(asked.envoys, asked.rounds, console))
+        except TooFew as error:
+            console.print(str(error), style="red")
+            return 2
+    table = Table("Envoys", "an endpoint moves")
+    for head in ("p50 ms", "p99 ms", "max ms"):
+        table.add_column(head, justify="right")
+    for what, samples in (
+        ("until the last acknowledgement", tuple(one.acked_s for one in moved)),
+        ("until all show it in /clusters", tuple(one.seen_s for one in moved)),
+    ):
+        figures = (quantile(samples, 0.5), quantile(samples, 0.99), max(samples))
+        table.add_row(str(asked.envoys), what, *(f"{figure * 1e3:.1f}" for figure in figures))
+    console.print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
