@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.draw import Line, chart
-from bench.result import Result, Run, Series, missed
+from bench.result import CrewRun, Result, Run, Series, missed, missed_by_crew
+
+WORDS = {"push": "bare echo", "move endpoint": "an endpoint moves", "edit policy": "a policy is edited"}
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- numbers: written by `python -m bench --page` -->", "<!-- end of numbers -->"
@@ -52,13 +54,37 @@ def charts(runs: tuple[Run, ...]) -> dict[str, str]:
             ),
             x_title="connected proxies",
         ),
+        "performance-memory.svg": chart(
+            "Resident memory of the control plane for each connected proxy, KB",
+            (
+                Line(name="osm, after all changes", points=_points(runs, lambda run: run.kb_per_proxy)),
+                Line(name="bare gRPC echo", points=_points(runs, lambda run: run.echo_kb_per_stream)),
+            ),
+            x_title="connected proxies",
+        ),
+        "performance-bytes.svg": chart(
+            "KB sent to all proxies together",
+            (
+                Line(name="all connect at once", points=_points(runs, lambda run: run.first_config_mb * 1e3)),
+                Line(name="one endpoint moves", points=_points(runs, lambda run: _kb(run.move_endpoint))),
+                Line(name="a policy is edited", points=_points(runs, lambda run: _kb(run.edit_policy))),
+            ),
+            x_title="connected proxies",
+            log_y=True,
+        ),
     }
+
+
+def _kb(one: Series) -> float:
+    """Of one change, to everybody it concerns."""
+    return one.bytes_per_push * one.pushes_each / 1e3
 
 
 def numbers(result: Result) -> str:
     machine = result.machine
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     misses = [f"- {sentence}" for run in result.runs for sentence in missed(run)]
+    misses += [f"- {sentence}" for crew in result.crews for sentence in missed_by_crew(crew)]
     return "\n".join(
         [
             f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, Linux {machine.kernel}; {versions}; "
@@ -77,6 +103,7 @@ def numbers(result: Result) -> str:
             "|---:|---:|---:|---:|---:|---:|---:|---:|",
             *map(_cost_row, result.runs),
             "",
+            *_crews(result.crews),
             *(["Bounds missed in this run:", "", *misses, ""] if misses else ["Every bound was kept in this run.", ""]),
             *_catalog(result),
         ]
@@ -84,7 +111,7 @@ def numbers(result: Result) -> str:
 
 
 def _time_row(run: Run, one: Series) -> str:
-    what = {"push": "bare echo", "move endpoint": "an endpoint moves", "edit policy": "a policy is edited"}[one.what]
+    what = WORDS[one.what]
     prepared = "" if one.what == "push" else f"{one.prepared_ms:.1f}"
     return (
         f"| {run.streams} | {what} | {one.pushes_each:g} | {one.p50_ms:.1f} | {one.p99_ms:.1f} "
@@ -100,6 +127,26 @@ def _cost_row(run: Run) -> str:
         f"| {run.kb_per_proxy:.0f} ({run.echo_kb_per_stream:.0f}) "
         f"| {run.first_config_s:.2f} s, {run.first_config_mb:.0f} MB | {run.noop_bytes} |"
     )
+
+
+def _crews(crews: tuple[CrewRun, ...]) -> list[str]:
+    if not crews:
+        return []
+    return [
+        "Several workers on one port, over a real NATS:",
+        "",
+        "| workers | proxies | change | p50 ms | p99 ms | max ms | CPU µs a push | KB a proxy, at first and in the end "
+        "| first configuration, s |",
+        "|---:|---:|---|---:|---:|---:|---:|---:|---:|",
+        *(
+            f"| {crew.workers} | {crew.streams} | {WORDS[one.what]} | {one.p50_ms:.1f} | {one.p99_ms:.1f} "
+            f"| {one.max_ms:.1f} | {one.cpu_us_per_push:.0f} | {crew.kb_per_proxy:.0f}, {crew.kb_per_proxy_after:.0f} "
+            f"| {crew.first_config_s:.2f} |"
+            for crew in crews
+            for one in (crew.move_endpoint, crew.edit_policy)
+        ),
+        "",
+    ]
 
 
 def _catalog(result: Result) -> list[str]:
