@@ -5,6 +5,7 @@ acknowledges. What a resource refers to is looked up once for all proxies of the
 """
 
 import asyncio
+import random
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -21,6 +22,12 @@ from osm.testing.ads_references import references, unpack
 Name = tuple[str, str]
 """Type URL and name of a resource."""
 
+AT_FIRST: tuple[Name, ...] = ((CLUSTER, ""), (LISTENER, ""))
+"""Whole types, whose names are not known before."""
+
+COMES_BACK_AFTER_S = (0.5, 1.5)
+"""Envoy's first pauses, from its default backoff."""
+
 
 class Proxy:
     """`run` until cancelled. `configured` is set once everything that was referred to has arrived."""
@@ -34,12 +41,25 @@ class Proxy:
             roots_pem=passports.roots_pem.encode(),
             server_name=passports.server_name,
         )
-        self._awaited: set[Name] = {(CLUSTER, ""), (LISTENER, "")}
+        self._awaited: set[Name] = {*AT_FIRST}
         self._asked: set[Name] = set()
         self.configured = asyncio.Event()
 
     async def run(self) -> None:
-        """Raises grpc.aio.AioRpcError when the server ends the stream with an error."""
+        """Raises grpc.aio.AioRpcError when the server ends the stream of a configured proxy with an error.
+
+        One that could not be admitted comes back, as Envoy does: thousands of handshakes at once may take too long.
+        """
+        while True:
+            try:
+                return await self._converse()
+            except aio.AioRpcError:
+                if self.configured.is_set():
+                    raise
+            self._awaited, self._asked = {*AT_FIRST}, set()
+            await asyncio.sleep(random.uniform(*COMES_BACK_AFTER_S))  # spreads load, hides nothing
+
+    async def _converse(self) -> None:
         async with channel(self._target, self._identity) as connection:
             call: aio.StreamStreamCall[bytes, bytes] = connection.stream_stream(DELTA_METHOD, None, None)(None)
             await call.write(self._first(CLUSTER))
