@@ -5,6 +5,8 @@ Apart from the chores that follow from it (`tend`), and from the watches that fe
 
 from collections.abc import Collection, Iterable
 
+from msgspec import structs
+
 from osm.k8s.known import Seen
 from osm.k8s.objects import Object
 from services.injector.names import SECRET_PREFIX
@@ -69,6 +71,17 @@ class Board:
                 self.secrets.pop((namespace, name.removeprefix(SECRET_PREFIX)), None)
 
     def wrote(self, secret: Kept) -> None:
-        """We have just written it: its watch will say so too."""
+        """We have just written it: its watch will say so too, but what is to be done is asked before that."""
         if self.secrets is not None:
             self.secrets[secret.key] = secret
+
+    def revised(self, key: SecretKey, *, roots: str | None = None, owner_uid: str | None = None) -> None:
+        """We have just changed it."""
+        if self.secrets is not None and (before := self.secrets.get(key)) is not None:
+            changes = {"roots": roots, "owner_uid": owner_uid}
+            self.secrets[key] = structs.replace(before, **{name: new for name, new in changes.items() if new})
+
+    def removed(self, key: SecretKey) -> None:
+        """We have just deleted it."""
+        if self.secrets is not None:
+            self.secrets.pop(key, None)

@@ -159,12 +159,16 @@ class Keeper:
                 if await self._patch(chore, secret.renewed(proxy, certificate, roots_pem, self._mesh)):
                     self.board.wrote(secret.remembered(proxy, certificate, roots_pem, time.time()))
             case "trust", Proxy():
-                await self._patch(chore, secret.trusting(self._heard.roots_pem))
+                roots_pem = self._heard.roots_pem
+                if await self._patch(chore, secret.trusting(roots_pem)):
+                    self.board.revised(chore.key, roots=roots_id(roots_pem))
             case "own", Proxy() as proxy:
-                await self._patch(chore, secret.owned(proxy))
+                if await self._patch(chore, secret.owned(proxy)):
+                    self.board.revised(chore.key, owner_uid=proxy.pod_uid)
             case "collect", _ if self._leads():
                 with contextlib.suppress(NotFound):
                     await self._cluster.delete(SECRETS, names.secret_name(uuid), namespace)
+                self.board.removed(chore.key)
                 log.info("secret collected", namespace=namespace, proxy=uuid)
 
     async def _make(self, proxy: Proxy) -> None:
@@ -189,13 +193,16 @@ class Keeper:
                 return Certificate(key_pem=held.key_pem(), chain=held.chain)
 
     async def _patch(self, chore: Chore, changed: Mapping[str, Any]) -> bool:
-        """Whether it was ours to do. A Secret that is gone meanwhile is made again, as the next chore."""
+        """Whether it was ours to do, and is done. A Secret that is gone is made again: its watch will say so."""
         if not self._leads():
             return False
         namespace, uuid = chore.key
-        with contextlib.suppress(NotFound):
+        try:
             await self._cluster.patch(SECRETS, names.secret_name(uuid), changed, namespace)
-            log.info("secret changed", what=chore.verb, namespace=namespace, proxy=uuid)
+        except NotFound:
+            self.board.removed(chore.key)
+            return False
+        log.info("secret changed", what=chore.verb, namespace=namespace, proxy=uuid)
         return True
 
     def _leads(self) -> bool:
