@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
-from osm.bus import Bus
+import structlog
+
+from osm.bus import Bus, BusError, Update
 from osm.bus.alongside import alongside
 from osm.contracts.channels import OBJECT_STATUS
 from osm.contracts.problem import Problem
@@ -23,6 +25,11 @@ from services.meshspec.kinds import KINDS
 from services.meshspec.state import Picture
 from services.meshspec.voice import Voice
 from services.meshspec.words import words
+
+LISTEN_AGAIN_S = 5.0
+"""Until the status bucket is read again, if the bus refused."""
+
+log = structlog.get_logger()
 
 
 class Watched:
@@ -67,14 +74,24 @@ class Watched:
 
     async def _listen(self, bus: Bus) -> None:
         """What the others find wrong with policies: that a route group is missing, that Envoy refuses it."""
-        async for update in bus.watch("status", states=(OBJECT_STATUS,)):
-            if update.full:
-                self._others.clear()
-            for document in update.documents:
-                self._others.pop(document.key, None)
-                line = document.value
-                if isinstance(line, ObjectStatus) and line.problems and not _is_own(document.key):
-                    self._others[document.key] = line.problems
+        while True:
+            try:
+                async for update in bus.watch("status", states=(OBJECT_STATUS,)):
+                    self._hear(update)
+            except BusError as error:  # the forward path does without
+                log.warning("policies not told what others find", why=str(error))
+                await asyncio.sleep(LISTEN_AGAIN_S)
+
+    def _hear(self, update: Update) -> None:
+        """Lines are refreshed again and again; only another word is news."""
+        others = {} if update.full else dict(self._others)
+        for document in update.documents:
+            others.pop(document.key, None)
+            line = document.value
+            if isinstance(line, ObjectStatus) and line.problems and not _is_own(document.key):
+                others[document.key] = line.problems
+        if others != self._others:
+            self._others = others
             self._speak()
 
     def _speak(self) -> None:
