@@ -24,7 +24,7 @@ from osm.cli.proxy import choose
 from osm.contracts.channels import MESH, TRAFFIC_TARGET, WORKLOAD
 from osm.contracts.names import Identity
 from osm.contracts.policy import Mesh, TrafficTarget
-from osm.k8s.resource import MESH_CONFIGS, PODS, TRAFFIC_TARGETS
+from osm.k8s.resource import MESH_CONFIGS, PODS, TRAFFIC_TARGETS, Resource
 from osm.manifests import RawDocument
 from osm.smi.onemesh import MESH_CONFIG_NAME
 from osm.smi.parsing import parse
@@ -88,15 +88,15 @@ async def _pod(cluster: "Cluster", given: str) -> End:
 
 def targets(written: Iterable[dict[str, Any]]) -> tuple[TrafficTarget, ...]:
     """Those that are in force: valid in themselves, as the mesh reads them."""
-    parsed = (parse(raw(body)).object for body in written)
+    parsed = (parse(raw(TRAFFIC_TARGETS, body)).object for body in written)
     return tuple(each for each in parsed if isinstance(each, TrafficTarget))
 
 
-def raw(body: dict[str, Any]) -> RawDocument:
+def raw(what: Resource, body: dict[str, Any]) -> RawDocument:
     """An object of the API server as those of a folder are read."""
     return RawDocument(
-        kind=TRAFFIC_TARGETS.kind,
-        api_version=TRAFFIC_TARGETS.api_version,
+        kind=what.kind,
+        api_version=what.api_version,
         namespace=body["metadata"]["namespace"],
         name=body["metadata"]["name"],
         body=body,

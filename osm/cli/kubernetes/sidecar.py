@@ -3,6 +3,7 @@
 import asyncio
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from osm.cli.kubernetes.cluster import look_up, opened
@@ -40,6 +41,18 @@ async def page(
     require_sidecar(found)
     async with forwarded(where, namespace, f"pod/{pod}", ADMIN, local_port) as port:
         return await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}{path_of(query, names)}", query)
+
+
+async def pages(where: Where, pod: Pod, queries: Iterable[str]) -> dict[str, str]:
+    """Several pages through one forwarded port; a page that is not answered says why. Raises CommandError."""
+    answers: dict[str, str] = {}
+    async with forwarded(where, pod.metadata.namespace, f"pod/{pod.metadata.name}", ADMIN) as port:
+        for query in queries:
+            try:
+                answers[query] = await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}{path_of(query)}", query)
+            except CommandError as error:
+                answers[query] = f"cannot be read: {error}\n"
+    return answers
 
 
 def require_sidecar(pod: Pod) -> None:

@@ -1,0 +1,236 @@
+"""`osm support bug-report`: one archive with what somebody who helps will ask for, and with nothing secret in it.
+
+Of Secrets only names go in, of config dumps what Envoy itself redacts, and every text passes `redacted` besides.
+"""
+
+import asyncio
+import io
+import re
+import tarfile
+import time
+import zipfile
+from collections.abc import Awaitable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+from msgspec import Struct
+
+from osm.cli.kubernetes.check import judged
+from osm.cli.kubernetes.checks import gather
+from osm.cli.kubernetes.cluster import all_of, opened
+from osm.cli.kubernetes.leftovers import CRDS
+from osm.cli.kubernetes.meshes import Mesh, chosen
+from osm.cli.kubernetes.observed import Event, Pod
+from osm.cli.kubernetes.sidecar import pages
+from osm.cli.kubernetes.survey import all_meshes
+from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.output import CommandError, stderr, stdout
+from osm.cli.running import run
+from osm.k8s import resource
+from osm.k8s.errors import ApiError
+from osm.k8s.objects import Object
+
+if TYPE_CHECKING:
+    from osm.k8s.client import Cluster
+
+LOG_LINES = 2000
+"""Of each container: hours of a quiet day."""
+
+AT_A_TIME = 4
+"""Sidecars that are asked at once: each costs a forwarded port and some megabytes."""
+
+PAGES = ("config_dump", "clusters", "listeners", "certs", "stats", "ready", "server_info")
+HIDDEN = "[hidden]"
+
+_SECRETS = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
+    (re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
+    (
+        re.compile(r"(?i)(\"?(?:password|token|secret|authorization|api[-_]?key)\"?\s*[:=]\s*\"?)[^\s\",}]{4,}"),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"(?i)(\w+://[^\s:/@]+:)[^\s@/]+@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"), HIDDEN),
+)
+"""Keys, tokens and passwords, by their shapes."""
+
+app = typer.Typer(no_args_is_help=True, help="Help for those who help.")
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """Which pods of applications to include: by namespace, `namespace/pod` or `namespace/deployment`."""
+
+    everything: bool = False
+    namespaces: tuple[str, ...] = ()
+    deployments: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
+
+    def includes(self, pod: Pod) -> bool:
+        """A Deployment's pods are those that begin with its name, a dash and what its controllers add."""
+        if not pod.meshed:
+            return False
+        of_deployment = any(re.fullmatch(f"{re.escape(each)}-[a-z0-9]+-[a-z0-9]+", pod.id) for each in self.deployments)
+        return self.everything or pod.metadata.namespace in self.namespaces or pod.id in self.pods or of_deployment
+
+
+@app.callback()
+def what() -> None:
+    """What to make."""
+
+
+@app.command("bug-report")
+@on_cluster
+def bug_report(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Include every pod of the mesh.")] = False,
+    app_namespaces: Annotated[list[str] | None, typer.Option("--app-namespaces", help="Include their pods.")] = None,
+    app_deployments: Annotated[
+        list[str] | None, typer.Option("--app-deployments", metavar="NAMESPACE/NAME", help="Include their pods.")
+    ] = None,
+    app_pods: Annotated[
+        list[str] | None, typer.Option("--app-pods", metavar="NAMESPACE/POD", help="Include them.")
+    ] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out-file", "-o", help="A .zip, .tar or .tar.gz file; by default made here.")
+    ] = None,
+    where: Where,
+) -> None:
+    """Gather what is needed to understand a fault into one archive, keys and passwords left out.
+
+    Example: osm support bug-report --app-namespaces bookbuyer,bookstore
+    """
+    asked = Asked(
+        everything=everything,
+        namespaces=_split(app_namespaces),
+        deployments=_split(app_deployments),
+        pods=_split(app_pods),
+    )
+    file = out_file or Path(f"osm-bug-report-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
+    archive(file, {})  # a place that cannot be written is told before the work
+    texts = run(_texts(where, asked))
+    archive(file, {name: redacted(text) for name, text in texts.items()})
+    stdout.print(f"[+] Bug report with {len(texts)} files: {file}", markup=False)
+    stdout.print("    read it before you publish it: names of your services and addresses are in it", markup=False)
+
+
+def _split(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(name for each in given or () for name in each.split(",") if name)
+
+
+async def _texts(where: Where, asked: Asked) -> dict[str, str]:
+    """File in the archive → text. What cannot be read says why."""
+    texts: dict[str, str] = {}
+    with stderr.status("reading the cluster"):
+        async with opened(where) as cluster:
+            mesh = chosen(await all_meshes(cluster), "", where.osm_namespace)
+            facts = await gather.after(cluster, where, mesh)
+            texts["check.json"] = as_json([msgspec.to_builtins(line) for line in judged(facts)])
+            texts["mesh.json"] = as_json(msgspec.to_builtins(facts.meshes))
+            texts["bus.json"] = as_json(msgspec.to_builtins(facts.bus))
+            texts |= await _objects(cluster, mesh)
+            texts |= await _logs(cluster, facts.standing.pods)
+            chosen_pods = [pod for pod in facts.pods if asked.includes(pod)]
+            texts |= await _logs(cluster, chosen_pods)
+    with stderr.status(f"asking {len(chosen_pods)} sidecars"):
+        gate = asyncio.Semaphore(AT_A_TIME)
+        for found in await asyncio.gather(*(_sidecar(where, pod, gate) for pod in chosen_pods)):
+            texts |= found
+    return texts
+
+
+async def _objects(cluster: "Cluster", mesh: Mesh) -> dict[str, str]:
+    kinds = [*CRDS, resource.MUTATING_WEBHOOKS, resource.VALIDATING_WEBHOOKS, resource.NODES]
+    texts = {f"objects/{kind}.json": await said(_bodies(cluster, kind, "")) for kind in kinds}
+    for kind in (resource.DEPLOYMENTS, resource.STATEFUL_SETS, resource.PODS, resource.SERVICES, resource.JOBS):
+        texts[f"control-plane/{kind}.json"] = await said(_bodies(cluster, kind, mesh.namespace))
+    texts["control-plane/secret-names.json"] = await said(_names(cluster, mesh.namespace))
+    texts["events.json"] = await said(_events(cluster))
+    return texts
+
+
+async def _bodies(cluster: "Cluster", kind: resource.Resource, namespace: str) -> str:
+    found = await all_of(cluster, kind, namespace, as_=dict[str, Any])
+    for body in found:
+        body.get("metadata", {}).pop("managedFields", None)  # half of an object, and nobody reads it
+    return as_json(found)
+
+
+async def _names(cluster: "Cluster", namespace: str) -> str:
+    found = await all_of(cluster, resource.SECRETS, namespace, as_=Object)
+    return as_json(sorted(each.metadata.name for each in found))
+
+
+async def _events(cluster: "Cluster") -> str:
+    found = await all_of(cluster, resource.EVENTS, as_=Event, fields="type=Warning")
+    ordered = sorted(found, key=lambda each: each.at)
+    lines = [
+        f"{each.involved_object.kind} {each.involved_object.namespace}/{each.involved_object.name}" for each in ordered
+    ]
+    return as_json([f"{about}: {each.reason}: {each.message}" for about, each in zip(lines, ordered, strict=True)])
+
+
+async def _logs(cluster: "Cluster", pods: Iterable[Pod]) -> dict[str, str]:
+    return {
+        f"logs/{pod.id}/{container.name}.log": await said(
+            cluster.logs(pod.metadata.namespace, pod.metadata.name, container.name, LOG_LINES)
+        )
+        for pod in pods
+        for container in (*pod.spec.init_containers, *pod.spec.containers)
+    }
+
+
+async def _sidecar(where: Where, pod: Pod, gate: asyncio.Semaphore) -> dict[str, str]:
+    async with gate:
+        try:
+            found = await pages(where, pod, PAGES)
+        except CommandError as error:
+            found = {"why-not": f"{error}\n"}
+        return {f"sidecars/{pod.id}/{name}": text for name, text in found.items()}
+
+
+async def said(text: Awaitable[str]) -> str:
+    """The text, or why there is none: a report with a hole is better than none."""
+    try:
+        return await text
+    except (ApiError, CommandError) as error:
+        return f"cannot be read: {error}\n"
+
+
+def as_json(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=1).decode() + "\n"
+
+
+def redacted(text: str) -> str:
+    """The text without what looks like a key, a token or a password."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def archive(file: Path, texts: Mapping[str, str]) -> None:
+    """Write the texts as one file, of the form that its name says. Raises CommandError."""
+    try:
+        if file.suffix == ".zip":
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+                for name, text in sorted(texts.items()):
+                    made.writestr(name, text)
+        elif file.name.endswith((".tar", ".tar.gz", ".tgz")):
+            with tarfile.open(file, "w" if file.suffix == ".tar" else "w:gz") as tar:
+                for name, text in sorted(texts.items()):
+                    _add(tar, name, text.encode())
+        else:
+            raise CommandError(
+                f"{file}: the name must end in .zip, .tar or .tar.gz", remedy="-o report.tar.gz", status=2
+            )
+        file.chmod(0o600)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}", remedy="-o FILE in a folder that can be written") from error
+
+
+def _add(tar: tarfile.TarFile, name: str, body: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mtime, entry.mode = len(body), int(time.time()), 0o600
+    tar.addfile(entry, io.BytesIO(body))
