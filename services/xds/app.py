@@ -33,6 +33,7 @@ from services.xds.settings import Settings
 log = structlog.get_logger()
 
 SERVER_NAME = f"{XDS_IDENTITY.account}.{XDS_IDENTITY.namespace}.svc"
+"""Of the default namespace."""
 """The name in its own certificate for gRPC clients that know no SPIFFE; Envoys pin the URI instead."""
 
 
@@ -70,7 +71,8 @@ class _Xds:
         self._settings = settings
         self._health = health
         self.complete = asyncio.Event()
-        self.own = Holder(bus, ControlPlane(identity=XDS_IDENTITY, dns_names=(SERVER_NAME,)))
+        server_name = f"{XDS_IDENTITY.account}.{settings.namespace}.svc"
+        self.own = Holder(bus, ControlPlane(identity=XDS_IDENTITY, dns_names=(server_name,)))
         self.quarantine_read, self.unsaved = asyncio.Event(), asyncio.Event()
         self.engine, self.documents = engine, Documents()
         self.quarantine = Quarantine(self.unsaved.set)

@@ -1,5 +1,6 @@
 """What xds can be told, from OSM_XDS_… variables."""
 
+from osm.contracts.names import ROOT_NAMESPACE
 from osm.runtime.settings import Common
 
 LONGEST_END_S = 12.0
@@ -11,6 +12,8 @@ class Settings(Common, frozen=True, kw_only=True):
 
     listen: str = "127.0.0.1:15128"
     """Where proxies connect: `host:port`."""
+    namespace: str = ROOT_NAMESPACE
+    """The namespace of the control plane: our certificate names the Service osm-xds in it."""
     admissions_per_s: float = 1000.0
     """Streams that may start in a second; more wait for their turn, so that all are served steadily."""
     admission_wait_s: float = 10.0

@@ -73,6 +73,8 @@
 {{- define "osm.environment.xds" }}
 - name: OSM_XDS_LISTEN
   value: 0.0.0.0:15128
+- name: OSM_XDS_NAMESPACE
+  value: {{ include "osm.namespace" . }}
 {{- end }}
 
 {{- define "osm.environment.injector" }}

@@ -96,6 +96,13 @@ def test_a_service_that_knows_other_platforms_is_told_that_it_is_on_kubernetes(s
     assert "kubernetes" in {found.get(f"OSM_{service.upper()}_PLATFORM"), found.get(f"OSM_{service.upper()}_STORE")}
 
 
+def test_services_know_the_namespace_that_they_are_in(rendered: Render) -> None:
+    for service in SERVICES:
+        pod = named(rendered("osm.osmNamespace=elsewhere"), "Deployment")[f"osm-{service}"]["spec"]["template"]["spec"]
+        if service != "catalog":  # it speaks of the mesh alone
+            assert environment(pod)[f"OSM_{service.upper()}_NAMESPACE"] == "elsewhere"
+
+
 def test_files_named_in_the_environment_are_in_the_secrets_that_are_mounted(rendered: Render) -> None:
     mesh = made_once.Mesh(namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle")
     secrets = made_once.due({}, mesh, now_s=1e9)
