@@ -119,16 +119,17 @@ class Keeper:
         next_s = now_s + LONGEST_NAP_S
         board, roots = self.board, roots_id(self._heard.roots_pem)
         todo = list(chores(board.proxies, board.secrets, admitted=board.admitted, roots=roots, now_s=now_s))
-        self._failed = {key: failed for key, failed in self._failed.items() if key in {chore.key for chore in todo}}
+        wanted = {chore.key for chore in todo}
+        self._failed = {key: failed for key, failed in self._failed.items() if key in wanted}
         for chore in sorted(todo, key=lambda each: each.due_s):
             due_s = max(chore.due_s, self._failed.get(chore.key, (0, 0.0))[1])
             if chore.key in self._busy:
                 continue
-            if due_s > now_s or len(self._busy) >= AT_ONCE:
-                next_s = min(next_s, due_s if due_s > now_s else next_s)
-                continue
-            self._busy.add(chore.key)
-            tasks.create_task(self._try(chore), name=f"injector: {chore.verb} {'/'.join(chore.key)}")
+            if due_s > now_s:
+                next_s = min(next_s, due_s)
+            elif len(self._busy) < AT_ONCE:  # else looked at again when one of them is done
+                self._busy.add(chore.key)
+                tasks.create_task(self._try(chore), name=f"injector: {chore.verb} {'/'.join(chore.key)}")
         return next_s
 
     async def _try(self, chore: Chore) -> None:

@@ -81,7 +81,7 @@ class Town:
                     "rules": [rule],
                     "failurePolicy": "Fail",
                     "sideEffects": "None",
-                    "timeoutSeconds": 5,
+                    "timeoutSeconds": 20,
                     "admissionReviewVersions": ["v1"],
                     "namespaceSelector": {"matchLabels": {"openservicemesh.io/monitored-by": self.mesh}},
                 }
@@ -435,7 +435,13 @@ async def test_whoever_waits_for_a_certificate_is_told_why_at_the_pod(town, monk
 
 async def test_a_hundred_pods_at_once_all_get_their_secrets(town):
     async with at_work(town):
-        pods = await asyncio.gather(*(town.make(town.pod(f"web-{number}")) for number in range(100)))
+        few = asyncio.Semaphore(10)
+
+        async def make(number):
+            async with few:
+                return await town.make(town.pod(f"web-{number}"))
+
+        pods = await asyncio.gather(*map(make, range(100)))
         wanted = {uuid_of(pod) for pod in pods}
         assert len(wanted) == 100
 
