@@ -10,12 +10,14 @@ import typer
 from osm.cli import bus, policy, proxy, up
 from osm.cli.check_pods import check_pods
 from osm.cli.demo.entry import demo
-from osm.cli.kubernetes import mesh, metrics, namespace, uninstall
+from osm.cli.kubernetes import bug_report, mesh, metrics, namespace, uninstall
 from osm.cli.kubernetes.check import check
 from osm.cli.kubernetes.install import install
 from osm.cli.kubernetes.prepare import prepare
+from osm.cli.kubernetes.verify import command as verify
 from osm.cli.kubernetes.version import env, version
 from osm.cli.output import CommandError, fail
+from osm.cli.spelling import spelled
 from osm.cli.status import status
 from osm.cli.wait import wait
 from osm.runtime import logging
@@ -26,29 +28,35 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="A light service mesh for Envoy: the successor of Open Service Mesh.",
-    epilog="Try: [bold]osm demo[/]",
+    epilog="Try: [bold]osm demo[/] here, or [bold]osm check --pre[/] and [bold]osm install[/] on a cluster",
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo)
-app.command("up")(up.up)
-app.command("status")(status)
-app.command("wait")(wait)
-app.add_typer(proxy.app, name="proxy")
+HERE, ANY, CLUSTER = "On this machine", "Any mesh", "On Kubernetes"
+
+app.command("demo", rich_help_panel=HERE)(demo)
+app.command("up", rich_help_panel=HERE)(up.up)
+
+app.command("status", rich_help_panel=ANY)(status)
+app.command("wait", rich_help_panel=ANY)(wait)
+app.add_typer(proxy.app, name="proxy", rich_help_panel=ANY)
 policy.app.command("check-pods")(check_pods)
-app.add_typer(policy.app, name="policy")
-app.add_typer(bus.app, name="bus")
-app.command("install")(install)
-app.command("check")(check)
-app.add_typer(uninstall.app, name="uninstall")
+app.add_typer(policy.app, name="policy", rich_help_panel=ANY)
+app.add_typer(bus.app, name="bus", rich_help_panel=ANY)
+app.command("version", rich_help_panel=ANY)(version)
+app.command("env", rich_help_panel=ANY)(env)
+
+app.command("install", rich_help_panel=CLUSTER)(install)
+app.command("check", rich_help_panel=CLUSTER)(check)
+app.add_typer(namespace.app, name="namespace", rich_help_panel=CLUSTER)
+app.add_typer(namespace.app, name="ns", hidden=True)
+app.add_typer(mesh.app, name="mesh", rich_help_panel=CLUSTER)
+app.add_typer(metrics.app, name="metrics", rich_help_panel=CLUSTER)
+app.add_typer(verify.app, name="verify", rich_help_panel=CLUSTER)
+app.add_typer(bug_report.app, name="support", rich_help_panel=CLUSTER)
+app.add_typer(uninstall.app, name="uninstall", rich_help_panel=CLUSTER)
 app.add_typer(uninstall.app, name="delete", hidden=True)
 app.add_typer(uninstall.app, name="del", hidden=True)
-app.add_typer(mesh.app, name="mesh")
-app.add_typer(namespace.app, name="namespace")
-app.add_typer(namespace.app, name="ns", hidden=True)
-app.add_typer(metrics.app, name="metrics")
 app.command("prepare", hidden=True)(prepare)
-app.command("version")(version)
-app.command("env")(env)
 
 
 @app.callback()
@@ -76,7 +84,7 @@ def main() -> None:
     # gRPC otherwise says a line of its own for every workload's process that is forked beside it.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     try:
-        app()
+        app(args=list(spelled(sys.argv[1:])))
     except CommandError as error:
         fail(error)
     except ServiceFailed as error:

@@ -19,6 +19,7 @@ from osm.cli.kubernetes.pod_names import by_proxy_id
 from osm.cli.kubernetes.program import Ended
 from osm.cli.kubernetes.where import Where, configured_namespace
 from osm.cli.output import CommandError
+from osm.cli.spelling import spelled
 from osm.contracts.names import Identity
 from osm.contracts.policy import HttpRule, TcpRule, TrafficTarget
 from osm.k8s.objects import Namespace, Object
@@ -282,6 +283,21 @@ def test_a_traffic_target_allows_one_way() -> None:
 
 
 # Small words
+
+
+def test_flags_are_taken_as_osm_spelled_them() -> None:
+    given = [
+        "install",
+        "--atomic=true",
+        "--enforce-single-mesh=false",
+        "--set=osm.x=false",
+        "--force=false",
+        "--",
+        "--a=true",
+    ]
+    assert list(spelled(given)) == [
+        *("install", "--atomic", "--no-enforce-single-mesh", "--set=osm.x=false", "--", "--a=true"),
+    ]
 
 
 def test_a_proxy_is_known_by_its_pod() -> None:

@@ -1,0 +1,26 @@
+"""Flags as OSM's own CLI takes them: `--atomic=true`, `--enforce-single-mesh=false`. Pure.
+
+Ours are `--atomic` and `--no-enforce-single-mesh`; scripts written for OSM go on working.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+NEGATABLE = frozenset({"enforce-single-mesh"})
+"""Flags that are on by default; of any other, false is what it is anyway."""
+
+_SPELLED = re.compile(r"--([a-z][a-z-]*)=(true|false)")
+
+
+def spelled(arguments: Iterable[str]) -> Iterator[str]:
+    """The arguments in our spelling; what comes after `--` is left alone."""
+    rest = False
+    for argument in arguments:
+        rest = rest or argument == "--"
+        found = None if rest else _SPELLED.fullmatch(argument)
+        if found is None:
+            yield argument
+        elif found[2] == "true":
+            yield f"--{found[1]}"
+        elif found[1] in NEGATABLE:
+            yield f"--no-{found[1]}"
