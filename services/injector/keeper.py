@@ -36,7 +36,8 @@ AT_ONCE = 16
 """Chores at a time: some hundred Secrets a second, and no burst that the API server would have to hold back."""
 
 QUIET_S = 0.02
-"""What comes within it is looked at together; a pod's containers need longer to be scheduled."""
+"""Between two looks. The first pod after a while has its Secret at once: kubelet mounts it in the next moment, and
+waits half a second before it tries again."""
 
 LONGEST_NAP_S = 30.0
 
@@ -105,13 +106,15 @@ class Keeper:
             self._changed.set()
 
     async def _work(self, tasks: asyncio.TaskGroup) -> NoReturn:
+        loop = asyncio.get_running_loop()
         while True:
+            again_s = loop.time() + QUIET_S
             self._changed.clear()
             next_s = self._begin(tasks) if self._heard.roots_pem else time.time() + LONGEST_NAP_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(LONGEST_NAP_S, max(0.0, next_s - time.time()))):
                     await self._changed.wait()
-            await asyncio.sleep(QUIET_S)
+            await asyncio.sleep(max(0.0, again_s - loop.time()))
 
     def _begin(self, tasks: asyncio.TaskGroup) -> float:
         """Begin what is due and fits; when to look again."""
