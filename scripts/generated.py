@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a checkout that is not installed can write its pages too
 
 from osm.bus import permissions  # noqa: E402  # found through the line above
-from scripts import asyncapi_page, settings_page, values_page  # noqa: E402  # the same
+from scripts import asyncapi_page, cli_page, settings_page, values_page  # noqa: E402  # the same
 
 USERS = "# Who may say what on the bus. Made by `osm bus permissions`; do not edit.\n"
 
@@ -25,6 +25,7 @@ def pages() -> Mapping[str, str]:
         "deploy/chart/files/users.conf": users,
         "deploy/nats/users.conf": users,
         "docs/bus.asyncapi.yaml": asyncapi_page.render(),
+        "docs/cli.md": cli_page.render(),
         "docs/kubernetes-values.md": values_page.render(),
         "docs/settings.md": settings_page.render(),
     }

@@ -10,7 +10,7 @@ import yaml
 
 from osm.bus.rights import may_read
 from osm.contracts.channels import RPCS, STATES
-from scripts import asyncapi_page, generated, settings_page
+from scripts import asyncapi_page, cli_page, generated, settings_page
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,6 +36,15 @@ def test_the_program_runs_from_any_folder(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "generated.py"), "--check"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_command_is_on_the_page_with_its_options() -> None:
+    page = cli_page.render()
+    for command in ("osm install", "osm namespace add", "osm policy check-pods", "osm verify ingress", "osm check"):
+        assert f"\n## {command}\n" in page
+    assert "\n## osm prepare\n" not in page  # a Job runs it, no person
+    assert "| `--enforce-single-mesh`, `--no-enforce-single-mesh` |" in page
+    assert "| `--osm-namespace` |" in page
 
 
 def test_every_channel_of_the_table_is_on_the_page() -> None:
