@@ -9,14 +9,18 @@ import sys
 from typing import Annotated, NoReturn
 
 import typer
+from rich.markup import escape
 
 from osm.cli.output import CommandError, stderr
-from osm.isolation import machine
+from osm.cli.start import MEMORY, OWN, Carrier
+from osm.isolation import machine, outside
 from osm.isolation.entering import apart
+from osm.isolation.machine import Obstacle
 from osm.isolation.making import NetworkFailed, make_common
 
 INSIDE = "OSM_INSIDE"
-"""Tells this program that it has made the step. Taken out of the environment at once."""
+"""Tells this program that it has made the step, and the descriptor of its line to the process outside. Taken out of
+the environment at once."""
 
 ModeOption = Annotated[
     bool | None,
@@ -24,34 +28,50 @@ ModeOption = Annotated[
         "--isolated/--explicit",
         help="isolated: each workload in a network of its own, its traffic redirected to its sidecar as in a pod; "
         "Linux, no root needed. explicit: workloads share the machine's loopback and are told where their sidecars "
-        "are.",
-        show_default="explicit",
+        "are. Without an order: isolated, where this machine allows it.",
+        show_default=False,
     ),
 ]
 
 
-def isolated(ordered: bool | None) -> bool:  # noqa: FBT001  # the option's value
-    """Whether this mesh is isolated; if it is to be, this program goes there. Raises CommandError if it cannot."""
-    if os.environ.pop(INSIDE, ""):
+def isolated(ordered: bool | None, carried: Carrier) -> int | None:  # noqa: FBT001  # the option's value
+    """The line to the process outside if this mesh is isolated, else None.
+
+    If it is to be and this program is not there yet, it goes there, and begins anew. Raises CommandError if it cannot.
+    """
+    line = os.environ.pop(INSIDE, "")
+    if line:
         _settle()
-        return True
-    if not ordered:
-        return False
-    found = machine.obstacle()
+        os.set_inheritable(int(line), False)  # noqa: FBT003  # its only way to be called
+        return int(line)
+    if ordered is False:
+        return None
+    found = _far_bus(carried) or machine.obstacle()
     if found is None:
         _go()
-    raise CommandError(
-        f"a mesh cannot be isolated on this machine: {found.what}",
-        remedy=f"{found.remedy}; or leave out --isolated" if found.remedy else "leave out --isolated",
-    )
+    if ordered:
+        raise CommandError(
+            f"a mesh cannot be isolated on this machine: {found.what}",
+            remedy=f"{found.remedy}; or leave out --isolated" if found.remedy else "leave out --isolated",
+        )
+    stderr.print(f"[dim]explicit: workloads share this machine's loopback, for {escape(found.what)}[/]")
+    return None
+
+
+def _far_bus(carried: Carrier) -> Obstacle | None:
+    if carried.where in (MEMORY, OWN):
+        return None
+    return Obstacle(what="its services could not reach a bus that is elsewhere", remedy=f"use --bus {OWN}")
 
 
 def _go() -> NoReturn:
     """Become this program inside; never comes back."""
     sys.stdout.flush()
     sys.stderr.flush()
+    line, _ = outside.start()
+    os.set_inheritable(line.fileno(), True)  # noqa: FBT003  # its only way to be called
     command = apart((sys.executable, *sys.orig_argv[1:]))
-    os.execvpe(command[0], command, {**os.environ, INSIDE: "yes"})  # noqa: S606  # no shell: the words are our own
+    os.execvpe(command[0], command, {**os.environ, INSIDE: str(line.fileno())})  # noqa: S606  # no shell: the words are our own
 
 
 def _settle() -> None:

@@ -25,8 +25,13 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
     path: Path
     block: int
-    isolated: bool = False
-    """All is in a network of the mesh's own; its block of loopback addresses is too."""
+    line: int | None = None
+    """In a network of the mesh's own: the descriptor of its line to the process outside (`osm.isolation.outside`). Its
+    block of loopback addresses is its own too, then."""
+
+    @property
+    def isolated(self) -> bool:
+        return self.line is not None
 
     @property
     def socket(self) -> Path:
@@ -38,7 +43,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def run_folder(name: str, *, isolated: bool = False) -> Iterator[RunFolder]:
+def run_folder(name: str, *, line: int | None = None) -> Iterator[RunFolder]:
     """A fresh run folder called `name` and a free block; both gone at the end. Raises CommandError."""
     path = home() / name
     if is_live(path / SOCKET):
@@ -48,7 +53,7 @@ def run_folder(name: str, *, isolated: bool = False) -> Iterator[RunFolder]:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(mode=0o700)
         try:
-            yield RunFolder(path=path, block=block, isolated=isolated)
+            yield RunFolder(path=path, block=block, line=line)
         finally:
             shutil.rmtree(path, ignore_errors=True)
 

@@ -4,8 +4,9 @@ Whoever asked gets a bus and need not know which. Imports are made where they ar
 """
 
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from osm.bus import Bus
 from osm.cli.pieces import BadReplicas, Wanted, read_replicas
 from osm.cli.reach import Reach
 from osm.cli.run_folder import RunFolder
+from osm.isolation.way_out import way_out
 from osm.runtime.settings import LogLevel
 
 MEMORY, OWN = "memory", "nats"
@@ -71,23 +73,27 @@ async def started(
     proxy_lifetime_s: int = 86400,
 ) -> AsyncIterator[Bus]:
     """Run the folder's mesh while the context is open. Raises what `mesh.embedded` and `apart.apart` raise."""
-    if carried.where == MEMORY:
-        from osm.cli.mesh import embedded, observed_in  # noqa: PLC0415  # half a second that `--help` does not need
+    async with AsyncExitStack() as stack:
+        if place.line is not None:
+            await stack.enter_async_context(way_out(socket.socket(fileno=place.line)))
+        if carried.where == MEMORY:
+            from osm.cli.mesh import embedded, observed_in  # noqa: PLC0415  # half a second that `--help` does not need
 
-        with observed_in(place.path, log_level) as eyes:
-            async with embedded(folder, place, eyes, ca_folder=ca_folder, proxy_lifetime_s=proxy_lifetime_s) as bus:
-                yield bus
-        return
-    from osm.cli.apart import apart, logged_in  # noqa: PLC0415  # as above
+            eyes = stack.enter_context(observed_in(place.path, log_level))
+            yield await stack.enter_async_context(
+                embedded(folder, place, eyes, ca_folder=ca_folder, proxy_lifetime_s=proxy_lifetime_s)
+            )
+            return
+        from osm.cli.apart import apart, logged_in  # noqa: PLC0415  # as above
 
-    wanted = Wanted(
-        folder=folder,
-        ca_folder=ca_folder,
-        proxy_lifetime_s=proxy_lifetime_s,
-        log_level=log_level,
-        replicas=carried.replicas,
-    )
-    with logged_in(place.path, log_level):
+        wanted = Wanted(
+            folder=folder,
+            ca_folder=ca_folder,
+            proxy_lifetime_s=proxy_lifetime_s,
+            log_level=log_level,
+            replicas=carried.replicas,
+        )
+        stack.enter_context(logged_in(place.path, log_level))
         reach = None if carried.where == OWN else Reach.told(carried.where, os.environ)
-        async with apart(reach, wanted, place) as mesh:
-            yield mesh.bus
+        mesh = await stack.enter_async_context(apart(reach, wanted, place))
+        yield mesh.bus

@@ -46,7 +46,7 @@ def up(
     Example: osm up -f demo/manifests
     """
     carried = carrier(bus, replicas)
-    with run_folder(name, isolated=isolated(mode)) as place:
+    with run_folder(name, line=isolated(mode, carried)) as place:
         run(_up(folder, place, carried, ca_folder.expanduser(), log_level))
 
 

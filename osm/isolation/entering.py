@@ -6,8 +6,22 @@ is the program, with the same process id, the same parent and the same leash.
 
 from pathlib import Path
 
-_NAMES = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+from msgspec import Struct
+
+_NAMES = """
+mount --bind "$1" /etc/hosts &&
+{ [ ! -e /etc/resolv.conf ] || mount --bind "$2" /etc/resolv.conf; } &&
+shift 2 && exec "$@"
+"""
 """The hosts file is written in place when services change, so that what is mounted here stays current."""
+
+
+class Names(Struct, frozen=True, kw_only=True):
+    """The files that take the place of /etc/hosts and /etc/resolv.conf."""
+
+    hosts: Path
+    resolver: Path
+
 
 APP_MAY = "net_bind_service"
 """Listen below 1024, as in a pod. Nothing else, and above all neither enter a namespace nor set a mark."""
@@ -26,8 +40,21 @@ def in_space(space: str, command: tuple[str, ...]) -> tuple[str, ...]:
     return ("nsenter", f"--net={space}", "--", *command)
 
 
-def workload(space: str, hosts: Path, may: str, command: tuple[str, ...]) -> tuple[str, ...]:
-    """`command` in the namespace, with these names in its /etc/hosts, and no power but `may`, now or later."""
+def workload(space: str, names: Names, may: str, command: tuple[str, ...]) -> tuple[str, ...]:
+    """`command` in the namespace, with these names, and no power but `may`, now or later."""
     powerless = ("setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set=-all,+{may}", "--", *command)
-    named = ("unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _NAMES, "osm", str(hosts), *powerless)
+    named = (
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "--",
+        "sh",
+        "-c",
+        _NAMES,
+        "osm",
+        str(names.hosts),
+        str(names.resolver),
+        *powerless,
+    )
     return in_space(space, named)

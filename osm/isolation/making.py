@@ -30,6 +30,7 @@ class NetworkFailed(Exception):
 def make_common() -> None:
     """Where the control plane runs: the bridge. Raises NetworkFailed."""
     _told(("ip", "-batch", "-"), network.common())
+    _told(("iptables-restore", "--noflush"), network.outward())
     with contextlib.suppress(OSError):  # read-only in some containers: there, a name that is unknown takes seconds
         _REFUSALS.write_text(f"{UNLIMITED}\n")
 

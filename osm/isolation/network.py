@@ -1,15 +1,22 @@
 """The mesh's own network as text: addresses, and what `ip` is told to make it. Pure.
 
-A bridge joins the workloads; its own address is the control plane's. There is no way out of this network: what is
-sent elsewhere ends at the bridge's side and is refused there at once, so that nobody waits for a timeout.
+A bridge joins the workloads; its own address is the control plane's. What is sent elsewhere ends on the bridge's
+side: connections at the way out (`way_out`), all else is refused there at once, so that nobody waits for a timeout.
 """
 
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from osm.envoy.redirect import Redirect
+from osm.manifests.virtual_ips import NETWORK as SERVICES
 
 WORKLOADS = IPv4Network("10.77.0.0/16")
 CONTROL_PLANE = str(WORKLOADS[1])
+HOST = "10.79.0.1"
+"""Stands for the loopback of the machine itself, which is outside."""
+HOST_NAME = "host.osm.internal"
+OUT_PORT = 15999
+"""Of the way out, on the control plane's address."""
+NAMES_PORT = 53
 BRIDGE = "osm0"
 INTERFACE = "eth0"
 """What a workload calls its end, as a pod does."""
@@ -51,6 +58,13 @@ def common() -> str:
         # Where the world would begin: every address is taken for this side's own, and nobody listens there.
         "route add local default dev lo table main",
     )
+
+
+def outward() -> str:
+    """For `iptables-restore`, on the control plane's side: connections to elsewhere end at the way out."""
+    here = (f"-A PREROUTING -i {BRIDGE} -d {network} -j RETURN" for network in (WORKLOADS, SERVICES))
+    out = f"-A PREROUTING -i {BRIDGE} -p tcp -j REDIRECT --to-ports {OUT_PORT}"
+    return _lines("*nat", *here, out, "COMMIT")
 
 
 def own(slot: int, common_pid: int) -> str:

@@ -72,14 +72,17 @@ class MeshProcess:
     """`osm up` or `osm demo` while it runs. Open it with `mesh_process`."""
 
     def __init__(self, arguments: Sequence[str], *, name: str, home: Path, folder: Path | None = None) -> None:
-        """`home` takes the place of the machine's temporary folder: short, since Unix sockets go below it."""
+        """`home` takes the place of the machine's temporary folder: short, since Unix sockets go below it.
+
+        Without an order of its mode it is explicit, on every machine: there a test asks from outside.
+        """
         self.name = name
         self.home = home
         self.folder = folder if folder is not None else self.run_folder / "manifests"
         self._log = home / f"{name}.out"
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [program(), *arguments, "--name", name],
+                [program(), *_ordered(arguments), "--name", name],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -178,6 +181,10 @@ class MeshProcess:
         if self.running:
             self._process.kill()
         self._process.wait()
+
+
+def _ordered(arguments: Sequence[str]) -> list[str]:
+    return [*arguments] if "--isolated" in arguments else [*arguments, "--explicit"]
 
 
 @contextmanager

@@ -133,8 +133,8 @@ def _room(ground: Ground, planned: Planned) -> Room:
     slot = network.slot_of(planned.document.host)
     if slot is None:
         raise BadAddress(f"{planned.id}: found {planned.document.host!r}, which is no address of the isolated network")
-    hosts = names.hosts_file(ground.run_folder, planned.document.identity.namespace)
-    return Isolated(slot, hosts, Doors(home(ground, planned.id), planned.listens))
+    known = names.files(ground.run_folder, planned.document.identity.namespace)
+    return Isolated(slot, known, Doors(home(ground, planned.id), planned.listens))
 
 
 def _answers(agent: Agent, ground: Ground) -> Callable[[str, AdminQuery], Awaitable[AdminReply]]:

@@ -10,12 +10,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from osm.contracts.names import Address
+from osm.isolation.carrying import Streams, carry
 from services.local.ground import SOCKET_PATH_MAX_BYTES
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[Address], Awaitable[Streams]]
-
-_CHUNK_BYTES = 64 * 1024
 
 
 def door(folder: Path, port: int) -> Path:
@@ -72,21 +70,4 @@ async def _carried(caller: Streams, connect: Connect, app: Address) -> None:
     except OSError:
         caller[1].close()
         return
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_one_way(caller[0], called[1]))
-            tasks.create_task(_one_way(called[0], caller[1]))
-    finally:
-        caller[1].close()
-        called[1].close()
-
-
-async def _one_way(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """To the end of what is said, which is passed on; a side that hangs up ends both ways."""
-    try:
-        while chunk := await source.read(_CHUNK_BYTES):
-            sink.write(chunk)
-            await sink.drain()
-        sink.write_eof()
-    except OSError:
-        sink.close()
+    await carry(caller, called)

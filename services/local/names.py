@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from osm.isolation.entering import Names
+from osm.isolation.network import CONTROL_PLANE, HOST, HOST_NAME
 from osm.manifests.virtual_ips import ServiceKey
 from osm.pki.files import private_folder
 
@@ -15,13 +17,17 @@ HOSTS = "hosts"
 """The folder of the run folder with a file for each namespace: only there a Service is known by its bare name."""
 
 
-def hosts_file(run_folder: Path, namespace: str) -> Path:
-    return run_folder / HOSTS / namespace
+_RESOLVER = "-resolv.conf"
+"""No namespace is called so: a name does not begin with a hyphen."""
+
+
+def files(run_folder: Path, namespace: str) -> Names:
+    return Names(hosts=run_folder / HOSTS / namespace, resolver=run_folder / HOSTS / _RESOLVER)
 
 
 def hosts(namespace: str, services: Mapping[ServiceKey, str]) -> str:
     """The file of a namespace (hosts(5))."""
-    lines = ["127.0.0.1 localhost"]
+    lines = ["127.0.0.1 localhost", f"{HOST} {HOST_NAME}"]
     for (where, service), address in sorted(services.items()):
         bare = [service] if where == namespace else []
         full = (f"{service}.{where}", f"{service}.{where}.svc", f"{service}.{where}.svc.cluster.local")
@@ -33,10 +39,14 @@ def write(run_folder: Path, namespaces: Iterable[str], services: Mapping[Service
     """Bring the files of these namespaces up to date. Raises OSError."""
     private_folder(run_folder / HOSTS)
     for namespace in sorted(set(namespaces)):
-        path = hosts_file(run_folder, namespace)
-        text = hosts(namespace, services)
-        if path.exists() and path.read_text() == text:
-            continue
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "w") as file:
-            file.write(text)
-            file.truncate()
+        found = files(run_folder, namespace)
+        _write(found.hosts, hosts(namespace, services))
+        _write(found.resolver, f"nameserver {CONTROL_PLANE}\n")
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() == text:
+        return
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "w") as file:
+        file.write(text)
+        file.truncate()

@@ -6,11 +6,10 @@ starts and closed after all has ended.
 
 import asyncio
 import contextlib
-from pathlib import Path
 from typing import Protocol
 
 from osm.contracts.names import Address
-from osm.isolation.entering import APP_MAY, SIDECAR_MAY, workload
+from osm.isolation.entering import APP_MAY, SIDECAR_MAY, Names, workload
 from osm.isolation.making import NetworkFailed, make_own, unmake_own
 from osm.isolation.space import Space
 from services.local.doors import Doors
@@ -65,9 +64,9 @@ class OnMachine:
 class Isolated:
     """A namespace with an address, redirect rules and names of its own, and a door for each port of the app."""
 
-    def __init__(self, slot: int, hosts: Path, doors: Doors) -> None:
+    def __init__(self, slot: int, names: Names, doors: Doors) -> None:
         self._slot = slot
-        self._hosts = hosts
+        self._names = names
         self._doors = doors
         self._space: Space | None = None
 
@@ -88,10 +87,10 @@ class Isolated:
             self._space = None
 
     def for_app(self, command: Command) -> Command:
-        return workload(self._opened().path, self._hosts, APP_MAY, command)
+        return workload(self._opened().path, self._names, APP_MAY, command)
 
     def for_sidecar(self, command: Command) -> Command:
-        return workload(self._opened().path, self._hosts, SIDECAR_MAY, command)
+        return workload(self._opened().path, self._names, SIDECAR_MAY, command)
 
     async def connect(self, to: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await self._opened().connect(to)

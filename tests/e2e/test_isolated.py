@@ -8,14 +8,17 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from osm.isolation import machine, network
+from osm.isolation.network import HOST_NAME
 from osm.testing.inside import Outcome, ask, enter
 from osm.testing.manifests import (
     documents,
@@ -170,23 +173,50 @@ async def test_every_app_listens_on_the_same_port_of_an_address_of_its_own(it: O
 
 
 async def test_the_outside_is_reached_with_egress_and_not_without(it: Outside) -> None:
-    outside_pid = it.mesh.pid
-    server = subprocess.Popen(
-        enter(outside_pid, sys.executable, "-m", "http.server", "8099", "--bind", "192.0.2.10"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=it.mesh.home,
-    )
-    try:
-        until(lambda: ask(outside_pid, "http://192.0.2.10:8099/").status == 200, "the server outside")
-        assert send(it, WEB, "http://192.0.2.10:8099/").why in ("refused", "closed")
+    with _server_outside() as port:
+        url = f"http://{HOST_NAME}:{port}/"
+        assert send(it, WEB, url).why in ("refused", "closed")
+        assert send(it, STRANGER, url).why in ("refused", "closed")
         await it.change(lambda: it.mesh.put("config.yaml", mesh_config(enableEgress=True)))
-        assert send(it, WEB, "http://192.0.2.10:8099/").status == 200
-        assert send(it, STRANGER, "http://192.0.2.10:8099/").status == 200
+        try:
+            assert send(it, WEB, url).said == "from outside"
+            assert send(it, STRANGER, url).said == "from outside"
+        finally:
+            await it.change(lambda: it.mesh.put("config.yaml", mesh_config(enableEgress=False)))
+
+
+async def test_a_port_outside_that_nobody_listens_on_is_no_connection(it: Outside) -> None:
+    with _server_outside() as port:
+        pass
+    await it.change(lambda: it.mesh.put("config.yaml", mesh_config(enableEgress=True)))
+    try:
+        assert send(it, WEB, f"http://{HOST_NAME}:{port}/").why == "closed"
     finally:
-        server.kill()
-        server.wait()
         await it.change(lambda: it.mesh.put("config.yaml", mesh_config(enableEgress=False)))
+
+
+@contextmanager
+def _server_outside() -> Iterator[int]:
+    """On this machine's own loopback, where no workload is."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "12")
+            self.end_headers()
+            self.wfile.write(b"from outside")
+
+        def log_message(self, *_: object) -> None:
+            """Nothing to say."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 async def test_a_sidecars_own_port_leads_nowhere(it: Outside) -> None:
@@ -274,13 +304,15 @@ def _spaces() -> set[int]:
     return found
 
 
+_FORBID = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
+FORBIDDEN = ("unshare", "--user", "--map-root-user", "sh", "-c", _FORBID, "sh")
+"""What starts a program where the kernel really refuses: in a user namespace that allows no further one."""
+
+
 def test_an_order_that_cannot_be_met_is_told_at_once(home: Path, tmp_path: Path) -> None:
-    """Inside a user namespace that allows no further one: a kernel that really refuses."""
-    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
-    command = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh", program())
     began_s = time.monotonic()
     done = subprocess.run(
-        [*command, "up", "--isolated", "-f", str(tmp_path)],
+        [*FORBIDDEN, program(), "up", "--isolated", "-f", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
@@ -293,7 +325,30 @@ def test_an_order_that_cannot_be_met_is_told_at_once(home: Path, tmp_path: Path)
     assert "Traceback" not in done.stderr
 
 
-def test_the_order_names_the_mode(home: Path) -> None:
-    told = osm("up", "--help", home=home).out
-    assert "--isolated" in told
-    assert "--explicit" in told
+def test_without_an_order_the_mode_is_chosen_and_said(home: Path, name: str) -> None:
+    """Asked of a name that is taken, so that nothing more is started."""
+    with mesh_process("demo", "--isolated", name=name, home=home) as mesh:
+        mesh.until((mesh.run_folder / "mesh.sock").exists, "the mesh")
+        chosen = osm("demo", "--name", name, home=home)
+        ordered = osm("demo", "--explicit", "--name", name, home=home)
+        elsewhere = osm("demo", "--isolated", "--bus", "nats://192.0.2.1:4222", home=home)
+    assert "isolated: every workload in a network of its own" in chosen.err
+    assert "isolated" not in ordered.err
+    assert all("runs here already" in each.err for each in (chosen, ordered))
+    assert "its services could not reach a bus that is elsewhere" in elsewhere.err
+
+
+def test_a_machine_that_cannot_gets_the_explicit_mode_and_the_reason(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("kind: [")
+    command = (*FORBIDDEN, program(), "up", "-f", str(tmp_path), "--bus", "nowhere://")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(home)})
+    assert done.returncode == 2  # asked wrongly, which is told before anything is tried
+    command = (*FORBIDDEN, program(), "up", "-f", str(tmp_path), "--bus", "nats")
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TMPDIR": str(home), "OSM_NATS_SERVER": "/nowhere"},
+    )
+    assert "explicit: workloads share this machine's loopback, for user namespaces are forbidden here" in done.stderr

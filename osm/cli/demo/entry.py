@@ -30,5 +30,5 @@ def demo(
     from osm.cli.demo.command import perform  # noqa: PLC0415  # half a second that `--help` does not need
 
     carried = carrier(bus, replicas)
-    with run_folder(name, isolated=isolated(mode)) as place:
+    with run_folder(name, line=isolated(mode, carried)) as place:
         raise typer.Exit(perform(place, carried, log_level, output, check_it=check_it))
