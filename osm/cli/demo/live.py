@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import aiohttp
+from msgspec import structs
 from rich.live import Live
 from rich.markup import escape
 
@@ -19,7 +20,7 @@ from osm.bus import BusError
 from osm.cli.demo.board import TooSlow
 from osm.cli.demo.shop import BUYER, STORES, THIEF, turned_away
 from osm.cli.demo.stage import Stage
-from osm.cli.demo.traffic import STATS, Window, read
+from osm.cli.demo.traffic import STATS, Reading, Window, read
 from osm.cli.demo.view import Scene, draw
 from osm.cli.demo.workshop import CannotEdit, Edit
 from osm.cli.output import stdout
@@ -82,8 +83,18 @@ class LiveDemo:
                     pages[workload] = await self._stage.shop.stats(workload, STATS)
                 except BusError:
                     continue  # a sidecar that is being replaced has no counters
-            self._window.add(read(time.monotonic(), pages))
+            self._window.add(await self._with_refusals(read(time.monotonic(), pages)))
             await asyncio.sleep(READ_EVERY_S)
+
+    async def _with_refusals(self, reading: Reading) -> Reading:
+        """Where traffic is redirected no sidecar counts a connection that it does not take; the thief itself does."""
+        if not self._stage.isolated:
+            return reading
+        try:
+            count = await self._stage.shop.refused(THIEF)
+        except (aiohttp.ClientError, OSError, LookupError):
+            return reading  # it is being started
+        return structs.replace(reading, refused={**reading.refused, THIEF: count})
 
     async def _obey(self) -> NoReturn:
         actions = {"t": self._thief, "s": self._split, "p": self._permissive, "k": self._kill}

@@ -88,6 +88,11 @@ class Shop:
         async with to_app(self._app(workload)) as session, session.get("/raw") as answer:
             return _object(await answer.read())
 
+    async def refused(self, workload: str) -> int:
+        """How many connections a shopper's app has been denied so far, as it counts itself."""
+        errors = (await self.raw(workload))["errors"]
+        return sum(errors.get(words, 0) for words in _NO_CONNECTION)
+
     async def ask_through(self, workload: str, path: str = BUY) -> tuple[int, str]:
         """One request to the bookstore through a workload's sidecar: status and who answered."""
         process = self._board.processes()[workload]
