@@ -121,5 +121,5 @@ def failure(seen: progress.Seen, release: Release, ended: Ended, verb: str) -> C
     back = "; it is rolled back" if release.atomic else ""
     undo = f"osm uninstall mesh -f --mesh-name {release.mesh} --osm-namespace {release.where.home}, and again"
     again = undo if verb == "install" and not release.atomic else "osm check"
-    remedy = "; ".join(advice(seen.standing.troubles)) or again
+    remedy = "; ".join(advice(seen.troubles)) or again
     return CommandError(f"the {verb} failed{back}: {ended.words}", remedy=remedy)

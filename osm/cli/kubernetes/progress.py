@@ -21,28 +21,42 @@ LOOK_EVERY_S = 1.0
 MOST_REASONS = 2
 """What fits into a line; the rest is told if it does not get better."""
 
+REASON_CHARS = 120
+
 LAST_WORDS_LINES = 8
 """Enough for a Python error's end with its reason."""
 
 
 class Seen:
-    """What was last seen of a control plane, and the last words of containers that ended."""
+    """What was seen of a control plane: each trouble until its pod was ready, and the last words of containers.
+
+    A pod that vanishes keeps its trouble: that is how a rollback looks.
+    """
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
-        self.standing = Standing()
         self.words: dict[str, str] = {}
+        self._troubles: dict[str, Trouble] = {}
         self._said = ""
 
     def news(self, found: Standing) -> str:
         """A line if something has changed since the last one, else empty."""
-        if found.workloads:
-            self.standing = found
+        for pod in found.pods:
+            self._troubles.pop(f"pod {pod.metadata.name}", None)
+        for trouble in found.troubles:
+            if trouble.subject.startswith("pod ") or trouble.stuck:
+                self._troubles[trouble.subject] = trouble
         line = summary(found)
         if line == self._said:
             return ""
         self._said = line
         return line
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What does not mend itself, or all that there is if everything might."""
+        known = tuple(trouble for _, trouble in sorted(self._troubles.items()))
+        return tuple(trouble for trouble in known if trouble.stuck) or known
 
 
 def summary(found: Standing) -> str:
@@ -51,12 +65,18 @@ def summary(found: Standing) -> str:
         return ""
     waiting = ", ".join(each.metadata.name for each in found.workloads if not each.ready)
     reasons = Counter(each.why for each in found.troubles if each.subject.startswith("pod ") and not each.ordinary)
-    told = "; ".join(why for why, _ in sorted(reasons.items(), key=lambda each: (-each[1], each[0]))[:MOST_REASONS])
+    told = "; ".join(
+        _short(why) for why, _ in sorted(reasons.items(), key=lambda each: (-each[1], each[0]))[:MOST_REASONS]
+    )
     return "; ".join(
         part
         for part in (f"{found.ready} of {len(found.workloads)} ready", waiting and f"not yet {waiting}", told)
         if part
     )
+
+
+def _short(why: str) -> str:
+    return why if len(why) <= REASON_CHARS else why[: REASON_CHARS - 1] + "…"
 
 
 @asynccontextmanager
@@ -101,7 +121,7 @@ async def _hear(cluster: "Cluster", seen: Seen, found: tuple[Trouble, ...]) -> N
 
 def post_mortem(seen: Seen) -> Iterator[str]:
     """What was not ready, and what it said, line by line."""
-    for trouble in seen.standing.troubles:
+    for trouble in seen.troubles:
         yield str(trouble)
         for line in seen.words.get(trouble.subject, "").splitlines():
             yield f"    {line}"

@@ -21,6 +21,13 @@ TOLD_BY_STATE = frozenset({"BackOff", "Unhealthy", "Failed", "FailedScheduling"}
 """Events that only repeat what a pod's own state says better."""
 
 
+_PULLING = re.compile(
+    r"^(?:(?:Back-off pulling image|failed to pull and unpack image|failed to resolve reference) \"[^\"]*\"(?:: |$)"
+    r"|ErrImagePull: )+"
+)
+"""What kubelet and containerd each put before the cause; the image is named already."""
+
+
 class Trouble(Struct, frozen=True, kw_only=True):
     """One thing that is not ready, and why. `speaker` names the container whose last words say more.
 
@@ -78,7 +85,8 @@ def of_pod(pod: Pod, warned: str = "") -> Trouble | None:
 def _of_container(subject: str, status: ContainerStatus) -> Trouble | None:
     waiting, ended = status.state.waiting, status.state.terminated
     if waiting is not None and waiting.reason in PULL_REASONS:
-        why = f"image {status.image or 'of ' + status.name} cannot be pulled ({waiting.message or waiting.reason})"
+        cause = _PULLING.sub("", waiting.message) or waiting.reason
+        why = f"image {status.image or 'of ' + status.name} cannot be pulled ({cause})"
         remedy = "check --set osm.image.registry and osm.image.tag, and that the nodes may pull from there"
         return Trouble(subject=subject, why=why, remedy=remedy, stuck=True)
     if waiting is not None and waiting.reason in CRASH_REASONS:
@@ -113,7 +121,9 @@ def _mount(warned: str) -> str:
 
 
 def _of_workload(workload: Workload) -> str:
-    return _refusal(workload) or f"{workload.status.ready_replicas} of {workload.spec.replicas} ready"
+    ready, new, wanted = workload.status.ready_replicas, workload.status.updated_replicas, workload.spec.replicas
+    counted = f"{ready} of {wanted} ready" if ready < wanted else f"{new} of {wanted} are of the new version"
+    return _refusal(workload) or counted
 
 
 def _refusal(workload: Workload) -> str:

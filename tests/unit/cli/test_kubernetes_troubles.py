@@ -31,7 +31,7 @@ def event(name: str, reason: str, message: str, at: str = "2026-01-01T00:00:00Z"
 
 
 UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: Insufficient memory."}
-PULL = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
+PULL = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "i:1": ErrImagePull: i/o timeout'}}
 CRASH: dict[str, Any] = {
     "state": {"waiting": {"reason": "CrashLoopBackOff"}},
     "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
@@ -45,7 +45,7 @@ CRASH: dict[str, Any] = {
         ({"phase": "Pending", "conditions": [UNSCHEDULABLE]}, "no node takes it: 0/1 nodes are available", True),
         (
             {"phase": "Pending", "containerStatuses": [container(state=PULL)]},
-            "image registry/osm-xds:1 cannot be pulled (Back-off pulling image)",
+            "image registry/osm-xds:1 cannot be pulled (i/o timeout)",
             True,
         ),
         (
@@ -138,13 +138,32 @@ def test_what_was_seen_outlives_a_rollback_with_last_words_and_advice() -> None:
     crashed = pod(phase="Running", containerStatuses=[container(**CRASH)])
     unpulled = pod("osm-catalog-1", phase="Pending", containerStatuses=[container(state=PULL)])
     seen = Seen("osm-system")
-    seen.news(Standing(workloads=(workload("osm-xds", 0),), troubles=troubles((), (crashed, unpulled), ())))
+    pods = (crashed, unpulled)
+    seen.news(Standing(workloads=(workload("osm-xds", 0),), pods=pods, troubles=troubles((), pods, ())))
     seen.words["pod osm-xds-1"] = "first\nlast"
     seen.news(Standing())
     assert list(post_mortem(seen)) == [
-        "pod osm-catalog-1: image registry/osm-xds:1 cannot be pulled (Back-off pulling image)",
+        "pod osm-catalog-1: image registry/osm-xds:1 cannot be pulled (i/o timeout)",
         "pod osm-xds-1: container xds keeps ending (OOMKilled, exit code 137; 3 restarts)",
         "    first",
         "    last",
     ]
-    assert "osm.image.registry" in " ".join(advice(seen.standing.troubles))
+    assert "osm.image.registry" in " ".join(advice(seen.troubles))
+
+
+def test_a_trouble_is_forgotten_once_its_pod_is_ready() -> None:
+    unpulled = pod(phase="Pending", containerStatuses=[container(state=PULL)])
+    seen = Seen("osm-system")
+    seen.news(Standing(pods=(unpulled,), troubles=troubles((), (unpulled,), ())))
+    assert len(seen.troubles) == 1
+    seen.news(Standing(pods=(pod(phase="Running", conditions=[{"type": "Ready", "status": "True"}]),)))
+    assert seen.troubles == ()
+
+
+def test_a_rollout_that_waits_to_replace_pods_says_so() -> None:
+    old = {"readyReplicas": 2, "updatedReplicas": 1, "observedGeneration": 1}
+    rolling = msgspec.convert(
+        {"metadata": {"name": "osm-xds", "generation": 1}, "spec": {"replicas": 2}, "status": old}, Workload
+    )
+    (found,) = troubles((rolling,), (), ())
+    assert str(found) == "osm-xds: 1 of 2 are of the new version"
