@@ -9,8 +9,8 @@ Nothing else of the app can be reached this way: a listener knows its probes' ex
 """
 
 from collections.abc import Iterable, Iterator
-from math import ceil
 from typing import Literal
+from urllib.parse import quote
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
@@ -45,6 +45,9 @@ PORTS: dict[Kind, int] = {"liveness": ports.LIVENESS, "readiness": ports.READINE
 
 APP_HOST = "127.0.0.1"
 """Where the inbound listener reaches the app too; in PodIP mode the redirect rules lead it to the pod's address."""
+
+_IN_A_PATH = "/%:@!$&'()*+,;=~"
+"""What stands in a path as it is (RFC 3986 §3.3); kubelet would have encoded the rest."""
 
 LEAST_INTERVAL_S = 1
 """Between two of Envoy's own checks, however often kubelet asks."""
@@ -126,7 +129,7 @@ def _only_get(path: str) -> list[HeaderMatcher]:
 def _route(probe: Probe) -> Route:
     """A redirect is well and is not followed: kubelet would follow it to this listener, which knows no other path."""
     assert isinstance(probe.check, HttpCheck)
-    asked, app = path_of(probe), probe.check.path.partition("?")[0] or "/"
+    asked, app = path_of(probe), quote(probe.check.path.partition("?")[0] or "/", safe=_IN_A_PATH)
     forward = RouteAction(cluster=_name(probe), prefix_rewrite=app, timeout=Duration(seconds=probe.timeout_s))
     return Route(
         match=RouteMatch(path=asked.partition("?")[0], headers=_only_get(asked)),
@@ -168,7 +171,7 @@ def _http_cluster(probe: Probe, *, tls: bool) -> Cluster:
 
 def _checked_cluster(probe: Probe, check: HealthCheck) -> Cluster:
     """One answer counts: how many make a verdict is kubelet's to say. No connection outlives its check."""
-    interval = Duration(seconds=max(LEAST_INTERVAL_S, ceil(probe.period_s / 2)))
+    interval = Duration(seconds=max(LEAST_INTERVAL_S, probe.period_s // 2))
     check.timeout.CopyFrom(Duration(seconds=probe.timeout_s))
     check.interval.CopyFrom(interval)
     check.no_traffic_interval.CopyFrom(interval)  # there never is any: 60 s unless it is said

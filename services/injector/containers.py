@@ -16,8 +16,13 @@ from osm.envoy import ports
 from osm.envoy.redirect import Redirect, rules
 from services.injector import names
 
-LOAD_RULES = 'printf "%s" "$OSM_REDIRECT" | iptables-restore --noflush'
-"""All that the shell gets to see: the rules are data, in a variable. In them kubelet has put the pod's address."""
+LOAD_RULES = (
+    "for load in iptables-restore iptables-legacy-restore; do "
+    'printf "%s" "$OSM_REDIRECT" | "$load" --noflush && exit 0; '
+    "done; exit 1"
+)
+"""All that the shell gets to see: the rules are data, in a variable. In them kubelet has put the pod's address.
+Kernels and sandboxes without nftables know the older tables alone; either takes all the rules or none."""
 
 READY_POLL_S = 1
 READY_FAILURES = 600

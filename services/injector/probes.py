@@ -87,7 +87,8 @@ def _rewrite(at: str, container: Container, kind: Kind, probing: Probing) -> Rew
 
 
 def _http(http: HttpGet, port: int) -> HttpCheck:
-    return HttpCheck(port=port, path=f"/{http.path.removeprefix('/')}", tls=http.scheme.upper() == "HTTPS")
+    path = http.path.partition("#")[0].removeprefix("/")
+    return HttpCheck(port=port, path=f"/{path}", tls=http.scheme.upper() == "HTTPS")
 
 
 def _port(container: Container, given: int | str) -> int | None:

@@ -226,20 +226,27 @@ def port_of(server):
 
 async def test_an_http_probe_reaches_the_app_at_its_own_path_and_port(tmp_path):
     asked = []
-    answers = {"/well?deep=1": (204, ""), "/ill": (500, ""), "/moved": (302, "location: /login\r\n"), "/slow": (0, "")}
+    answers = {
+        "/well?deep=1": (204, ""),
+        "/ill": (500, ""),
+        "/moved": (302, "location: /login\r\n"),
+        "/slow": (0, ""),
+        "/a%20b": (200, ""),
+    }
     app = await serve_http(answers, asked)
 
     def http(container, path, **more):
         return Probe(container=container, kind="liveness", check=HttpCheck(port=port_of(app), path=path), **more)
 
     well, ill, gone = http("well", "/well?deep=1"), http("ill", "/ill"), http("moved", "/moved")
-    slow = http("slow", "/slow", timeout_s=1)
+    slow, spaced = http("slow", "/slow", timeout_s=1), http("spaced", "/a b")
     try:
-        async with pod(tmp_path, (well, ill, gone, slow)) as (one, _, _):
+        async with pod(tmp_path, (well, ill, gone, slow, spaced)) as (one, _, _):
             assert (await one.probe(well)).status_code == 204
             assert asked[-1].startswith("GET /well?deep=1 HTTP/1.1\r\n")
             assert "x-envoy" not in asked[-1].lower()
             assert (await one.probe(ill)).status_code == 500
+            assert (await one.probe(spaced)).status_code == 200
             redirected = await one.probe(gone)
             assert (redirected.status_code, "location" in redirected.headers) == (302, False)
             began_s = time.monotonic()

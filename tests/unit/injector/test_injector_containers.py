@@ -11,7 +11,21 @@ from osm.envoy.redirect import Redirect, rules
 from services.injector.containers import Image, Sidecar, init_container, sidecar_container
 
 IMAGE = Image(name="image:1", pull_policy="IfNotPresent")
-FAKE = '#!/bin/sh\necho "$@" >"$OUT.arguments"\ncat >"$OUT"\nexit 3\n'
+NFT, LEGACY = "iptables-restore", "iptables-legacy-restore"
+
+
+def load(folder: Path, redirect: Redirect, **statuses: int) -> tuple[int, dict[str, str]]:
+    """The init container's status, and what each program was given; `nft` and `legacy` end with these statuses."""
+    for program, status in ((NFT, statuses["nft"]), (LEGACY, statuses["legacy"])):
+        path = folder / program
+        path.write_text(f'#!/bin/sh\necho "$@" >"$0.given"\ncat >>"$0.given"\nexit {status}\n')
+        path.chmod(0o755)
+    container = init_container(IMAGE, redirect, privileged=False)
+    assert container["env"][0]["name"] == "POD_IP", "kubelet fills in what was defined before"
+    given = container["env"][1]["value"].replace("$(POD_IP)", "10.0.0.1")
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "OSM_REDIRECT": given}
+    status = subprocess.run(container["command"], env=environment, check=False).returncode
+    return status, {path.stem: path.read_text() for path in folder.glob("*.given")}
 
 
 def sidecar(limits: tuple[tuple[str, str], ...] = (), **changes: object) -> dict[str, object]:
@@ -20,22 +34,20 @@ def sidecar(limits: tuple[tuple[str, str], ...] = (), **changes: object) -> dict
     return sidecar_container(one, Injection(limits=limits))
 
 
-def test_the_rules_reach_iptables_as_they_are_and_its_failure_is_the_containers(tmp_path: Path) -> None:
-    program = tmp_path / "iptables-restore"
-    program.write_text(FAKE)
-    program.chmod(0o755)
-    redirect = Redirect(pod_ip_mode=True, outbound_port_exclusions=tuple(range(1, 40)))
-    container = init_container(IMAGE, redirect, privileged=False)
-    assert container["env"][0]["name"] == "POD_IP", "kubelet fills in what was defined before"
-    given = container["env"][1]["value"].replace("$(POD_IP)", "10.0.0.1")
-    ran = subprocess.run(
-        container["command"],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "OSM_REDIRECT": given, "OUT": str(tmp_path / "out")},
-        check=False,
-    )
-    assert ran.returncode == 3
-    assert (tmp_path / "out.arguments").read_text() == "--noflush\n"
-    assert (tmp_path / "out").read_text() == rules(redirect).replace("$POD_IP", "10.0.0.1")
+REDIRECT = Redirect(pod_ip_mode=True, outbound_port_exclusions=tuple(range(1, 40)))
+GIVEN = "--noflush\n" + rules(REDIRECT).replace("$POD_IP", "10.0.0.1")
+
+
+def test_the_rules_reach_iptables_as_they_are(tmp_path: Path) -> None:
+    assert load(tmp_path, REDIRECT, nft=0, legacy=1) == (0, {NFT: GIVEN})
+
+
+def test_the_older_tables_are_tried_where_there_are_no_others(tmp_path: Path) -> None:
+    assert load(tmp_path, REDIRECT, nft=4, legacy=0) == (0, {NFT: GIVEN, LEGACY: GIVEN})
+
+
+def test_a_pod_whose_rules_nobody_takes_does_not_start(tmp_path: Path) -> None:
+    assert load(tmp_path, REDIRECT, nft=4, legacy=4)[0] == 1
 
 
 @pytest.mark.parametrize(

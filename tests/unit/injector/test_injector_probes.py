@@ -21,6 +21,7 @@ def pod(probe: dict[str, Any], kind: str = "livenessProbe", field: str = "contai
         ({"httpGet": {"port": 80}}, HttpCheck(port=80)),
         ({"httpGet": {"port": "http", "path": "/a?b=c"}}, HttpCheck(port=8080, path="/a?b=c")),
         ({"httpGet": {"port": 80, "path": "no-slash"}}, HttpCheck(port=80, path="/no-slash")),
+        ({"httpGet": {"port": 80, "path": "/a#never-sent"}}, HttpCheck(port=80, path="/a")),
         ({"httpGet": {"port": "81", "scheme": "HTTPS"}}, HttpCheck(port=81, tls=True)),
         ({"httpGet": {"port": 81, "scheme": "https"}}, HttpCheck(port=81, tls=True)),
         ({"tcpSocket": {"port": "http"}}, TcpCheck(port=8080)),
