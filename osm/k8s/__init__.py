@@ -6,7 +6,7 @@ The only package that knows the client library; it decides nothing about the mes
     objects     Kubernetes' own kinds, the fields that we read
     labels      how a namespace says that it is in a mesh
     errors      what can go wrong, with a sentence
-    access      where the server is, and how we log in
+    access      where the server is, and how we log in; `kubeconfig` reads, `credentials` are what it leads to
     connection  HTTP: credentials, patience, lines
     client      get, list, create, replace, patch, delete
     follow      all objects of a kind as they change; `known` decides, `patience` waits, `measures` counts

@@ -1,7 +1,6 @@
 """How this process gets to the API server: where it is, whom it trusts there, and what it shows.
 
-In a pod it reads the few mounted files itself. For a kubeconfig, with its many ways to log in, it asks
-kubernetes_asyncio, and only then imports it: a second and 80 MB, which no service of ours has to pay in its pod.
+In a pod that is a token and a certificate; elsewhere what a kubeconfig says (`credentials`).
 """
 
 import os
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from osm.k8s.credentials import FromKubeconfig
 from osm.k8s.errors import NoCluster
 
 MOUNTED = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -87,53 +87,3 @@ class InPod:
 
     async def renew(self) -> None:
         self._read_s = float("-inf")
-
-
-class FromKubeconfig:
-    """A user's way, with whatever the kubeconfig's user logs in by."""
-
-    def __init__(self, files: str, context: str) -> None:
-        self._files = files
-        self._context = context
-        self._token = ""
-        self.host = ""
-        self.tls = ssl.create_default_context()
-        self.server_name: str | None = None
-        self.proxy: str | None = None
-
-    @classmethod
-    async def load(cls, files: str, context: str) -> "FromKubeconfig":
-        """Raises NoCluster."""
-        self = cls(files, context)
-        await self.renew()
-        return self
-
-    def headers(self) -> Mapping[str, str]:
-        return {"Authorization": self._token} if self._token else {}
-
-    async def renew(self) -> None:
-        """Raises NoCluster if the file, its context or its way to log in does not work."""
-        from kubernetes_asyncio.client import Configuration  # noqa: PLC0415  # a second and 80 MB
-        from kubernetes_asyncio.config import ConfigException, load_kube_config  # noqa: PLC0415  # as above
-
-        found = Configuration()
-        try:
-            await load_kube_config(self._files, self._context or None, found, persist_config=False)
-            self.tls = _tls(found.ssl_ca_cert, found.cert_file, found.key_file, verify=found.verify_ssl)
-        except (ConfigException, OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-            raise NoCluster(f"kubeconfig {self._files}: {str(error) or type(error).__name__}") from error
-        self.host = str(found.host)
-        self.server_name = found.tls_server_name
-        self.proxy = found.proxy
-        self._token = found.api_key.get("BearerToken", "")
-
-
-def _tls(roots: str | None, chain: str | None, key: str | None, *, verify: bool) -> ssl.SSLContext:
-    tls = ssl.create_default_context(cafile=roots)
-    tls.verify_flags &= ~ssl.VERIFY_X509_STRICT  # clusters' own roots often lack the extensions it asks for
-    if not verify:
-        tls.check_hostname = False
-        tls.verify_mode = ssl.CERT_NONE
-    if chain:
-        tls.load_cert_chain(chain, key)
-    return tls

@@ -1,5 +1,6 @@
 """The client against a real API server."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ from osm.k8s.objects import ConfigMap, Namespace, ObjectReference, Secret
 from osm.k8s.resource import CONFIG_MAPS, EVENTS, NAMESPACES, PODS, SECRETS
 from osm.testing.authority import Authority
 from osm.testing.kubernetes import STRANGER, ApiServer
+
+LOGIN = """\
+#!/bin/sh
+cd "$(dirname "$0")"
+printf %s "$KUBERNETES_EXEC_INFO" > asked
+token=expired; [ ! -e again ] || token=admin
+touch again
+printf '{"status": {"token": "%s"}}' "$token"
+"""
 
 
 async def test_what_is_created_can_be_got_listed_changed_and_deleted(api: Path) -> None:
@@ -133,6 +143,28 @@ async def test_a_pod_reads_its_token_again_when_it_is_refused(server: ApiServer,
             await cluster.version()
         (tmp_path / "token").write_text("admin\n")
         assert await cluster.version() == (1, 35)
+
+
+async def test_a_login_program_is_run_and_run_again_when_its_token_is_refused(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    """It grants a token that has expired, then a good one; and is told about the cluster if it wants to be."""
+    program = tmp_path / "login"
+    program.write_text(LOGIN)
+    program.chmod(0o700)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "./login", "provideClusterInfo": True}}
+    cluster_at = {"server": f"https://{server.address}", "insecure-skip-tls-verify": True}
+    config = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": cluster_at}],
+        "users": [{"name": "u", "user": user}],
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    async with connected(str(tmp_path / "config")) as cluster:
+        assert await cluster.version() == (1, 35)
+    asked = json.loads((tmp_path / "asked").read_text())
+    assert asked["spec"]["cluster"]["server"] == f"https://{server.address}"
 
 
 async def test_a_server_that_the_pod_does_not_trust_is_not_spoken_to(server: ApiServer, tmp_path: Path) -> None:
