@@ -76,6 +76,14 @@ def test_services_are_asked_how_they_are(rendered: Render) -> None:
         assert {"name": "health", "containerPort": 9091} in container["ports"]
 
 
+def test_nothing_is_killed_while_it_starts_slowly(rendered: Render) -> None:
+    deployments = named(rendered(), "Deployment").values()
+    for workload in (*deployments, *named(rendered(), "StatefulSet").values()):
+        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        start = container["startupProbe"]
+        assert start["periodSeconds"] * start["failureThreshold"] >= 300, container["name"]
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_finds_settings_that_it_knows(service: str, rendered: Render) -> None:
     found = environment(named(rendered(), "Deployment")[f"osm-{service}"]["spec"]["template"]["spec"])
