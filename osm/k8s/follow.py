@@ -49,6 +49,7 @@ async def follow(
     """The full picture first, then changes; endless. What changes while the reader is busy comes together.
 
     Never raises for a server that is away or says no: it tells nothing then, and says so in the log, once.
+    A reader that leaves early closes it (`contextlib.aclosing`), or the watch stays open for a while.
     """
     of = Selection(what=what, namespace=namespace, labels=labels, fields=fields)
     follower = _Follower(cluster, of, as_, pace or Pace())
