@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo check test forget-not-run test-unit test-contract test-envoy test-kubernetes test-e2e \
-	test-compose test-cluster chaos lint bench bench-quick bench-peers nats-server cluster cluster-down images lock docs clean
+	test-compose test-cluster chaos lint bench bench-quick bench-peers soak bench-envoys bench-trials nats-server cluster cluster-down images lock docs clean
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/osm
 PYTEST := .venv/bin/python -m pytest -q
@@ -72,6 +72,15 @@ bench-quick: dev ## the same within two minutes
 
 bench-peers: dev ## the same mesh and clients before go-control-plane and Istio (needs Go)
 	.venv/bin/python -m bench.peers
+
+soak: dev ## an hour of churn; fails unless memory and descriptors are flat after it (ARGS="--minutes 5 --streams 50")
+	.venv/bin/python -m bench.soak $(ARGS)
+
+bench-envoys: dev ## from an endpoint's change to its being in 60 real Envoys
+	.venv/bin/python -m bench.envoys
+
+bench-trials: dev ## an edit among a thousand services, and a thousand proxies with a bad neighbour
+	.venv/bin/python -m bench.trials
 
 nats-server: ## build nats-server into the cache (needs Go), unless it is there
 	@scripts/nats-server

@@ -1,12 +1,14 @@
 """The process that is measured: certmgr, catalog and xds on the in-memory bus, and the hand that changes documents.
 
-    python -m bench.mesh FOLDER STREAMS SERVICES
+    python -m bench.mesh FOLDER STREAMS SERVICES [LEAF_LIFETIME_S]
 
 Wired as `osm up` wires them, but what meshspec and endpoints would publish is written here, so that a change begins
 at a known moment. Answers `bench.child.Ask`s; the certificates for its clients are in FOLDER.
 """
 
 import asyncio
+import gc
+import os
 import resource
 import socket
 import sys
@@ -30,6 +32,7 @@ from osm.runtime.service import Run, run_service
 from osm.runtime.settings import Common
 from services.catalog import app as catalog
 from services.certmgr import app as certmgr
+from services.certmgr.settings import DAY_S
 from services.certmgr.settings import Settings as CertmgrSettings
 from services.xds import app as xds
 from services.xds.settings import Settings as XdsSettings
@@ -74,6 +77,17 @@ class Samples(Struct, frozen=True, kw_only=True):
     rss_bytes: int
 
 
+class Usage(Struct, frozen=True, kw_only=True):
+    """What the process holds at this moment. `blocks`: of Python's allocator."""
+
+    at_s: float
+    streams: int
+    pushes: int
+    rss_bytes: int
+    fds: int
+    blocks: int
+
+
 Write = Callable[[], Awaitable[object]]
 
 
@@ -97,6 +111,27 @@ class Mesh:
             cpu_s=time.process_time(),
             rss_bytes=rss_bytes(),
         )
+
+    async def usage(self, _rounds: int) -> Usage:
+        return Usage(
+            at_s=time.monotonic(),
+            streams=self._engine.streams,
+            pushes=self._engine.pushes,
+            rss_bytes=rss_bytes(),
+            fds=len(os.listdir("/proc/self/fd")),  # noqa: PTH208  # a folder of the kernel, read at once
+            blocks=sys.getallocatedblocks(),
+        )
+
+    async def usage_without_garbage(self, rounds: int) -> Usage:
+        """Cycles wait for the collector, which looks seldom; what it would free is not held."""
+        gc.collect()
+        return await self.usage(rounds)
+
+    async def flap(self, number: int) -> Connected:
+        """An endpoint of one service or another changes, and nobody is waited for."""
+        at = number % self._world.services
+        await self._endpoints.apply({self._world.service_key(at): self._world.service(at, moved=number + 1)})
+        return await self.connected(0)
 
     async def rogues(self, count: int) -> Connected:
         """From now on so many streams are not waited for."""
@@ -179,9 +214,11 @@ def free_address() -> str:
         return f"127.0.0.1:{found.getsockname()[1]}"
 
 
-async def run(folder: Path, world: World) -> None:
+async def run(folder: Path, world: World, leaf_lifetime_s: int) -> None:
     core, engine, listen = MemoryCore(), WatchedEngine(), free_address()
-    settings = CertmgrSettings(ca_folder=str(folder / "ca"))
+    settings = CertmgrSettings(
+        ca_folder=str(folder / "ca"), leaf_lifetime_s=leaf_lifetime_s, allow_short_lifetimes=True
+    )
     services: dict[str, tuple[Run[Any], Common]] = {
         "certmgr": (certmgr.run, settings),
         "catalog": (catalog.run, Common()),
@@ -206,6 +243,9 @@ async def run(folder: Path, world: World) -> None:
         await answer_asks(
             {
                 "connected": mesh.connected,
+                "usage": mesh.usage,
+                "usage without garbage": mesh.usage_without_garbage,
+                "flap": mesh.flap,
                 "rogues": mesh.rogues,
                 "move endpoint": mesh.move_endpoint,
                 "edit policy": mesh.edit_policy,
@@ -226,7 +266,9 @@ async def active(health: Health) -> None:
 
 async def _work() -> None:
     with observed("bench", Common(log_level="warning")):
-        await run(Path(sys.argv[1]), World(streams=int(sys.argv[2]), services=int(sys.argv[3])))
+        folder, streams, services, *lifetime_s = sys.argv[1:]
+        world = World(streams=int(streams), services=int(services))
+        await run(Path(folder), world, int(*lifetime_s) or DAY_S)
 
 
 def ends_as_asked(work: Callable[[], None]) -> None:

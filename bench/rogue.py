@@ -7,6 +7,8 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
@@ -14,7 +16,7 @@ from grpc import aio
 
 from bench.child import answer_asks, say
 from bench.clients import Cpu
-from bench.passports import load
+from bench.passports import Passport, Passports, load
 from bench.proxy import encoded
 from osm.ads.types import CLUSTER, LISTENER
 from osm.testing.ads_client import DELTA_METHOD, ClientIdentity, channel
@@ -22,21 +24,27 @@ from osm.testing.ads_client import DELTA_METHOD, ClientIdentity, channel
 Call = aio.StreamStreamCall[bytes, bytes]
 
 
-async def run(folder: Path, target: str, kind: str) -> None:
-    passports = load(folder)
-    own = passports.proxies[-1]
+@asynccontextmanager
+async def connected(target: str, passport: Passport, passports: Passports) -> AsyncIterator[Call]:
+    """A stream that has asked for everything, and of which nothing has been read."""
     identity = ClientIdentity(
-        chain_pem=own.chain_pem.encode(),
-        key_pem=own.key_pem.encode(),
+        chain_pem=passport.chain_pem.encode(),
+        key_pem=passport.key_pem.encode(),
         roots_pem=passports.roots_pem.encode(),
         server_name=passports.server_name,
     )
-    async with channel(target, identity) as connection, asyncio.TaskGroup() as tasks:
+    async with channel(target, identity) as connection:
         call: Call = connection.stream_stream(DELTA_METHOD, None, None)(None)
         for type_url in (CLUSTER, LISTENER):
             request = DeltaDiscoveryRequest(type_url=type_url)
-            request.node.id = own.name
+            request.node.id = passport.name
             await call.write(encoded(request))
+        yield call
+
+
+async def run(folder: Path, target: str, kind: str) -> None:
+    passports = load(folder)
+    async with connected(target, passports.proxies[-1], passports) as call, asyncio.TaskGroup() as tasks:
         rejecting = tasks.create_task(_reject(call)) if kind == "nacks" else None
         say(Cpu(cpu_s=0.0))
         await answer_asks({})

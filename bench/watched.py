@@ -26,6 +26,11 @@ class WatchedEngine(Engine):
         self._goal: int | None = None
         self._reached = asyncio.Event()
 
+    @property
+    def streams(self) -> int:
+        """How many are open."""
+        return len(self._sessions)
+
     async def next_batch(self, after: int | None = None) -> None:
         """Wait until one more batch than `after` (now) has been given and every proxy has answered it.
 
