@@ -81,7 +81,7 @@ class FromKubeconfig:
         self.proxy = server.proxy_url or None
 
     async def _renew_with_library(self) -> None:
-        """By an `auth-provider`, which kubectl itself no longer knows: the library does, for a second and 80 MB."""
+        """By an `auth-provider` (OIDC; kubectl knows no other any more), which costs a second and 80 MB to import."""
         from kubernetes_asyncio.client import Configuration  # noqa: PLC0415  # see above
         from kubernetes_asyncio.config import ConfigException, load_kube_config  # noqa: PLC0415  # see above
 

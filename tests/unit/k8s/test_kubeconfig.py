@@ -1,5 +1,7 @@
 """How kubeconfig files are read."""
 
+import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,14 @@ async def test_a_login_program_that_is_missing_says_how_to_get_it(tmp_path: Path
     (tmp_path / "ca.crt").write_bytes(Authority().roots_pem)
     with pytest.raises(NoCluster, match=r"login program no-such-login: .*get it from us"):
         await FromKubeconfig.load(str(path), "")
+
+
+async def test_an_auth_provider_grants_its_token(tmp_path: Path) -> None:
+    parts = ({"alg": "none"}, {"exp": 4_102_444_800})
+    token = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + ".s"
+    provider = {"name": "oidc", "config": {"id-token": token, "idp-issuer-url": "https://idp", "client-id": "osm"}}
+    path = tmp_path / "config"
+    path.write_text(BOTH.replace("{token: secret}", json.dumps({"auth-provider": provider})))
+    (tmp_path / "ca.crt").write_bytes(Authority().roots_pem)
+    found = await FromKubeconfig.load(str(path), "")
+    assert (found.host, found.headers()) == ("https://10.0.0.1:6443", {"Authorization": f"Bearer {token}"})
