@@ -42,9 +42,11 @@ class Release(Struct, frozen=True, kw_only=True):
         before = "--reset-then-reuse-values" if self.reuse else "--reset-values"
         return [*self._verb("upgrade"), before, *self._how(), *self.values.arguments()]
 
-    def render(self) -> list[str]:
+    def render(self, kube_version: str = "") -> list[str]:
+        """`kube_version`: the Kubernetes that will run it; helm assumes one if it is empty."""
         return [
             *("template", self.mesh, str(self.chart), f"--namespace={self.where.home}", "--include-crds"),
+            *([f"--kube-version={kube_version}"] if kube_version else []),
             *self.values.arguments(),
         ]
 

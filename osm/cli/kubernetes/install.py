@@ -53,6 +53,9 @@ def install(
     render: Annotated[
         bool, typer.Option("--render", help="Print the manifests, for GitOps, and change nothing.")
     ] = False,
+    kube_version: Annotated[
+        str, typer.Option("--kube-version", help="For --render: the Kubernetes that will run it.")
+    ] = "",
     where: Where,
 ) -> None:
     """Install a mesh with helm, and wait until all of it is ready.
@@ -69,14 +72,14 @@ def install(
         atomic=atomic,
     )
     if render:
-        sys.stdout.write(run(rendered(release)))
+        sys.stdout.write(run(rendered(release, kube_version)))
     else:
         run(_install(release, alone=enforce_single_mesh))
 
 
-async def rendered(release: Release) -> str:
+async def rendered(release: Release, kube_version: str) -> str:
     """The manifests. Raises CommandError with helm's words."""
-    ended = await HELM.run(release.render())
+    ended = await HELM.run(release.render(kube_version))
     if ended.status:
         raise CommandError(f"the chart cannot be rendered: {ended.words}", remedy="check --set and --values")
     return ended.out

@@ -25,8 +25,8 @@ from osm.k8s.resource import CRDS, NAMESPACES, PODS, SECRETS, Resource
 if TYPE_CHECKING:
     from osm.k8s.client import Cluster
 
-PODS_END_WITHIN_S = 45.0
-"""They are given 30 s to end; a node that is away must not hold the rest up."""
+GONE_WITHIN_S = 45.0
+"""Pods are given 30 s to end; a node that is away must not hold the rest up."""
 
 app = typer.Typer(no_args_is_help=True, help="Take a mesh away (also: osm delete, osm del).")
 
@@ -108,7 +108,7 @@ async def _take_away(cluster: "Cluster", where: Where, mesh: Mesh, timeout: str)
             ended = await HELM.run(helm_uninstall(mesh.name, where, timeout))
         if ended.status:
             raise CommandError(f"helm cannot uninstall: {ended.words}", remedy="the same command again, once mended")
-    await _ended(cluster, mesh.namespace)
+    await _gone(cluster, PODS, mesh.namespace, selector=labels.OF_OSM)  # one that runs would write again
     for kind in leftovers.IN_HOME:
         for name in leftovers.of_mesh(mesh.name, await all_of(cluster, kind, mesh.namespace, as_=Object), named=True):
             await _delete(cluster, kind, name, mesh.namespace)
@@ -123,16 +123,18 @@ async def _take_away(cluster: "Cluster", where: Where, mesh: Mesh, timeout: str)
         await _release_namespace(cluster, namespace, mesh.name)
 
 
-async def _ended(cluster: "Cluster", namespace: str) -> None:
-    """Wait for the last of our pods: one that still runs would write again what is taken away."""
+async def _gone(
+    cluster: "Cluster", what: Resource, namespace: str = "", *, selector: str = "", names: frozenset[str] | None = None
+) -> None:
+    """Wait until there are no such objects; `names` None means any name. It does not wait for ever."""
     from osm.k8s.follow import follow  # noqa: PLC0415  # it loads an HTTP client, see `cluster`
 
-    pods: dict[tuple[str, str], Object | None] = {}
-    with stderr.status("our pods end"), suppress(TimeoutError):
-        async with asyncio.timeout(PODS_END_WITHIN_S):
-            async for seen in follow(cluster, PODS, as_=Object, namespace=namespace, labels=labels.OF_OSM):
-                pods.update(seen.objects)
-                if not any(pods.values()):
+    objects: dict[tuple[str, str], Object | None] = {}
+    with stderr.status(f"waiting for the last {what}"), suppress(TimeoutError):
+        async with asyncio.timeout(GONE_WITHIN_S):
+            async for seen in follow(cluster, what, as_=Object, namespace=namespace, labels=selector):
+                objects.update(seen.objects)
+                if not any(each for (_, name), each in objects.items() if names is None or name in names):
                     return
 
 
@@ -147,12 +149,15 @@ async def _release_namespace(cluster: "Cluster", namespace: str, mesh: str) -> N
 
 
 async def _delete_definitions(cluster: "Cluster") -> None:
+    deleted = set()
     for what in leftovers.CRDS:
         found = await look_up(cluster, CRDS, str(what), as_=Object)
         if found is not None and leftovers.is_shared(found, what):
             stdout.print(f"Ignoring - OSM did not install CRD: {what}", markup=False)
             continue
         await _delete(cluster, CRDS, str(what), said="OSM CRD")
+        deleted.add(str(what))
+    await _gone(cluster, CRDS, names=frozenset(deleted))  # their objects go first
 
 
 async def _delete(cluster: "Cluster", what: Resource, name: str, namespace: str = "", said: str = "") -> None:

@@ -1,0 +1,176 @@
+"""`osm uninstall mesh` with the real helm and API server: nothing of the mesh is left, and nothing else goes."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from osm.cli.kubernetes.chart import chart_path
+from osm.k8s.client import Cluster, connected
+from osm.k8s.objects import Object
+from osm.k8s.resource import (
+    CLUSTER_ROLES,
+    CONFIG_MAPS,
+    CRDS,
+    DEPLOYMENTS,
+    LEASES,
+    MUTATING_WEBHOOKS,
+    NAMESPACES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    VALIDATING_WEBHOOKS,
+    Resource,
+)
+from osm.testing.chart import Helm, NoHelm, find_helm
+from osm.testing.mesh import Command, osm
+
+Cli = Callable[..., Command]
+OURS = {"app.kubernetes.io/name": "openservicemesh.io"}
+
+
+@pytest.fixture
+def helm() -> Helm:
+    try:
+        return Helm(program=find_helm(), chart=chart_path())
+    except NoHelm as why:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(why))
+        pytest.skip(f"not run: {why}")
+
+
+@pytest.fixture
+def cli(api: Path, tmp_path: Path, helm: Helm) -> Cli:
+    path = f"{Path(helm.program).parent}{os.pathsep}{os.environ['PATH']}"
+
+    def run(*arguments: str, stdin: str = "") -> Command:
+        environment = {"KUBECONFIG": str(api), "HOME": str(tmp_path), "PATH": path}
+        return osm(*arguments, home=tmp_path, stdin=stdin, environment=environment)
+
+    return run
+
+
+@pytest.fixture
+async def cluster(api: Path) -> AsyncIterator[Cluster]:
+    async with connected(str(api)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def installed(cluster: Cluster, cli: Cli) -> AsyncIterator[tuple[str, str]]:
+    """(mesh, namespace) of a mesh that is applied, with all that its services would have made by now."""
+    mesh = f"m{uuid.uuid4().hex[:6]}"
+    home = f"home-{mesh}"
+    # no controller makes its pods ready, so the installation is not waited for
+    cli("install", "--mesh-name", mesh, "--osm-namespace", home, "--timeout", "1s", "--no-enforce-single-mesh")
+    member = {"openservicemesh.io/monitored-by": mesh}
+    told = {"openservicemesh.io/sidecar-injection": "enabled", "openservicemesh.io/metrics": "enabled"}
+    await cluster.create(NAMESPACES, {"metadata": {"name": f"shop-{mesh}", "labels": member, "annotations": told}})
+    await make(cluster, SECRETS, "osm-nats-xds", home, labels={**OURS, "app.kubernetes.io/instance": mesh})
+    await make(cluster, SECRETS, "osm-ca-bundle", home)
+    await make(cluster, SECRETS, "somebodys", home)
+    await make(cluster, LEASES, "osm-injector", home)
+    await make(cluster, CONFIG_MAPS, "osm-ca-granted", home)
+    await make(cluster, SECRETS, "envoy-bootstrap-config-1", f"shop-{mesh}", labels={**OURS, "osm-proxy-uuid": "1"})
+    await make(cluster, SECRETS, "password", f"shop-{mesh}")
+    yield mesh, home
+    cli("uninstall", "mesh", "-f", "--mesh-name", mesh, "--osm-namespace", home)
+
+
+async def make(
+    cluster: Cluster, what: Resource, name: str, namespace: str, *, labels: dict[str, str] | None = None
+) -> None:
+    await cluster.create(what, {"metadata": {"name": name, "labels": labels or {}}}, namespace)
+
+
+async def names(cluster: Cluster, what: Resource, namespace: str = "", selector: str = "") -> set[str]:
+    return {each.metadata.name for each in await cluster.list(what, namespace, as_=Object, labels=selector)}
+
+
+async def test_nothing_of_the_mesh_is_left_and_nothing_else_goes(
+    cluster: Cluster, cli: Cli, installed: tuple[str, str]
+) -> None:
+    mesh, home = installed
+    of_mesh = f"app.kubernetes.io/instance={mesh}"
+    assert await names(cluster, DEPLOYMENTS, home)
+    assert await names(cluster, MUTATING_WEBHOOKS, selector=of_mesh)
+    gone = cli("uninstall", "mesh", "-f", "--mesh-name", mesh, "--osm-namespace", home)
+    assert gone.status == 0, gone.err
+    assert f"OSM [mesh name: {mesh}] in namespace [{home}] uninstalled" in gone.out
+    assert "Successfully deleted OSM Secret: osm-nats-xds" in gone.out
+    assert f"Namespace [shop-{mesh}] successfully removed from mesh [{mesh}]" in gone.out
+    for kind in (MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, CLUSTER_ROLES):
+        assert await names(cluster, kind, selector=of_mesh) == set()
+    for kind in (DEPLOYMENTS, LEASES, CONFIG_MAPS, SERVICE_ACCOUNTS):
+        assert await names(cluster, kind, home) <= {"default", "kube-root-ca.crt"}
+    assert {name for name in await names(cluster, SECRETS, home) if not name.startswith("sh.helm")} == {"somebodys"}
+    assert await names(cluster, SECRETS, f"shop-{mesh}") == {"password"}
+    member = (await cluster.get(NAMESPACES, f"shop-{mesh}", as_=Object)).metadata
+    assert "openservicemesh.io/monitored-by" not in member.labels
+    assert not member.annotations
+    assert "traffictargets.access.smi-spec.io" in await names(cluster, CRDS)  # policies stay
+
+
+async def test_somebody_else_is_asked_first(cluster: Cluster, cli: Cli, installed: tuple[str, str]) -> None:
+    mesh, home = installed
+    asked = ("uninstall", "mesh", "--mesh-name", mesh, "--osm-namespace", home)
+    refused = cli(*asked, stdin="n\n")
+    assert refused.status == 0
+    assert f"Uninstall OSM [mesh name: {mesh}] in namespace [{home}] ? [y/n]:" in refused.out
+    assert "uninstalled" not in refused.out
+    nobody = cli(*asked)
+    assert nobody.status == 1
+    assert "try: -f does not ask" in nobody.err
+    assert await names(cluster, DEPLOYMENTS, home)
+
+
+async def test_a_second_mesh_is_refused_with_the_first_ones_name(cli: Cli, installed: tuple[str, str]) -> None:
+    mesh, home = installed
+    told = cli("install", "--mesh-name", "another", "--osm-namespace", "elsewhere")
+    assert told.status == 1
+    assert f"mesh [{mesh}] in namespace [{home}]" in told.err
+    assert "try: osm mesh list" in told.err
+
+
+def test_a_mesh_that_is_not_there_is_said_so(cli: Cli) -> None:
+    told = cli("uninstall", "mesh", "-f", "--mesh-name", "nobody", "--osm-namespace", "nowhere")
+    assert (told.status, told.out) == (0, "No OSM control planes found\n")
+
+
+@pytest.fixture
+async def definitions(cluster: Cluster) -> AsyncIterator[None]:
+    """The chart's, there before and after: others use the server too."""
+
+    async def apply() -> None:
+        for file in sorted((chart_path() / "crds").glob("*.yaml")):
+            body = yaml.safe_load(file.read_text())
+            await cluster.patch(CRDS, body["metadata"]["name"], body, how="apply")
+
+    await apply()
+    yield
+    await apply()
+
+
+@pytest.mark.usefixtures("definitions")
+async def test_definitions_go_if_asked_but_not_those_of_others(cluster: Cluster, cli: Cli) -> None:
+    name = "traffictargets.access.smi-spec.io"
+    await cluster.patch(CRDS, name, {"metadata": {"labels": {"app.kubernetes.io/name": "another"}}})
+    told = cli("uninstall", "mesh", "-f", "-a", "--mesh-name", "nobody", "--osm-namespace", "nowhere")
+    assert f"Ignoring - OSM did not install CRD: {name}" in told.out
+    assert "Successfully deleted OSM CRD: meshconfigs.config.openservicemesh.io" in told.out
+    left = await names(cluster, CRDS)
+    assert name in left
+    assert not any(each.endswith("openservicemesh.io") for each in left)
+
+
+def test_what_is_rendered_is_what_a_cluster_would_get(cli: Cli) -> None:
+    told = cli("install", "--render", "--kube-version", "1.35", "--set", "osm.meshName=rendered")
+    assert told.status == 0, told.err
+    kinds = [each["kind"] for each in yaml.safe_load_all(told.out) if each]
+    assert kinds.count("CustomResourceDefinition") == len(list((chart_path() / "crds").glob("*.yaml")))
+    assert {"Deployment", "StatefulSet", "Job", "MutatingWebhookConfiguration"} <= set(kinds)
+    wrong = cli("install", "--render", "--kube-version", "1.35", "--set", "osm.deployGrafana=true")
+    assert wrong.status == 1
+    assert "the chart installs no Grafana" in wrong.err
