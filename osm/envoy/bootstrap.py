@@ -11,7 +11,7 @@ files by moving a link above them (a mounted Secret: decisions 27) names the fol
 from pathlib import PurePath
 
 import msgspec
-from envoy.config.bootstrap.v3.bootstrap_pb2 import Admin, Bootstrap
+from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
 from envoy.config.core.v3.address_pb2 import Pipe, SocketAddress
@@ -67,7 +67,8 @@ RECONNECT_MOST_S = 10
 class Sidecar(Struct, frozen=True, kw_only=True):
     """All that differs from one bootstrap to the next.
 
-    `xds` may be a DNS name: every address behind it is one to connect to. `admin` is the path of a Unix socket.
+    `xds` may be a DNS name: every address behind it is one to connect to. `admin` is the path of a Unix socket;
+    without one, there is no admin interface.
     The SDS files are read again when they are replaced, or when a link in `watched` is.
     """
 
@@ -75,7 +76,7 @@ class Sidecar(Struct, frozen=True, kw_only=True):
     identity: Identity
     trust_domain: str
     xds: Address
-    admin: PurePath
+    admin: PurePath | None = None
     certificate_sds: PurePath
     roots_sds: PurePath
     watched: PurePath | None = None
@@ -88,8 +89,9 @@ def bootstrap(sidecar: Sidecar) -> Bootstrap:
     """The bootstrap of one sidecar."""
     made = Bootstrap(
         node=Node(id=sidecar.proxy_id, cluster=f"{sidecar.identity.account}.{sidecar.identity.namespace}"),
-        admin=Admin(address=EnvoyAddress(pipe=Pipe(path=str(sidecar.admin), mode=0o600))),
     )
+    if sidecar.admin is not None:
+        made.admin.address.pipe.CopyFrom(Pipe(path=str(sidecar.admin), mode=0o600))
     if sidecar.mark is not None:
         made.cluster_manager.upstream_bind_config.socket_options.append(_marked(sidecar.mark))
     made.static_resources.clusters.append(_xds_cluster(sidecar))

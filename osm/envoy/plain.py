@@ -40,7 +40,6 @@ def listener(
     port: int,
     routes: Sequence[Route],
     *,
-    host: str = EVERYWHERE,
     before_routing: Sequence[HealthCheck] = (),
 ) -> Listener:
     """`before_routing` are requests that Envoy answers by itself."""
@@ -64,7 +63,7 @@ def listener(
         common_http_protocol_options=HttpProtocolOptions(idle_timeout=Duration(seconds=IDLE_S)),
     )
     network = Filter(name="envoy.filters.network.http_connection_manager", typed_config=_any(manager))
-    at = SocketAddress(address=host, port_value=port)
+    at = SocketAddress(address=EVERYWHERE, port_value=port)
     return Listener(name=name, address=EnvoyAddress(socket_address=at), filter_chains=[FilterChain(filters=[network])])
 
 

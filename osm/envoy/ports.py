@@ -4,7 +4,7 @@ One place, because the redirect rules must leave alone exactly what the bootstra
 """
 
 ADMIN = 15000
-"""Loopback only, and read-only: the admin interface itself is a Unix socket that the app cannot open."""
+"""Loopback only, and read-only: the admin interface, of which only the pages that change nothing are served."""
 OUTBOUND = 15001
 INBOUND = 15003
 METRICS = 15010

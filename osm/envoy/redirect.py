@@ -14,7 +14,7 @@ from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 
 from msgspec import Struct
 
-from osm.envoy.ports import INBOUND, OUTBOUND, PROXY_UID, UNREDIRECTED
+from osm.envoy.ports import ADMIN, INBOUND, OUTBOUND, PROXY_UID, UNREDIRECTED
 
 PORTS_A_RULE = 15
 """What the match `multiport` takes (iptables-extensions(8))."""
@@ -85,7 +85,8 @@ def _outbound(redirect: Redirect) -> Iterator[str]:
     """Loopback comes first: nothing that an exclusion says may send the sidecar's own traffic back to it."""
     chain, ours, others = "-A OSM_PROXY_OUTBOUND", _of_proxy(redirect), _of_proxy(redirect, negated=True)
     if redirect.pod_ip_mode:
-        yield f"-A OUTPUT -p tcp -o lo -d {_LOOPBACK} {ours} -j DNAT --to-destination $POD_IP"
+        apps = f"-m tcp ! --dport {ADMIN} {ours}"  # its own admin interface is on loopback all the same
+        yield f"-A OUTPUT -p tcp -o lo -d {_LOOPBACK} {apps} -j DNAT --to-destination $POD_IP"
     yield "-A OUTPUT -p tcp -j OSM_PROXY_OUTBOUND"
     yield f"{chain} -o lo ! -d {_LOOPBACK} {ours} -j OSM_PROXY_IN_REDIRECT"
     yield f"{chain} -o lo {others} -j RETURN"

@@ -2,7 +2,7 @@
 
 Apart from the patch, because these are what a security review asks for: `osm-init` may change the pod's network and
 does nothing else, once; `envoy` may do nothing at all but listen, as a user of its own, in a file system it cannot
-write to. Neither sees a secret of the app; only `envoy` sees its own certificate and its admin socket.
+write to. Neither sees a secret of the app; only `envoy` sees its own certificate.
 """
 
 from collections.abc import Mapping
@@ -123,10 +123,7 @@ def sidecar_container(sidecar: Sidecar, mesh: Injection) -> dict[str, Any]:
             "periodSeconds": READY_POLL_S,
             "failureThreshold": READY_FAILURES,
         },
-        "volumeMounts": [
-            {"name": names.BOOTSTRAP_VOLUME, "mountPath": names.BOOTSTRAP_FOLDER, "readOnly": True},
-            {"name": names.RUN_VOLUME, "mountPath": names.RUN_FOLDER},
-        ],
+        "volumeMounts": [{"name": names.BOOTSTRAP_VOLUME, "mountPath": names.BOOTSTRAP_FOLDER, "readOnly": True}],
     }
     if sidecar.native:
         container["restartPolicy"] = "Always"

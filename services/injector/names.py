@@ -31,7 +31,7 @@ SCRAPE_PATH = "prometheus.io/path"
 SIDECAR = "envoy"
 INIT = "osm-init"
 BOOTSTRAP_VOLUME = "envoy-bootstrap-config-volume"
-RUN_VOLUME = "osm-envoy-run"
+RUN_VOLUME = "osm-init-run"
 
 SECRET_PREFIX = "envoy-bootstrap-config-"  # noqa: S105  # the beginning of a name
 BOOTSTRAP_FILE = "bootstrap.json"
@@ -39,7 +39,6 @@ CERTIFICATE_FILE = "certificate.json"
 ROOTS_FILE = "roots.json"
 
 BOOTSTRAP_FOLDER = "/etc/envoy"
-RUN_FOLDER = "/run/osm"
 
 
 def secret_name(uuid: str) -> str:

@@ -151,7 +151,6 @@ def _bootstrap(proxy: Proxy, mesh: Mesh) -> str:
         identity=proxy.identity,
         trust_domain=mesh.trust_domain,
         xds=mesh.xds,
-        admin=PurePosixPath(names.RUN_FOLDER) / "admin.sock",
         certificate_sds=_FOLDER / names.CERTIFICATE_FILE,
         roots_sds=_FOLDER / names.ROOTS_FILE,
         watched=_FOLDER,

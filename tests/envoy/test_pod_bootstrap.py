@@ -66,10 +66,15 @@ def files(authority, lifetime_s=3600):
 def moved(bootstrap):
     """The same on free ports of loopback, and which was moved where."""
     where = {}
-    for listener in bootstrap.static_resources.listeners:
-        at = listener.address.socket_address
-        where[at.port_value] = free_port()
-        at.address, at.port_value = "127.0.0.1", where[at.port_value]
+    everything = bootstrap.static_resources
+    endpoints = [one for each in everything.clusters for one in each.load_assignment.endpoints]
+    to_admin = [one for each in endpoints for one in each.lb_endpoints]
+    places = [bootstrap.admin.address, *(listener.address for listener in everything.listeners)]
+    where = {at.socket_address.port_value: free_port() for at in places}
+    for place in (*places, *(one.endpoint.address for one in to_admin)):
+        at = place.socket_address
+        if at.port_value in where:
+            at.address, at.port_value = "127.0.0.1", where[at.port_value]
     return where
 
 
@@ -88,6 +93,14 @@ class Pod:
         async with httpx.AsyncClient(timeout=20) as client:
             return await client.get(self.url(port, path), **more)
 
+    async def post_as_it_is(self, port, path):
+        """A POST of a path that HTTP clients would tidy up first; the first line of the answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._where[port])
+        writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".encode())
+        line = await reader.readline()
+        writer.close()
+        return line
+
     async def probe(self, probe):
         port = {"liveness": ports.LIVENESS, "readiness": ports.READINESS, "startup": ports.STARTUP}[probe.kind]
         return await self.get(port, path_of(probe))
@@ -99,7 +112,6 @@ def sidecar(tmp_path, port):
         identity=STORE,
         trust_domain="cluster.local",
         xds=Address("127.0.0.1", port),
-        admin=tmp_path / "admin.sock",
         certificate_sds=tmp_path / "mount" / "certificate.json",
         roots_sds=tmp_path / "mount" / "roots.json",
         watched=tmp_path / "mount",
@@ -108,25 +120,36 @@ def sidecar(tmp_path, port):
 
 @asynccontextmanager
 async def pod(tmp_path, checks=(), lifetime_s=3600):
+    """One that has its configuration."""
     authority = Authority()
     mount = Mount(tmp_path / "mount")
     mount.put(files(authority, lifetime_s))
-    async with xds_server(identity=authority.server) as xds:
-        bootstrap = pod_bootstrap(sidecar(tmp_path, xds.port), checks=tuple(checks), metrics=True)
-        where = moved(bootstrap)
-        path = tmp_path / "bootstrap.json"
-        path.write_text(text(bootstrap))
-        process = EnvoyProcess(
-            Launch(program=binary.find(), bootstrap=path, admin=tmp_path / "admin.sock", log=tmp_path / "envoy.log")
-        )
-        try:
-            async with asyncio.timeout(30):
-                await process.live()
-            yield Pod(process, where, mount), xds, authority
-        finally:
-            await process.stop()
-    log = (tmp_path / "envoy.log").read_text()
-    assert "deprecated" not in log.lower()
+    async with (
+        xds_server(identity=authority.server) as xds,
+        started(tmp_path, pod_bootstrap(sidecar(tmp_path, xds.port), checks=tuple(checks), metrics=True), mount) as one,
+    ):
+        await until(lambda: answers(one, ports.READY, "/ready", 200))
+        yield one, xds, authority
+
+
+@asynccontextmanager
+async def started(tmp_path, bootstrap, mount):
+    where = moved(bootstrap)
+    path, log = tmp_path / "bootstrap.json", tmp_path / "envoy.log"
+    path.write_text(text(bootstrap))
+    process = EnvoyProcess(Launch(program=binary.find(), bootstrap=path, admin=tmp_path / "none", log=log))
+    try:
+        yield Pod(process, where, mount)
+    finally:
+        await process.stop()
+    assert "deprecated" not in log.read_text().lower()
+
+
+async def answers(one, port, path, status):
+    try:
+        return (await one.get(port, path)).status_code == status
+    except httpx.TransportError:
+        return False
 
 
 async def until(condition):
@@ -169,16 +192,28 @@ async def test_what_only_reads_is_shown_and_nothing_else(tmp_path):
                 ("POST", "/drain_listeners"),
                 ("POST", "/logging?level=trace"),
                 ("POST", "/healthcheck/fail"),
-                ("POST", "/config_dump"),
                 ("POST", "/stats/../quitquitquit"),
                 ("GET", "/"),
                 ("GET", "/runtime"),
             ):
                 refused = await client.request(method, one.url(ports.ADMIN, path))
-                assert (refused.status_code, "only GET of these" in refused.text) == (403, True), path
-            encoded = await client.post(one.url(ports.ADMIN, "/stats%2f..%2fquitquitquit"))
-            assert encoded.status_code in (400, 403)
+                assert (refused.status_code, "not allowed" in refused.text) == (403, True), path
+            for path in ("/stats%2f..%2fquitquitquit", "//quitquitquit", "/quitquitquit?/stats"):
+                assert (await client.post(one.url(ports.ADMIN, path))).status_code == 403, path
+        for path in ("/stats/../quitquitquit", "/./quitquitquit"):
+            assert b" 403 " in await one.post_as_it_is(ports.ADMIN, path), path
         assert one.process.alive
+
+
+async def test_a_sidecar_that_waits_for_its_configuration_can_be_looked_into(tmp_path):
+    """When it is wanted most; nothing else of it answers then, so kubelet waits too."""
+    mount = Mount(tmp_path / "mount")
+    mount.put(files(Authority()))
+    async with started(tmp_path, pod_bootstrap(sidecar(tmp_path, 1)), mount) as one:
+        await until(lambda: answers(one, ports.ADMIN, "/config_dump", 200))
+        assert "osm-xds::" in (await one.get(ports.ADMIN, "/clusters")).text
+        assert (await one.get(ports.ADMIN, "/ready")).status_code == 503
+        assert not await answers(one, ports.READY, "/ready", 200)
 
 
 async def test_prometheus_and_kubelet_see_their_page_alone(tmp_path):

@@ -1,5 +1,6 @@
 """A pod's bootstrap as values: what is open to whom, and where each probe is answered."""
 
+import re
 from itertools import product
 from pathlib import PurePosixPath
 
@@ -8,7 +9,7 @@ import pytest
 from osm.contracts.names import Address, Identity
 from osm.envoy import ports
 from osm.envoy.bootstrap import Sidecar
-from osm.envoy.pod import pod_bootstrap
+from osm.envoy.pod import READ_ONLY, pod_bootstrap
 from osm.envoy.probes import KINDS, GrpcCheck, HttpCheck, Probe, TcpCheck, path_of
 
 SIDECAR = Sidecar(
@@ -16,7 +17,6 @@ SIDECAR = Sidecar(
     identity=Identity("shop", "store"),
     trust_domain="cluster.local",
     xds=Address("osm-xds.osm-system.svc.cluster.local", 15128),
-    admin=PurePosixPath("/run/osm/admin.sock"),
     certificate_sds=PurePosixPath("/etc/envoy/certificate.json"),
     roots_sds=PurePosixPath("/etc/envoy/roots.json"),
     watched=PurePosixPath("/etc/envoy"),
@@ -31,13 +31,32 @@ def test_what_is_open_to_others_is_what_the_redirect_rules_leave_alone() -> None
     made = pod_bootstrap(SIDECAR, checks=PROBES, metrics=True)
     at = [listener.address.socket_address for listener in made.static_resources.listeners]
     assert {each.port_value for each in at if each.address == "0.0.0.0"} == set(ports.UNREDIRECTED)
-    assert [each.port_value for each in at if each.address == "127.0.0.1"] == [ports.ADMIN]
+    assert {each.address for each in at} == {"0.0.0.0"}
+
+
+def test_the_admin_interface_is_on_loopback_and_only_reads() -> None:
+    admin = pod_bootstrap(SIDECAR).admin
+    assert admin.address.socket_address.address == "127.0.0.1"
+    assert admin.address.socket_address.port_value == ports.ADMIN
+    (allowed,) = admin.allow_paths
+    pages = re.compile(allowed.safe_regex.regex)
+    assert all(pages.fullmatch(f"/{page}") and pages.fullmatch(f"/{page}?filter=x") for page in READ_ONLY)
+    for page in (
+        "/",
+        "/quitquitquit",
+        "/logging",
+        "/drain_listeners?graceful",
+        "/stats/..",
+        "/statsx",
+        "/healthcheck/fail",
+    ):
+        assert not pages.fullmatch(page), page
 
 
 def test_what_nobody_asked_for_is_not_open() -> None:
     made = pod_bootstrap(SIDECAR)
     found = [listener.address.socket_address.port_value for listener in made.static_resources.listeners]
-    assert found == [ports.ADMIN, ports.READY]
+    assert found == [ports.READY]
 
 
 def test_each_probe_has_a_path_and_a_cluster_of_its_own() -> None:

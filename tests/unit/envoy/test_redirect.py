@@ -86,7 +86,8 @@ def test_only_pod_ip_mode_needs_a_variable() -> None:
     assert "$" not in rules(Redirect())
     text = rules(Redirect(pod_ip_mode=True))
     assert chain(text, "OUTPUT") == [
-        "-p tcp -o lo -d 127.0.0.1/32 -m owner --uid-owner 1500 -j DNAT --to-destination $POD_IP",
+        "-p tcp -o lo -d 127.0.0.1/32 -m tcp ! --dport 15000 -m owner --uid-owner 1500 "
+        "-j DNAT --to-destination $POD_IP",
         "-p tcp -j OSM_PROXY_OUTBOUND",
     ]
 

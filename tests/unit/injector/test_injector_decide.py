@@ -93,7 +93,7 @@ def test_a_windows_pod_that_wants_no_sidecar_is_not_warned_about() -> None:
 
 
 def copy(secret: str = "envoy-bootstrap-config-u", **labels: str) -> Pod:
-    mounts = [{"name": "envoy-bootstrap-config-volume"}, {"name": "osm-envoy-run"}]
+    mounts = [{"name": "envoy-bootstrap-config-volume"}, {"name": "osm-init-run"}]
     return pod(
         labels=labels,
         initContainers=[
@@ -101,7 +101,7 @@ def copy(secret: str = "envoy-bootstrap-config-u", **labels: str) -> Pod:
             {"name": "envoy", "securityContext": {"runAsUser": 1500}, "volumeMounts": mounts},
         ],
         volumes=[
-            {"name": "osm-envoy-run"},
+            {"name": "osm-init-run"},
             {"name": "envoy-bootstrap-config-volume", "secret": {"secretName": secret}},
         ],
     )
@@ -160,7 +160,7 @@ def test_a_namespace_that_forbids_what_the_init_container_needs_is_told_before_i
     [
         ({"containers": [{"name": "envoy"}]}, "container envoy"),
         ({"initContainers": [{"name": "osm-init"}]}, "container osm-init"),
-        ({"volumes": [{"name": "osm-envoy-run"}]}, "volume osm-envoy-run"),
+        ({"volumes": [{"name": "osm-init-run"}]}, "volume osm-init-run"),
         (
             {"containers": [{"name": "web", "volumeMounts": [{"name": "envoy-bootstrap-config-volume"}]}]},
             "volume envoy-bootstrap-config-volume",

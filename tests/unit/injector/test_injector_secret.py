@@ -104,10 +104,9 @@ def test_the_bootstrap_watches_the_mount_and_opens_what_the_pod_asked_for() -> N
     text = secret.made(PROXY, CERTIFICATE, "ROOTS", MESH)["stringData"]["bootstrap.json"]
     made = json.loads(text)
     assert made["node"] == {"id": f"{UUID}.shop", "cluster": "store.shop"}
-    assert made["admin"]["address"]["pipe"]["path"] == "/run/osm/admin.sock"
     assert text.count('"watched_directory"') == 2
     ports = [one["address"]["socket_address"]["port_value"] for one in made["static_resources"]["listeners"]]
-    assert ports == [15000, 15010, 15021, 15901]
+    assert ports == [15010, 15021, 15901]
 
 
 def test_what_a_secret_says_of_itself_is_read_back() -> None:
