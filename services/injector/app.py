@@ -4,6 +4,8 @@ Ready when the API server can ask: our certificate is there, and the webhook con
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NoReturn
 
 import structlog
@@ -44,41 +46,47 @@ log = structlog.get_logger()
 async def run(bus: Bus, settings: Settings, health: Health) -> None:
     """Endless. Raises NoCluster."""
     health.starting("the API server")
-    async with connected(settings.kubeconfig) as cluster:
-        heard = Heard(settings.trust_domain)
+    async with connected(settings.kubeconfig) as cluster, asyncio.TaskGroup() as tasks:
         house = await _house(cluster, settings)
+        heard = Heard(settings.trust_domain)
+        holder = Holder(bus, ControlPlane(identity=INJECTOR_IDENTITY, dns_names=_dns_names(settings.namespace)))
+        tasks.create_task(heard.run(bus), name="injector: bus")
+        tasks.create_task(holder.run(), name="injector: certificate")
+        certificate = await _first(heard, holder, health)
         keeper = Keeper(bus, cluster, heard, _mesh(settings))
         webhooks = Webhooks(cluster, heard, settings.mesh)
-        holder = Holder(bus, ControlPlane(identity=INJECTOR_IDENTITY, dns_names=_dns_names(settings.namespace)))
-        certificate = ServerCertificate()
-        answers = Answers(
-            cluster,
-            heard,
-            ours=Ours(mesh=settings.mesh, namespace=settings.namespace),
-            house=house,
-            admitted=keeper.admitted,
-        )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(heard.run(bus), name="injector: bus")
-            tasks.create_task(holder.run(), name="injector: certificate")
-            health.starting("the roots of the mesh and its settings")
-            await heard.complete()
-            health.starting("a certificate from certmgr")
-            _put(await holder.obtain(), certificate)
-            tasks.create_task(_swap(holder, certificate), name="injector: certificate in use")
-            tasks.create_task(keeper.run(), name="injector: secrets")
-            tasks.create_task(webhooks.watch(), name="injector: webhooks")
-            tasks.create_task(_lead(cluster, settings, health.replica, keeper, webhooks), name="injector: lease")
-            async with serve_https(
-                "OSM_INJECTOR_LISTEN",
-                settings.listen,
-                certificate,
-                {MUTATE_PATH: answers.mutate, VALIDATE_PATH: answers.validate},
-                max_body_bytes=MAX_REVIEW_BYTES,
-                at_once=settings.reviews_at_once,
-            ) as where:
-                log.info("reviews are answered", at=where)
-                await _tell(webhooks, holder, health)
+        tasks.create_task(_swap(holder, certificate), name="injector: certificate in use")
+        tasks.create_task(keeper.run(), name="injector: secrets")
+        tasks.create_task(webhooks.watch(), name="injector: webhooks")
+        tasks.create_task(_lead(cluster, settings, health.replica, keeper, webhooks), name="injector: lease")
+        ours = Ours(mesh=settings.mesh, namespace=settings.namespace)
+        answers = Answers(cluster, heard, ours=ours, house=house, admitted=keeper.admitted)
+        async with _served(settings, certificate, answers):
+            await _tell(webhooks, holder, health)
+
+
+async def _first(heard: Heard, holder: Holder, health: Health) -> ServerCertificate:
+    """Nothing is answered before the mesh's settings are known: a pod made without them would stay so."""
+    health.starting("the roots of the mesh and its settings")
+    await heard.complete()
+    health.starting("a certificate from certmgr")
+    certificate = ServerCertificate()
+    _put(await holder.obtain(), certificate)
+    return certificate
+
+
+@asynccontextmanager
+async def _served(settings: Settings, certificate: ServerCertificate, answers: Answers) -> AsyncIterator[None]:
+    async with serve_https(
+        "OSM_INJECTOR_LISTEN",
+        settings.listen,
+        certificate,
+        {MUTATE_PATH: answers.mutate, VALIDATE_PATH: answers.validate},
+        max_body_bytes=MAX_REVIEW_BYTES,
+        at_once=settings.reviews_at_once,
+    ) as where:
+        log.info("reviews are answered", at=where)
+        yield
 
 
 async def _swap(holder: Holder, certificate: ServerCertificate) -> None:

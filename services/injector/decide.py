@@ -1,4 +1,4 @@
-"""Whether a pod gets a sidecar, and why: one answer of three, each with its reason. Pure.
+"""Whether a pod gets a sidecar, and why: one answer of four, each with its reason. Pure.
 
 Refused is what could only fail later, and then without a word of us: a wish that cannot be read, an app that runs as
 the sidecar's user (the kernel would not redirect it), a namespace that forbids what osm-init needs.
