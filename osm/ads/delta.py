@@ -26,7 +26,7 @@ class DeltaSubscription(Subscription):
 
     @property
     def has_news(self) -> bool:
-        return bool(self._trials) or super().has_news
+        return bool(self._changed or self._again or self._everything or self._owes_answer or self._trials)
 
     def receive(self, request: Request, revision: int) -> Answer | None:
         """Changes of subscription count even when the nonce is stale or unknown; an answer then does not."""

@@ -53,16 +53,13 @@ class Stream:
     @property
     def oldest_revision(self) -> int | None:
         """The oldest change not answered yet; None when up to date, or when there is nothing to be told."""
-        if self._view is None:
-            return None
-        return min(
-            (
-                revision
-                for type_url in self._unsettled
-                if (revision := self._subscriptions[type_url].oldest_revision) is not None
-            ),
-            default=None,
-        )
+        oldest: int | None = None
+        if self._view is not None:
+            for type_url in self._unsettled:
+                revision = self._subscriptions[type_url].oldest_revision
+                if revision is not None and (oldest is None or revision < oldest):
+                    oldest = revision
+        return oldest
 
     @property
     def in_flight(self) -> tuple[str, ...]:
@@ -150,8 +147,9 @@ class Stream:
 
     def _next_news(self, view: GroupView, now: float) -> Push | None:
         somebody_waits = False
-        for type_url, subscription in self._subscriptions.items():
-            if type_url not in self._unsettled or subscription.in_flight is not None or not subscription.has_news:
+        for type_url in sorted(self._unsettled, key=push_rank):
+            subscription = self._subscriptions[type_url]
+            if subscription.in_flight is not None or not subscription.has_news:
                 continue
             if type_url in AFTER_CLUSTERS and self._must_wait(now):
                 somebody_waits = True
@@ -166,6 +164,8 @@ class Stream:
 
     def _stuck_clusters(self) -> DeltaSubscription | None:
         """The clusters of a delta stream, if they are busy and have more to say."""
+        if CLUSTER not in self._unsettled:
+            return None
         clusters = self._subscriptions.get(CLUSTER)
         if not isinstance(clusters, DeltaSubscription) or clusters.in_flight is None:
             return None

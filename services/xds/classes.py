@@ -20,8 +20,8 @@ from services.xds.documents import Changes, Documents
 from services.xds.translate import AssignmentKey, Part, Planned, View, load_assignment, translate
 
 
-class ProxyClass(Struct, frozen=True):
-    """Proxies with equal values here get equal configuration."""
+class ProxyClass(Struct, frozen=True, cache_hash=True):
+    """Proxies with equal values here get equal configuration. Every answer of a proxy is looked up by it."""
 
     identity: Identity
     backs: tuple[Backed, ...]
@@ -59,10 +59,16 @@ class Classes:
         self._trust_domain = trust_domain
         self._documents = documents
         self._built: dict[ProxyClass, Configuration] = {}
+        self._ones: dict[ProxyClass, ProxyClass] = {}
         self._interned: WeakValueDictionary[tuple[str, str, str], Resource] = WeakValueDictionary()
 
     def __iter__(self) -> Iterator[ProxyClass]:
         return iter(self._built)
+
+    def of(self, workload: Workload) -> ProxyClass:
+        """The one object of a workload's class: to compare those of thousands of proxies field by field is dear."""
+        proxy_class = ProxyClass.of(workload)
+        return self._ones.setdefault(proxy_class, proxy_class)
 
     def configuration(self, proxy_class: ProxyClass) -> Configuration:
         """Built on first use."""
@@ -73,6 +79,7 @@ class Classes:
     def forget(self, proxy_class: ProxyClass) -> None:
         """The last proxy of the class has left."""
         self._built.pop(proxy_class, None)
+        self._ones.pop(proxy_class, None)
 
     def rebuild(self, changes: Changes) -> dict[ProxyClass, Configuration]:
         """Every class whose clusters, listeners or routes may have changed, built anew.

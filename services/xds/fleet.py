@@ -243,7 +243,7 @@ class Fleet:
             return None, "no workload document yet"
         if workload.identity != proxy.identity:
             raise Denied(f"proxy {proxy.id} belongs to {workload.identity}, its certificate to {proxy.identity}")
-        proxy_class = ProxyClass.of(workload)
+        proxy_class = self._classes.of(workload)
         configuration = self._classes.configuration(proxy_class)
         secrets = self.secrets.of(configuration.secrets)
         if secrets is None:

@@ -25,7 +25,7 @@ TRIED_FIRST = (CLUSTER, LISTENER, ROUTE)
 """What goes to canaries first."""
 
 
-class Lane(Struct, frozen=True):
+class Lane(Struct, frozen=True, cache_hash=True):
     """A group of the engine."""
 
     proxy_class: ProxyClass

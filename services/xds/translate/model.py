@@ -38,7 +38,7 @@ class View(Struct, frozen=True, kw_only=True):
     services: Mapping[ServiceName, MeshService]
 
 
-class AssignmentKey(Struct, frozen=True, kw_only=True):
+class AssignmentKey(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Which endpoints: those of a service port that run under one of `accounts` (sorted).
 
     Nothing of the asking proxy is in it, so all proxies that may reach the same accounts share one assignment.
