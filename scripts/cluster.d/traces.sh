@@ -1,11 +1,14 @@
 # What a node has outside its own namespaces: a veth and a route to it, cgroups of its pods; sourced by ../cluster.
 # The rest goes with its first process.
 
-# A /30 that this machine knows nothing of: .1 is the machine, .2 the node, whose address is printed.
-free_subnet() {
+# Prints the node's address in a /30 that is its own from now on: .1 is the machine, .2 the node. One that the machine
+# knows anything of is not taken; and of two that take one at the same moment, the kernel lets only one add the route.
+# That route stays: what is sent to a node that is not there must not leave the machine by its default route.
+claim_subnet() {
   local third
   for third in $(seq 0 255); do
-    if ! ip -4 route show match "10.213.$third.1" | grep -qv ^default; then
+    if ! ip -4 route show match "10.213.$third.1" | grep -qv ^default &&
+      ip route add unreachable "10.213.$third.0/30" metric 4096 2>/dev/null; then
       echo "10.213.$third.2"
       return
     fi
@@ -16,15 +19,13 @@ free_subnet() {
 # What the machine sees of the node at this address is called so.
 name_of() { echo "osm-node$(echo "$1" | cut -d . -f 3)"; }
 
-# What is still sent to a node that is gone must not leave the machine by its default route: the worse route beneath
-# refuses it.
+# Through the link, whose route is the better one.
 connect() {
   local node=$1 address=$2 link
   link=$(name_of "$address")
   ip link add "$link" type veth peer name eth0 netns "$node"
   ip address add "${address%.*}.1/30" dev "$link"
   ip link set "$link" up
-  ip route add unreachable "${address%.*}.0/30" metric 4096
 }
 
 # A network namespace can outlive its processes by minutes, for connections that are not closed; so its link is removed.
