@@ -114,7 +114,7 @@ async def test_pods_that_run_without_a_sidecar_are_counted(api: Path, cli: Cli, 
     async with connected(str(api)) as cluster:
         await cluster.create(PODS, pod("bare"), namespace)
     added = cli("namespace", "add", namespace)
-    assert f"1 pods run without a sidecar until: kubectl rollout restart deployment -n {namespace}" in added.err
+    assert f"1 pod runs without a sidecar until: kubectl rollout restart deployment -n {namespace}" in added.err
 
 
 def test_a_cluster_that_is_not_there_is_an_error_with_a_next_step(tmp_path: Path) -> None:

@@ -132,5 +132,5 @@ async def test_a_cluster_without_a_bus_is_checked_nevertheless(cli: Cli, home: s
     assert "the bus cannot be asked" in told.out
     assert "osm-webhook-pol is not there" in told.out
     assert "all 12 CRDs are there" in told.out
-    assert "1 pods run without a sidecar (bare)" not in told.out  # nobody asked for sidecars there
+    assert "1 pod runs without a sidecar (bare)" not in told.out  # nobody asked for sidecars there
     assert "no annotation" in told.out

@@ -117,7 +117,12 @@ def warnings(namespace: Namespace, pods: Iterable[Pod], *, inject: bool) -> Iter
         yield f"label {labels.CONTROL_PLANE} keeps the injector away: {undo}"
     bare = [pod for pod in pods if is_bare(pod)]
     if inject and bare:
-        yield f"{len(bare)} pods run without a sidecar until: kubectl rollout restart deployment -n {name}"
+        yield f"{pods_in_words(len(bare))} without a sidecar until: kubectl rollout restart deployment -n {name}"
+
+
+def pods_in_words(count: int) -> str:
+    """`1 pod runs`, `2 pods run`."""
+    return "1 pod runs" if count == 1 else f"{count} pods run"
 
 
 def is_bare(pod: Pod) -> bool:

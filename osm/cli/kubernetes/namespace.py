@@ -7,7 +7,7 @@ import typer
 
 from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.cluster import all_of, look_up, opened
-from osm.cli.kubernetes.membership import Membership, joined, left, memberships, refusal, warnings
+from osm.cli.kubernetes.membership import Membership, joined, left, memberships, pods_in_words, refusal, warnings
 from osm.cli.kubernetes.observed import Pod, Workload
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured, table
@@ -82,7 +82,9 @@ async def _remove(where: Where, name: str, mesh: str) -> None:
         stdout.print(f"Namespace [{name}] successfully removed from mesh [{mesh}]", markup=False)
         pods = await all_of(cluster, PODS, name, as_=Pod, labels=labels.PROXY_UUID)
         if pods:
-            stderr.print(f"  {len(pods)} pods keep their sidecars until: kubectl rollout restart deployment -n {name}")
+            stderr.print(
+                f"  for now {pods_in_words(len(pods))} with a sidecar: kubectl rollout restart deployment -n {name}"
+            )
 
 
 @app.command("ignore")

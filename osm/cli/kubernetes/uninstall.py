@@ -11,7 +11,7 @@ from osm.cli.kubernetes import labels, leftovers
 from osm.cli.kubernetes.cluster import all_of, look_up, opened, remove
 from osm.cli.kubernetes.helm import release_status
 from osm.cli.kubernetes.helm import uninstall as helm_uninstall
-from osm.cli.kubernetes.membership import left
+from osm.cli.kubernetes.membership import left, pods_in_words
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.observed import Pod
 from osm.cli.kubernetes.program import HELM
@@ -143,9 +143,8 @@ async def _release_namespace(cluster: "Cluster", namespace: str, mesh: str) -> N
     stdout.print(f"Namespace [{namespace}] successfully removed from mesh [{mesh}]", markup=False)
     sidecars = [pod for pod in await all_of(cluster, PODS, namespace, as_=Pod) if pod.meshed]
     if sidecars:
-        stderr.print(
-            f"  {len(sidecars)} pods keep their sidecars until: kubectl rollout restart deployment -n {namespace}"
-        )
+        until = f"kubectl rollout restart deployment -n {namespace}"
+        stderr.print(f"  for now {pods_in_words(len(sidecars))} with a sidecar: {until}")
 
 
 async def _delete_definitions(cluster: "Cluster") -> None:

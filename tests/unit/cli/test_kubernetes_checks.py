@@ -275,7 +275,7 @@ FAULTS: dict[str, tuple[Callable[[], After], str, str, str]] = {
     "bare pods": (
         changed(pods=(pod("web"), pod("old", uuid=""))),
         "warning",
-        "1 pods run without a sidecar (old)",
+        "1 pod runs without a sidecar (old)",
         "rollout restart deployment -n shop",
     ),
     "refused pods": (refused, "error", "no pod of web-1 can be made: failed calling webhook", "deploy/osm-injector"),

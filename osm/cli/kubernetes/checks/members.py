@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.checks.facts import After
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
-from osm.cli.kubernetes.membership import POD_SECURITY, TOO_STRICT, injection, is_bare
+from osm.cli.kubernetes.membership import POD_SECURITY, TOO_STRICT, injection, is_bare, pods_in_words
 from osm.k8s.objects import Namespace
 
 MEMBERS = "namespaces"
@@ -52,7 +52,7 @@ def _pods(facts: After, namespace: Namespace) -> Iterator[Line]:
     bare = [pod.metadata.name for pod in facts.pods if pod.metadata.namespace == name and is_bare(pod)]
     if bare and injection(namespace) == "enabled":
         some = ", ".join(sorted(bare)[:3]) + (" …" if len(bare) > 3 else "")
-        what = f"namespace [{name}]: {len(bare)} pods run without a sidecar ({some})"
+        what = f"namespace [{name}]: {pods_in_words(len(bare))} without a sidecar ({some})"
         yield warning(MEMBERS, what, f"kubectl rollout restart deployment -n {name}")
 
 
