@@ -11,6 +11,8 @@ BOUND_P99_MS = {20: 15.0, 1000: 300.0}
 """From the change of an endpoint to the last acknowledgement, by streams."""
 BOUND_CPU_RATIO = 1.5
 BOUND_KB_PER_PROXY = 140.0
+MANY = 500
+"""Proxies. With fewer, what the classes hold once (here 20 of them: 10 MB) is more than the proxies' own."""
 BOUND_FIRST_CONFIG_S = {1000: 8.0}
 
 BOUND_CREW_P99_MS = {1000: 200.0, 5000: 1000.0}
@@ -148,7 +150,7 @@ def missed(run: Run) -> tuple[str, ...]:
     checks = (
         ("endpoint change, p99 ms", moved.p99_ms, BOUND_P99_MS.get(run.streams)),
         ("CPU per push, times the echo", run.cpu_ratio, BOUND_CPU_RATIO if run.streams >= 100 else None),
-        ("KB per proxy", run.kb_per_proxy, BOUND_KB_PER_PROXY if run.streams >= 100 else None),
+        ("KB per proxy", run.kb_per_proxy, BOUND_KB_PER_PROXY if run.streams >= MANY else None),
         ("first configuration, s", run.first_config_s, BOUND_FIRST_CONFIG_S.get(run.streams)),
         ("bytes for edits without meaning", run.noop_bytes, 0.0),
     )

@@ -94,6 +94,8 @@ class Classes:
 
     def moved(self, changes: Changes) -> dict[ProxyClass, tuple[Resource, ...]]:
         """Load assignments of services of which nothing but endpoints changed, for each class that has them."""
+        if not changes.endpoints:
+            return {}
         fresh: dict[AssignmentKey, Resource] = {}
         out: dict[ProxyClass, tuple[Resource, ...]] = {}
         for proxy_class, configuration in self._built.items():
