@@ -100,7 +100,7 @@ DIFFERENT: tuple[tuple[str, str], ...] = (
     ),
     (
         "`osm policy check-conflicts`",
-        "conflicts are said by `osm status` and `osm check`, and when a policy is applied",
+        "not there: of several IngressBackends for one port each admits its own callers, so they do not conflict",
     ),
     (
         "`install.kind: managed` in the configuration file",

@@ -5,11 +5,11 @@ import re
 from typing import Annotated
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from osm.bus import Update
 from osm.cli.awaited import InForce, NotYet, Refused, verdict
-from osm.cli.client import BusOption, mesh
+from osm.cli.client import BusOption, mesh, pods_by_proxy
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
 from osm.cli.place import program
@@ -38,12 +38,22 @@ def wait(
     Example: osm wait traffictarget bookstore/bookstore --timeout 10s
     """
     namespace, _, own_name = name.rpartition("/")
-    found = asyncio.run(_wait(bus, where, kind, namespace=namespace, name=own_name, timeout_s=seconds(timeout)))
+    found = _named(
+        bus, where, asyncio.run(_wait(bus, where, kind, namespace=namespace, name=own_name, timeout_s=seconds(timeout)))
+    )
     if output is not Format.table:
         structured(found, output)
     elif isinstance(found, InForce):
         stdout.print(f"{found.subject} is in force at {found.proxies} proxies (generation {found.generation})")
     _end(found, f"{kind} {name}", timeout)
+
+
+def _named(bus: str | None, where: Where, found: InForce | Refused | NotYet) -> InForce | Refused | NotYet:
+    """Who is behind, by the names that people know."""
+    if not isinstance(found, NotYet) or not found.behind:
+        return found
+    pods = asyncio.run(pods_by_proxy(bus, where))
+    return structs.replace(found, behind=tuple(pods.get(proxy, proxy) for proxy in found.behind))
 
 
 def _end(found: InForce | Refused | NotYet, what: str, timeout: str) -> None:
