@@ -11,6 +11,7 @@ from typing import NoReturn
 import structlog
 
 from osm.envoy.child import Child
+from osm.runtime.restarts import Restarts
 from osm.runtime.service import ServiceFailed
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
@@ -58,18 +59,15 @@ class Kept:
     async def run(self) -> NoReturn:
         """Until cancelled; it has ended by then. Raises ServiceFailed if its settings are wrong or it stays down."""
         loop = asyncio.get_running_loop()
-        pause_s, proven = FIRST_PAUSE_S, False
+        restarts = Restarts(first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S, steady_s=STEADY_S)
         while True:
             began_s = loop.time()
             status = await self._once()
-            steady = loop.time() - began_s >= STEADY_S
-            proven = proven or steady
-            if status == BAD_SETTING or (not proven and self.starts >= HOPELESS_STARTS):
+            pause_s = restarts.pause_s(loop.time() - began_s)
+            if status == BAD_SETTING or (not restarts.proven and self.starts >= HOPELESS_STARTS):
                 raise ServiceFailed(self.name, self.last_words())
-            pause_s = FIRST_PAUSE_S if steady else pause_s
             log.warning("a piece has ended and is started again", piece=self.name, status=status, log=str(self.log))
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _once(self) -> int:
         child = self._child = Child.start(

@@ -22,6 +22,7 @@ from osm.runtime import logging
 from osm.runtime.health import Health, replica_name
 from osm.runtime.http import UNIX, serve_http
 from osm.runtime.process import run_until_stopped
+from osm.runtime.restarts import Restarts
 from osm.runtime.service import ServiceFailed
 from osm.runtime.settings import BadSetting
 from services.xds.settings import LONGEST_END_S, Settings
@@ -59,16 +60,15 @@ class Worker:
     async def run(self) -> NoReturn:
         """Until cancelled; it has ended by then. Raises BadSetting, and ServiceFailed if it does not end as asked."""
         clock = asyncio.get_running_loop().time
-        pause_s = FIRST_PAUSE_S
+        restarts = Restarts(first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S, steady_s=STEADY_S)
         while True:
             began_s = clock()
             status = await self._once()
             if status == BAD_SETTING:
                 raise BadSetting(f"worker {self.number} refuses its settings and has said why")
-            pause_s = FIRST_PAUSE_S if clock() - began_s >= STEADY_S else pause_s
+            pause_s = restarts.pause_s(clock() - began_s)
             log.warning("a worker has ended and is started again", worker=self.number, status=status, in_s=pause_s)
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _once(self) -> int:
         """Start it and wait for its end."""
