@@ -6,10 +6,12 @@ Plain mappings, so that the same ones go through a decoder or to a real API serv
 from collections.abc import Mapping
 from typing import Any
 
+from osm.contracts.labels import INJECTION, MONITORED_BY, PROXY_UUID
+
 Json = dict[str, Any]
 
-MESHED: Mapping[str, str] = {"openservicemesh.io/monitored-by": "osm"}
-INJECTED: Mapping[str, str] = {"openservicemesh.io/sidecar-injection": "enabled"}
+MESHED: Mapping[str, str] = {MONITORED_BY: "osm"}
+INJECTED: Mapping[str, str] = {INJECTION: "enabled"}
 
 
 def namespace(name: str, *, labels: Mapping[str, str] = MESHED, annotations: Mapping[str, str] = INJECTED) -> Json:
@@ -44,7 +46,7 @@ def pod(
     **status: Any,
 ) -> Json:
     """With `sidecar`, its label; with `ip`, that address."""
-    marked = {**labels, **({"osm-proxy-uuid": sidecar} if sidecar else {})}
+    marked = {**labels, **({PROXY_UUID: sidecar} if sidecar else {})}
     address = {"podIP": ip, "podIPs": [{"ip": ip}]} if ip else {}
     return {
         "metadata": {"namespace": namespace, "name": name, "labels": marked, "annotations": {**(annotations or {})}},

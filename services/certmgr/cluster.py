@@ -9,6 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+from osm.contracts import labels
 from osm.k8s.client import Cluster
 from osm.k8s.errors import ApiError, Conflict, Forbidden, NotFound
 from osm.k8s.objects import ConfigMap, Secret
@@ -26,7 +27,7 @@ CERTIFICATE, KEY = "ca.crt", "private.key"
 LEDGER = "osm-ca-granted"
 LEDGER_KEY = "granted.json"
 
-LABELS = {"app.kubernetes.io/name": "openservicemesh.io"}
+LABELS = {labels.APP_NAME: labels.OSM}
 
 
 async def open_tresor(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from osm.contracts.endpoints import Protocol
+from osm.contracts.labels import INJECTION, PROXY_UUID, monitored, switched
 from osm.contracts.names import ROOT_NAMESPACE, Identity, ObjectRef
 from osm.contracts.problem import Problem
 from osm.k8s import objects
@@ -14,10 +15,6 @@ from osm.manifests.verdicts import generation
 from services.endpoints import protocols
 from services.endpoints.facts import Namespace, Pod, Port, Service, Slice, Spot
 
-MONITORED_BY = "openservicemesh.io/monitored-by"
-IGNORE = "openservicemesh.io/ignore"
-INJECTION = "openservicemesh.io/sidecar-injection"
-SIDECAR = "osm-proxy-uuid"
 SERVICE_NAME = "kubernetes.io/service-name"
 
 ENDED = frozenset({"Succeeded", "Failed"})
@@ -26,16 +23,14 @@ ENDED = frozenset({"Succeeded", "Failed"})
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """What a proxy id's unique part may be; labels of Kubernetes may hold more, written by whoever wrote the pod."""
 
-_INJECTS = {"enabled": True, "yes": True, "true": True, "disabled": False, "no": False, "false": False}
-
 
 def namespace(seen: objects.Namespace, *, mesh: str, control_plane: str) -> Namespace:
     """In the mesh: labelled with its name, not left out, and no place where the control plane's identities are."""
-    labels, name = seen.metadata.labels, seen.metadata.name
+    name = seen.metadata.name
     reserved = name in (control_plane, ROOT_NAMESPACE)
     return Namespace(
         name=name,
-        meshed=labels.get(MONITORED_BY) == mesh and IGNORE not in labels and not reserved,
+        meshed=monitored(seen.metadata.labels, mesh) and not reserved,
         injects=_injects(seen.metadata.annotations),
     )
 
@@ -45,7 +40,7 @@ def pod(seen: objects.Pod) -> Pod | None:
     if seen.status.phase in ENDED:
         return None
     meta, spec = seen.metadata, seen.spec
-    sidecar = meta.labels.get(SIDECAR, "")
+    sidecar = meta.labels.get(PROXY_UUID, "")
     sidecars = tuple(each for each in spec.init_containers if each.restart_policy == "Always")
     return Pod(
         name=meta.name,
@@ -143,7 +138,7 @@ def _ips(status: objects.PodStatus) -> tuple[str, ...]:
 
 def _injects(annotations: Mapping[str, str]) -> bool | None:
     """What the injection annotation says; the injector refuses pods with any other word."""
-    return _INJECTS.get(annotations.get(INJECTION, "").strip().lower())
+    return switched(annotations.get(INJECTION, ""))
 
 
 def _warning(ref: ObjectRef, field: str, what: str) -> Problem:

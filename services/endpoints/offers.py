@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct, structs
 
 from osm.contracts.endpoints import Protocol
+from osm.contracts.labels import IGNORE
 from osm.contracts.names import ROOT_NAMESPACE, Identity, ObjectRef, ServiceName
 from osm.contracts.problem import Problem
 from osm.manifests.explicit_ports import offered
@@ -17,8 +18,6 @@ from osm.manifests.verdicts import problem
 from osm.manifests.virtual_ips import assigned
 from osm.manifests.workloads import Namespace, Service, ServiceAccount, ServicePort
 from services.endpoints import protocols
-
-IGNORE_LABEL = "openservicemesh.io/ignore"
 
 Objects = InForce[Struct]
 
@@ -64,7 +63,7 @@ def offers(found: Objects, *, isolated: bool = False) -> Offers:
     ignored = {
         each.metadata.name
         for each in objects.values()
-        if isinstance(each, Namespace) and IGNORE_LABEL in each.metadata.labels
+        if isinstance(each, Namespace) and IGNORE in each.metadata.labels
     }
     given = offered(objects)
     addresses = assigned(objects) if isolated else {}

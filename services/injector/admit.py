@@ -9,8 +9,8 @@ nothing left over of a pod that was refused by somebody else, and a dry run need
 
 from msgspec import Struct
 
+from osm.contracts import labels
 from osm.contracts.policy import Injection, Mesh
-from services.injector import names
 from services.injector.decide import Facts, Inject, Leave, Ours, Refuse, Rename, decide
 from services.injector.patch import House, Injected, patch, renamed
 from services.injector.pod import Pod
@@ -52,10 +52,10 @@ def admit(pod: Pod, namespace: Facts, mesh: Mesh, *, uuid: str, ours: Ours, hous
 def _wanted(pod: Pod, namespace: Facts, mesh: Mesh, *, uuid: str, ours: Ours, house: House) -> Injected:
     """Raises Unreadable."""
     where = f"pod {pod.called}"
-    metrics = switch(where, pod.annotations, names.METRICS)
+    metrics = switch(where, pod.annotations, labels.METRICS)
     if metrics is None:
-        metrics = switch(f"namespace {namespace.name}", namespace.annotations, names.METRICS)
-    native = switch(where, pod.annotations, names.NATIVE)
+        metrics = switch(f"namespace {namespace.name}", namespace.annotations, labels.METRICS)
+    native = switch(where, pod.annotations, labels.NATIVE_SIDECAR)
     return Injected(
         uuid=uuid,
         mesh=ours.mesh,

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 
 from msgspec import structs
 
+from osm.contracts import labels
 from osm.k8s.known import Seen
 from osm.k8s.objects import Object
-from services.injector.names import SECRET_PREFIX
 from services.injector.proxies import Proxy, RunningPod, SecretKey, proxy_of
 from services.injector.secret import Kept, kept
 
@@ -68,7 +68,7 @@ class Board:
             if found is not None:
                 self.secrets[found.key] = found
             else:
-                self.secrets.pop((namespace, name.removeprefix(SECRET_PREFIX)), None)
+                self.secrets.pop((namespace, name.removeprefix(labels.BOOTSTRAP_PREFIX)), None)
 
     def wrote(self, secret: Kept) -> None:
         """We have just written it: its watch will say so too, but what is to be done is asked before that."""

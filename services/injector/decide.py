@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from osm.contracts import labels
 from osm.envoy.ports import PROXY_UID
 from services.injector import names
 from services.injector.pod import Container, Pod
@@ -15,9 +16,6 @@ from services.injector.wishes import Unreadable, switch
 
 NEVER_IN = ("kube-system", "kube-public", "kube-node-lease")
 """A cluster that cannot start its own parts cannot start us."""
-
-FORBIDDING = ("baseline", "restricted")
-"""Levels of Pod Security that do not allow NET_ADMIN (Pod Security Standards, "Capabilities")."""
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -85,9 +83,9 @@ def _outside(namespace: Facts, ours: Ours) -> Leave | None:
         return Leave(f"nothing in {namespace.name} gets a sidecar")
     if namespace.name == ours.namespace:
         return Leave(f"{namespace.name} is the control plane's own namespace")
-    if names.IGNORE in namespace.labels:
-        return Leave(f"namespace {namespace.name} has the label {names.IGNORE}")
-    mesh = namespace.labels.get(names.MONITORED_BY)
+    if labels.IGNORE in namespace.labels:
+        return Leave(f"namespace {namespace.name} has the label {labels.IGNORE}")
+    mesh = namespace.labels.get(labels.MONITORED_BY)
     if mesh != ours.mesh:
         belongs = f"is in mesh {mesh}" if mesh else "is in no mesh"
         return Leave(f"namespace {namespace.name} {belongs}")
@@ -96,15 +94,15 @@ def _outside(namespace: Facts, ours: Ours) -> Leave | None:
 
 def _wished(pod: Pod, namespace: Facts) -> Inject | Leave:
     """The pod's word comes before its namespace's. Raises Unreadable, of either."""
-    of_pod = switch(f"pod {pod.called}", pod.annotations, names.INJECTION)
-    of_namespace = switch(f"namespace {namespace.name}", namespace.annotations, names.INJECTION)
+    of_pod = switch(f"pod {pod.called}", pod.annotations, labels.INJECTION)
+    of_namespace = switch(f"namespace {namespace.name}", namespace.annotations, labels.INJECTION)
     if of_pod is not None:
-        why = f"the pod says {names.INJECTION}: {pod.annotations[names.INJECTION]}"
+        why = f"the pod says {labels.INJECTION}: {pod.annotations[labels.INJECTION]}"
         return Inject(why) if of_pod else Leave(why)
     if of_namespace is not None:
-        why = f"the namespace says {names.INJECTION}: {namespace.annotations[names.INJECTION]}"
+        why = f"the namespace says {labels.INJECTION}: {namespace.annotations[labels.INJECTION]}"
         return Inject(why) if of_namespace else Leave(why)
-    why = f"neither pod nor namespace says {names.INJECTION}"
+    why = f"neither pod nor namespace says {labels.INJECTION}"
     remedy = f"osm namespace add {namespace.name}"
     warning = f"namespace {namespace.name} is in the mesh, but the pod gets no sidecar: {why}; run: {remedy}"
     return Leave(why, (warning,))
@@ -127,15 +125,15 @@ def _copied(pod: Pod) -> Rename | None:
         return None
     for index, volume in enumerate(pod.spec.volumes):
         secret = volume.secret.secret_name if volume.secret is not None else ""
-        if volume.name == names.BOOTSTRAP_VOLUME and secret.startswith(names.SECRET_PREFIX):
+        if volume.name == names.BOOTSTRAP_VOLUME and secret.startswith(labels.BOOTSTRAP_PREFIX):
             return Rename("it has a sidecar already, as a copy of another pod has", index)
     return None
 
 
 def _obstacle(pod: Pod, namespace: Facts) -> Refuse | None:
-    level = namespace.labels.get(names.POD_SECURITY, "")
-    if level in FORBIDDING:
-        remedy = f"kubectl label namespace {namespace.name} {names.POD_SECURITY}=privileged --overwrite"
+    level = namespace.labels.get(labels.POD_SECURITY, "")
+    if level in labels.TOO_STRICT:
+        remedy = f"kubectl label namespace {namespace.name} {labels.POD_SECURITY}=privileged --overwrite"
         return Refuse(
             f"namespace {namespace.name} enforces Pod Security level {level}, which forbids the capability NET_ADMIN "
             f"that {names.INIT} needs to redirect traffic; allowed is privileged: {remedy}"

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import structlog
 
 from osm.bus import Bus
+from osm.contracts import labels
 from osm.contracts.trust import ProxyClient, Refused
 from osm.k8s.client import Cluster
 from osm.k8s.errors import ApiError, Conflict, NotFound
@@ -95,7 +96,7 @@ class Keeper:
         raise AssertionError("unreachable: a watch is endless")
 
     async def _pods(self) -> None:
-        async for seen in follow(self._cluster, PODS, as_=RunningPod, labels=names.PROXY_UUID):
+        async for seen in follow(self._cluster, PODS, as_=RunningPod, labels=labels.PROXY_UUID):
             self.board.see_pods(seen, time.time())
             self._changed.set()
 

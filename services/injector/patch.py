@@ -7,6 +7,7 @@ everything else is added. Nothing in a patch is secret, for whoever asks is told
 import msgspec
 from msgspec import Struct
 
+from osm.contracts import labels
 from osm.contracts.policy import Injection, Mesh
 from osm.envoy.ports import METRICS
 from osm.envoy.redirect import Redirect
@@ -46,7 +47,7 @@ def patch(pod: Pod, wanted: Injected, mesh: Mesh, house: House) -> tuple[Op, ...
     return (
         *(op for rewrite in wanted.rewrites for op in ops(rewrite)),
         *_annotations(pod, wanted),
-        *_mapping("/metadata/labels", pod.metadata.labels, {names.PROXY_UUID: wanted.uuid}),
+        *_mapping("/metadata/labels", pod.metadata.labels, {labels.PROXY_UUID: wanted.uuid}),
         *_volumes(pod, wanted),
         *_containers(pod, wanted, mesh, house),
     )
@@ -56,7 +57,7 @@ def renamed(pod: Pod, volume: int, uuid: str, mesh: str) -> tuple[Op, ...]:
     """Another id, and so another Secret; everything else of a copy is as it was."""
     return (
         *_mapping("/metadata/annotations", pod.metadata.annotations, {names.MESH: mesh}),
-        *_mapping("/metadata/labels", pod.metadata.labels, {names.PROXY_UUID: uuid}),
+        *_mapping("/metadata/labels", pod.metadata.labels, {labels.PROXY_UUID: uuid}),
         Op(op="replace", path=f"/spec/volumes/{volume}/secret/secretName", value=names.secret_name(uuid)),
     )
 
@@ -66,7 +67,7 @@ def _annotations(pod: Pod, wanted: Injected) -> tuple[Op, ...]:
     if wanted.rewrites:
         more[names.PROBES] = msgspec.json.encode([rewrite.probe for rewrite in wanted.rewrites]).decode()
     if wanted.metrics:
-        more |= {names.SCRAPE: "true", names.SCRAPE_PORT: str(METRICS), names.SCRAPE_PATH: "/stats/prometheus"}
+        more |= {labels.SCRAPE: "true", labels.SCRAPE_PORT: str(METRICS), labels.SCRAPE_PATH: "/stats/prometheus"}
     return _mapping("/metadata/annotations", pod.metadata.annotations, more)
 
 

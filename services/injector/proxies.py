@@ -10,6 +10,7 @@ import re
 import msgspec
 from msgspec import Struct
 
+from osm.contracts import labels
 from osm.contracts.endpoints import workload_id
 from osm.contracts.names import Identity
 from osm.envoy.ports import METRICS
@@ -71,7 +72,7 @@ class Proxy(Struct, frozen=True, kw_only=True):
 def proxy_of(pod: RunningPod, mesh: str, seen_s: float) -> Proxy | None:
     """None if it has no sidecar of this mesh: the label alone is none."""
     meta = pod.metadata
-    uuid = meta.labels.get(names.PROXY_UUID, "")
+    uuid = meta.labels.get(labels.PROXY_UUID, "")
     secrets = {volume.secret.secret_name for volume in pod.spec.volumes if volume.secret is not None}
     if meta.annotations.get(names.MESH) != mesh:
         return None
@@ -85,7 +86,7 @@ def proxy_of(pod: RunningPod, mesh: str, seen_s: float) -> Proxy | None:
         account=pod.spec.service_account_name or "default",
         seen_s=seen_s,
         checks=_checks(meta.annotations.get(names.PROBES, "[]")),
-        metrics=meta.annotations.get(names.SCRAPE_PORT) == str(METRICS),
+        metrics=meta.annotations.get(labels.SCRAPE_PORT) == str(METRICS),
         finished=pod.status.phase in FINISHED,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from osm.contracts import labels
 from osm.contracts.names import Address
 from osm.contracts.trust import Chain
 from osm.envoy.bootstrap import Sidecar, certificate_sds, roots_sds, text
@@ -19,12 +20,9 @@ from osm.k8s.objects import ObjectMeta
 from services.injector import names
 from services.injector.proxies import Proxy, SecretKey
 
-NOT_BEFORE = f"{names.PREFIX}/certificate-not-before-s"
-NOT_AFTER = f"{names.PREFIX}/certificate-not-after-s"
-ROOTS = f"{names.PREFIX}/roots"
-
-NAME_LABEL = "app.kubernetes.io/name"
-MESH_LABEL = "app.kubernetes.io/instance"
+NOT_BEFORE = f"{labels.OSM}/certificate-not-before-s"
+NOT_AFTER = f"{labels.OSM}/certificate-not-after-s"
+ROOTS = f"{labels.OSM}/roots"
 
 _FOLDER = PurePosixPath(names.BOOTSTRAP_FOLDER)
 
@@ -65,7 +63,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 def kept(meta: ObjectMeta) -> Kept | None:
     """None for a Secret that is none of ours, whatever its label says."""
-    uuid = meta.labels.get(names.PROXY_UUID, "")
+    uuid = meta.labels.get(labels.PROXY_UUID, "")
     if meta.name != names.secret_name(uuid):
         return None
     owner = next((each.uid for each in meta.owner_references if each.kind == "Pod"), "")
@@ -82,7 +80,7 @@ def kept(meta: ObjectMeta) -> Kept | None:
 
 def selector(mesh: str) -> str:
     """What finds the Secrets of this mesh's sidecars."""
-    return f"{names.PROXY_UUID},{MESH_LABEL}={mesh}"
+    return f"{labels.PROXY_UUID},{labels.INSTANCE}={mesh}"
 
 
 def roots_id(roots_pem: str) -> str:
@@ -95,7 +93,7 @@ def made(proxy: Proxy, certificate: Certificate, roots_pem: str, mesh: Mesh) -> 
     metadata = {
         "name": names.secret_name(proxy.uuid),
         "namespace": proxy.namespace,
-        "labels": {NAME_LABEL: "openservicemesh.io", MESH_LABEL: mesh.name, names.PROXY_UUID: proxy.uuid},
+        "labels": {labels.APP_NAME: labels.OSM, labels.INSTANCE: mesh.name, labels.PROXY_UUID: proxy.uuid},
         **owned(proxy)["metadata"],
     }
     changed = renewed(proxy, certificate, roots_pem, mesh)

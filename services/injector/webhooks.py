@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import structlog
 from msgspec import Struct
 
+from osm.contracts import labels
 from osm.k8s.client import Cluster
 from osm.k8s.errors import ApiError, NotFound
 from osm.k8s.lease import Leadership
@@ -65,8 +66,8 @@ class Webhooks:
         self._cluster = cluster
         self._heard = heard
         self._configurations = (
-            (MUTATING_WEBHOOKS, f"osm-webhook-{mesh}"),
-            (VALIDATING_WEBHOOKS, f"osm-validator-mesh-{mesh}"),
+            (MUTATING_WEBHOOKS, labels.injection_webhook(mesh)),
+            (VALIDATING_WEBHOOKS, labels.validating_webhook(mesh)),
         )
         self._leadership: Leadership | None = None
         self._again = asyncio.Event()

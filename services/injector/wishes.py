@@ -7,12 +7,9 @@ found, what is allowed. A pod whose wish was overlooked would run otherwise than
 from collections.abc import Mapping
 from typing import TypeVar
 
+from osm.contracts import labels
 from osm.contracts.policy import Injection
 from osm.envoy.redirect import Redirect
-from services.injector import names
-
-YES = ("enabled", "yes", "true")
-NO = ("disabled", "no", "false")
 
 T = TypeVar("T")
 
@@ -25,21 +22,19 @@ def switch(where: str, annotations: Mapping[str, str], key: str) -> bool | None:
     """On, off, or not said. `where` names the object in the sentence. Raises Unreadable."""
     if key not in annotations:
         return None
-    said = annotations[key].strip().lower()
-    if said in YES:
-        return True
-    if said in NO:
-        return False
-    allowed = f"{', '.join(YES)} and {', '.join(NO)}"
+    wished = labels.switched(annotations[key])
+    if wished is not None:
+        return wished
+    allowed = f"{', '.join(labels.YES)} and {', '.join(labels.NO)}"
     raise Unreadable(f'{where}: annotation {key}: found "{annotations[key]}", allowed are {allowed}')
 
 
 def redirect(where: str, annotations: Mapping[str, str], mesh: Injection) -> Redirect:
     """What is redirected: the mesh's lists and the pod's together. Raises Unreadable."""
-    outbound = _ports(where, annotations, names.OUTBOUND_PORTS)
-    inbound = _ports(where, annotations, names.INBOUND_PORTS)
-    excluded = _ranges(where, annotations, names.OUTBOUND_EXCLUDED)
-    included = _ranges(where, annotations, names.OUTBOUND_INCLUDED)
+    outbound = _ports(where, annotations, labels.OUTBOUND_PORTS)
+    inbound = _ports(where, annotations, labels.INBOUND_PORTS)
+    excluded = _ranges(where, annotations, labels.OUTBOUND_EXCLUDED)
+    included = _ranges(where, annotations, labels.OUTBOUND_INCLUDED)
     return Redirect(
         inbound_port_exclusions=_together(mesh.inbound_port_exclusions, inbound),
         outbound_port_exclusions=_together(mesh.outbound_port_exclusions, outbound),

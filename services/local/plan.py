@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from osm.contracts.endpoints import Explicit
+from osm.contracts.labels import IGNORE
 from osm.contracts.names import ROOT_NAMESPACE, ObjectRef
 from osm.contracts.problem import Problem
 from osm.isolation import network
@@ -21,8 +22,6 @@ from services.local import addresses
 from services.local.instance import Machine, instance
 from services.local.planned import Planned
 from services.local.replicas import DEFAULT_ACCOUNT, Replicas, replicas
-
-IGNORE_LABEL = "openservicemesh.io/ignore"
 
 Objects = InForce[Struct]
 
@@ -101,8 +100,8 @@ def _outside(each: Replicas, found: Objects) -> str:
     if each.ref.namespace == ROOT_NAMESPACE:
         return f"{ROOT_NAMESPACE} is reserved for the control plane; choose another namespace"
     namespace = found.objects.get(ObjectRef("Namespace", "", each.ref.namespace))
-    if isinstance(namespace, Namespace) and IGNORE_LABEL in namespace.metadata.labels:
-        return f"not started: its namespace is labelled {IGNORE_LABEL}, so it is not in the mesh"
+    if isinstance(namespace, Namespace) and IGNORE in namespace.metadata.labels:
+        return f"not started: its namespace is labelled {IGNORE}, so it is not in the mesh"
     return ""
 
 

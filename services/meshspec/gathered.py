@@ -9,10 +9,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from osm.contracts.labels import MONITORED_BY, monitored
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.k8s.known import Key, Seen
-from osm.k8s.labels import MONITORED_BY, monitored
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import MESH_CONFIGS, NAMESPACES, Resource
 from osm.manifests import RawDocument, Scan

@@ -5,7 +5,7 @@ Pure: objects in, names out. A Secret or lease of another mesh in the same names
 
 from collections.abc import Iterable, Mapping
 
-from osm.cli.kubernetes import labels
+from osm.contracts import labels
 from osm.k8s import resource
 from osm.k8s.objects import Namespace, Object
 from osm.k8s.resource import Resource

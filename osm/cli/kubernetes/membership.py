@@ -8,14 +8,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.observed import Pod, Workload
 from osm.cli.output import CommandError
+from osm.contracts import labels
 from osm.k8s.objects import Namespace
-
-POD_SECURITY = "pod-security.kubernetes.io/enforce"
-TOO_STRICT = ("baseline", "restricted")
-"""Pod security levels that forbid the init container's NET_ADMIN."""
 
 
 class Membership(Struct, frozen=True, kw_only=True, order=True):
@@ -53,8 +49,8 @@ def memberships(namespaces: Iterable[Namespace]) -> tuple[Membership, ...]:
 def injection(namespace: Namespace) -> str:
     """`enabled`, `disabled`, `-` for nothing said, or what was said if it is none of the allowed words."""
     said = namespace.metadata.annotations.get(labels.INJECTION, "")
-    word = said.lower()
-    return "enabled" if word in labels.YES else "disabled" if word in labels.NO else said or "-"
+    wished = labels.switched(said)
+    return (said or "-") if wished is None else "enabled" if wished else "disabled"
 
 
 def joined(mesh: str, *, inject: bool) -> Mapping[str, Any]:
@@ -106,11 +102,11 @@ def refusal(namespace: Namespace, mesh: str, controls: Iterable[Workload], *, in
 def warnings(namespace: Namespace, pods: Iterable[Pod], *, inject: bool) -> Iterator[str]:
     """What a user should do or know after adding the namespace."""
     name = namespace.metadata.name
-    level = namespace.metadata.labels.get(POD_SECURITY, "")
-    if inject and level in TOO_STRICT:
+    level = namespace.metadata.labels.get(labels.POD_SECURITY, "")
+    if inject and level in labels.TOO_STRICT:
         yield (
             f"pod security level {level!r} forbids the sidecar's init container (NET_ADMIN): "
-            f"kubectl label namespace {name} {POD_SECURITY}=privileged --overwrite"
+            f"kubectl label namespace {name} {labels.POD_SECURITY}=privileged --overwrite"
         )
     if labels.CONTROL_PLANE in namespace.metadata.labels:
         undo = f"kubectl label namespace {name} {labels.CONTROL_PLANE}-"
@@ -127,5 +123,5 @@ def pods_in_words(count: int) -> str:
 
 def is_bare(pod: Pod) -> bool:
     """Whether a running pod has no sidecar though nothing of its own says it must not have one."""
-    told = pod.metadata.annotations.get(labels.INJECTION, "").lower()
-    return not (pod.meshed or pod.spec.host_network or told in labels.NO or pod.over)
+    told = labels.switched(pod.metadata.annotations.get(labels.INJECTION, ""))
+    return not (pod.meshed or pod.spec.host_network or told is False or pod.over)

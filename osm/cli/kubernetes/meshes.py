@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.observed import Workload
 from osm.cli.output import CommandError
+from osm.contracts import labels
 from osm.k8s.objects import Namespace
 
 OLD_CONTROLLER = "osm-controller"

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.cluster import all_of, look_up, opened
 from osm.cli.kubernetes.observed import Pod
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stdout
+from osm.contracts import labels
 from osm.envoy.ports import METRICS
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import NAMESPACES, PODS

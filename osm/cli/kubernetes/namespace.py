@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.cluster import all_of, look_up, opened
 from osm.cli.kubernetes.membership import Membership, joined, left, memberships, pods_in_words, refusal, warnings
 from osm.cli.kubernetes.observed import Pod, Workload
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured, table
+from osm.contracts import labels
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import DEPLOYMENTS, NAMESPACES, PODS
 

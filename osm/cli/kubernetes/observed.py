@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from osm.cli.kubernetes import labels
+from osm.contracts import labels
 from osm.k8s import objects
 from osm.k8s.objects import Condition, Object, ObjectReference
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.cluster import all_of, opened
 from osm.cli.kubernetes.where import Where
+from osm.contracts import labels
 from osm.contracts.endpoints import workload_id
 from osm.k8s.objects import Object
 from osm.k8s.resource import PODS

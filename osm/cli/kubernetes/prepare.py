@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.cluster import look_up, opened
 from osm.cli.kubernetes.made_once import BUS_TLS, BadSecret, Data, Mesh, due, names
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stdout
+from osm.contracts import labels
 from osm.k8s.errors import Conflict, NotFound
 from osm.k8s.objects import Secret
 from osm.k8s.resource import MESH_CONFIGS, SECRETS

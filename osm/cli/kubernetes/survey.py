@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.cluster import all_of
 from osm.cli.kubernetes.meshes import Mesh, meshes
 from osm.cli.kubernetes.observed import Event, Pod, Workload
 from osm.cli.kubernetes.troubles import Trouble, troubles
+from osm.contracts import labels
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import DEPLOYMENTS, EVENTS, NAMESPACES, PODS, STATEFUL_SETS
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import structs
 
-from osm.cli.kubernetes import labels, leftovers
+from osm.cli.kubernetes import leftovers
 from osm.cli.kubernetes.cluster import all_of, look_up, opened, remove
 from osm.cli.kubernetes.helm import release_status
 from osm.cli.kubernetes.helm import uninstall as helm_uninstall
@@ -19,6 +19,7 @@ from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stderr, stdout
 from osm.cli.running import run
+from osm.contracts import labels
 from osm.k8s.objects import Namespace, Object
 from osm.k8s.resource import CRDS, NAMESPACES, PODS, SECRETS, Resource
 

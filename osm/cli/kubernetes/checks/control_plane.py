@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.checks.facts import After, HookConfiguration
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
 from osm.cli.kubernetes.leftovers import CRDS
 from osm.cli.kubernetes.mode import is_permissive, switch
+from osm.contracts import labels
 
 CONTROL_PLANE, WEBHOOKS, KINDS, BUS = "control plane", "webhooks", "kinds", "bus"
 

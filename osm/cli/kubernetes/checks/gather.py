@@ -11,7 +11,6 @@ from osm.bus import BusError, Update
 from osm.bus.connect import connect
 from osm.cli.bus_state import bucket_states
 from osm.cli.client import of_kind
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, Definition, HookConfiguration, Permission
 from osm.cli.kubernetes.cluster import all_of, look_up
 from osm.cli.kubernetes.forward import cluster_bus
@@ -23,6 +22,7 @@ from osm.cli.kubernetes.survey import all_meshes, standing
 from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
 from osm.cli.placing import object_problems
+from osm.contracts import labels
 from osm.contracts.channels import BUCKETS, FILE_STATUS, OBJECT_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
 from osm.k8s import resource
 from osm.k8s.errors import Forbidden

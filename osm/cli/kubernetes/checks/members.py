@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.checks.facts import After
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
-from osm.cli.kubernetes.membership import POD_SECURITY, TOO_STRICT, injection, is_bare, pods_in_words
+from osm.cli.kubernetes.membership import injection, is_bare, pods_in_words
+from osm.contracts import labels
 from osm.k8s.objects import Namespace
 
 MEMBERS = "namespaces"
@@ -41,10 +41,10 @@ def _marks(namespace: Namespace) -> Iterator[Line]:
 
 
 def _pod_security(namespace: Namespace) -> Iterator[Line]:
-    name, level = namespace.metadata.name, namespace.metadata.labels.get(POD_SECURITY, "")
-    if level in TOO_STRICT and injection(namespace) == "enabled":
+    name, level = namespace.metadata.name, namespace.metadata.labels.get(labels.POD_SECURITY, "")
+    if level in labels.TOO_STRICT and injection(namespace) == "enabled":
         what = f"namespace [{name}] enforces pod security {level!r}, which forbids the init container (NET_ADMIN)"
-        yield error(MEMBERS, what, f"kubectl label namespace {name} {POD_SECURITY}=privileged --overwrite")
+        yield error(MEMBERS, what, f"kubectl label namespace {name} {labels.POD_SECURITY}=privileged --overwrite")
 
 
 def _pods(facts: After, namespace: Namespace) -> Iterator[Line]:

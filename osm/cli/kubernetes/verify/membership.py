@@ -1,11 +1,11 @@
 """Whether pods are in the mesh, their sidecars run, and a policy allows the call. Pure."""
 
 from osm.cli import allowed
-from osm.cli.kubernetes import labels
 from osm.cli.kubernetes.membership import injection
 from osm.cli.kubernetes.troubles import of_pod
 from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, failed
+from osm.contracts import labels
 
 SIDECAR = "envoy"
 
