@@ -10,6 +10,7 @@ from msgspec import Struct
 from rich.markup import escape
 
 from osm.bus import Document
+from osm.cli.age import age
 from osm.cli.client import BusOption, mesh, of_kind, picture, pods_by_proxy
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, problems, stdout, structured, table
@@ -198,13 +199,3 @@ def _proxy_cells(proxy: ProxyStatus, pods: Mapping[str, str], now_s: float) -> t
 
 def _process_cells(process: ProcessStatus | None) -> tuple[str, ...]:
     return (process.state if process else "-", process.http_proxy if process else "-")
-
-
-def age(seconds: float) -> str:
-    """A duration as kubectl writes it: the one or two units that matter."""
-    whole = max(int(seconds), 0)
-    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size}{unit}{f'{rest}{small_unit}' if rest else ''}"
-    return f"{whole}s"

@@ -180,6 +180,28 @@ def test_what_a_proxy_believes_names_the_service(mesh: MeshProcess) -> None:
     assert stats.strip() == "server.live: 1"
 
 
+def test_processes_are_judged_by_their_ids(mesh: MeshProcess) -> None:
+    allowed = mesh.osm("policy", "check-pods", "web", "api")
+    assert allowed.status == 0
+    assert f"[+] Pod '{WEB}' is allowed to communicate to pod '{API}' via the SMI TrafficTarget policy" in allowed.out
+    denied = mesh.osm("policy", "check-pods", "api", "web")
+    assert denied.status == 1
+    assert f"[+] Pod '{API}' is not allowed to communicate to pod '{WEB}', missing SMI TrafficTarget" in denied.out
+    assert is_clean(allowed)
+
+
+def test_who_has_query_and_proxy_the_wrong_way_round_is_shown_the_right_one(mesh: MeshProcess) -> None:
+    told = mesh.osm("proxy", "get", WEB, "clusters")
+    assert told.status == 2
+    assert f"proxy get clusters {WEB}" in " ".join(told.err.split())
+
+
+def test_a_page_can_be_written_to_a_file(mesh: MeshProcess) -> None:
+    file = mesh.home / "clusters.json"
+    assert mesh.osm("proxy", "get", "clusters", WEB, "-f", str(file)).out == ""
+    assert "shop/api|8080" in file.read_text()
+
+
 def test_an_unknown_proxy_is_told_with_those_there_are(mesh: MeshProcess) -> None:
     told = mesh.osm("proxy", "get", "stats", "wbe")
     assert told.status == 2

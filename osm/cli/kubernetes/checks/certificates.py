@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from osm.cli.age import age
 from osm.cli.kubernetes.checks.facts import After, Cert
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
-from osm.cli.status import age
 
 CERTIFICATES = "certificates"
 
