@@ -50,6 +50,8 @@ class Launch(Struct, frozen=True, kw_only=True):
     record: Path | None = None
     entered: Callable[[tuple[str, ...]], tuple[str, ...]] = tuple
     """What starts a command where this Envoy belongs."""
+    opens_admin: bool = True
+    """Whether it makes the socket `admin` itself; else that is there already, and leads to it."""
 
     def command(self) -> tuple[str, ...]:
         """One worker thread serves a sidecar well. No hot restart: without it nothing is left in shared memory."""
@@ -109,7 +111,8 @@ class EnvoyProcess:
 
 
 def _start(launch: Launch) -> Child:
-    launch.admin.unlink(missing_ok=True)
+    if launch.opens_admin:
+        launch.admin.unlink(missing_ok=True)
     return Child.start(
         launch.command(), environment={}, folder=launch.bootstrap.parent, log=launch.log, record=launch.record
     )

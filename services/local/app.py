@@ -21,6 +21,8 @@ from osm.contracts.endpoints import Explicit
 from osm.contracts.names import Address
 from osm.contracts.status import AdminQuery, AdminReply
 from osm.envoy import admin, binary
+from osm.envoy.plain import LOOPBACK
+from osm.envoy.ports import ADMIN
 from osm.isolation import network
 from osm.manifests.folder import watch
 from osm.manifests.last_good import in_force
@@ -31,7 +33,7 @@ from osm.runtime.health import Health
 from services.local import left, logs, names
 from services.local.agent import Agent
 from services.local.board import Board
-from services.local.doors import Doors
+from services.local.doors import Doors, door
 from services.local.environment import inherited
 from services.local.ground import WORKLOADS, Ground, admin_socket, home
 from services.local.heard import Heard
@@ -134,7 +136,9 @@ def _room(ground: Ground, planned: Planned) -> Room:
     if slot is None:
         raise BadAddress(f"{planned.id}: found {planned.document.host!r}, which is no address of the isolated network")
     known = names.files(ground.run_folder, planned.document.identity.namespace)
-    return Isolated(slot, known, Doors(home(ground, planned.id), planned.listens))
+    leads = {door(home(ground, planned.id), each.port): each for each in planned.listens}
+    pages = {admin_socket(ground, planned.id): Address(LOOPBACK, ADMIN)}
+    return Isolated(slot, known, Doors(leads | pages))
 
 
 def _answers(agent: Agent, ground: Ground) -> Callable[[str, AdminQuery], Awaitable[AdminReply]]:

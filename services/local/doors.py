@@ -1,12 +1,12 @@
-"""For each port of an isolated app a Unix socket that leads to it, past its sidecar: for its user, who is outside.
+"""Unix sockets that lead into an isolated workload: to each port of its app, past the sidecar, and to its admin pages.
 
-What is accepted is carried to the port as it is, both ways. The sockets are in the workload's folder, which is its
-user's alone.
+For its user, who is outside. What is accepted is carried to the port as it is, both ways. The sockets are in the
+workload's folder, which is its user's alone.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from osm.contracts.names import Address
@@ -27,18 +27,16 @@ def door(folder: Path, port: int) -> Path:
 class Doors:
     """Of one workload."""
 
-    def __init__(self, folder: Path, apps: tuple[Address, ...]) -> None:
-        self._folder = folder
-        self._apps = apps
+    def __init__(self, leads: Mapping[Path, Address]) -> None:
+        self._leads = leads
         self._servers: list[asyncio.Server] = []
         self._carrying: set[asyncio.Task[None]] = set()
 
     async def open(self, connect: Connect) -> None:
         """Raises OSError."""
-        for app in self._apps:
-            path = door(self._folder, app.port)
+        for path, to in self._leads.items():
             path.unlink(missing_ok=True)
-            self._servers.append(await asyncio.start_unix_server(self._answer(app, connect), path))
+            self._servers.append(await asyncio.start_unix_server(self._answer(to, connect), path))
 
     async def close(self) -> None:
         for server in self._servers:
@@ -46,27 +44,27 @@ class Doors:
         for task in tuple(self._carrying):
             task.cancel()
         await asyncio.gather(*self._carrying, return_exceptions=True)
-        for app in self._apps:
-            door(self._folder, app.port).unlink(missing_ok=True)
+        for path in self._leads:
+            path.unlink(missing_ok=True)
         self._servers.clear()
 
-    def _answer(self, app: Address, connect: Connect) -> Callable[..., Awaitable[None]]:
+    def _answer(self, to: Address, connect: Connect) -> Callable[..., Awaitable[None]]:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None, "the server runs this in one"
             self._carrying.add(task)
             try:
-                await _carried((reader, writer), connect, app)
+                await _carried((reader, writer), connect, to)
             finally:
                 self._carrying.discard(task)
 
         return answer
 
 
-async def _carried(caller: Streams, connect: Connect, app: Address) -> None:
-    """An app that does not answer hangs up on its caller, as a port that nobody listens on would."""
+async def _carried(caller: Streams, connect: Connect, to: Address) -> None:
+    """One that does not answer hangs up on its caller, as a port that nobody listens on would."""
     try:
-        called = await connect(app)
+        called = await connect(to)
     except OSError:
         caller[1].close()
         return

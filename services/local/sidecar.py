@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec import structs
 
 from osm.bus import Bus
-from osm.contracts.endpoints import LocalWorkload, Transparent
+from osm.contracts.endpoints import Explicit, LocalWorkload, Transparent
 from osm.contracts.trust import ProxyClient
 from osm.envoy.bootstrap import Sidecar, bootstrap, text
 from osm.envoy.guardian import SUFFIX
@@ -139,6 +139,7 @@ class EnvoySidecar:
             log_level=log_level,
             record=self._home / f"envoy{SUFFIX}" if self._ground.keep_running else None,
             entered=self._room.for_sidecar,
+            opens_admin=isinstance(self._workload.interception, Explicit),  # else a door leads to its loopback
         )
 
     async def _keep_running(self, changed: Callable[[], None]) -> None:

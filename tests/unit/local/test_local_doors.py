@@ -27,7 +27,7 @@ async def doors(folder, answer=echo):
         asked.append(to)
         return await asyncio.open_connection(host, port)
 
-    made = Doors(folder, (APP,))
+    made = Doors({door(folder, 8080): APP})
     await made.open(connect)
     try:
         yield asked, server
