@@ -1,0 +1,124 @@
+"""What follows from what is learned: services, targets, splits and openings, in that order, stale ones only. Pure.
+
+Each is derived from what the ones before came to, and marks what its own outcome makes stale. It refuses to look at
+anything that is not stale, and to write: what is published of it is asked of it (`service_document`, ...).
+"""
+
+from osm.contracts.catalog import MeshService, Policy, Split
+from osm.contracts.endpoints import MeshIdentity, Service
+from osm.contracts.names import Identity, ObjectRef, ServiceName
+from osm.contracts.policy import IngressBackend, TrafficTarget
+from osm.contracts.problem import Problem
+from services.catalog.index import Index
+from services.catalog.ingress import Opened, resolve_ingress
+from services.catalog.known import Callers, Reading, account, callers, reference
+from services.catalog.known import service as service_ref
+from services.catalog.learned import Learned, set_or_drop
+from services.catalog.merge import Merged, merge
+from services.catalog.reach import Reach
+from services.catalog.resolve import policy, resolve_target
+from services.catalog.splits import overruled, resolve_split
+
+
+class Derived:
+    """`derive` brings it up to what is learned; until then it is what followed from what was learned before."""
+
+    def __init__(self, learned: Learned) -> None:
+        self._learned = learned
+        self._known = learned.known
+        self._reach = Reach()
+        self._services: dict[ServiceName, Merged] = {}
+        self._splits: dict[ServiceName, Split] = {}
+        self._ingress: dict[ObjectRef, Opened] = {}
+        self._ingress_of: Index[ObjectRef, ServiceName] = Index()
+
+    def derive(self) -> dict[ObjectRef, tuple[Problem, ...]]:
+        """Everything stale but the documents; returns the problems of every object looked at."""
+        stale = self._learned.stale
+        problems: dict[ObjectRef, tuple[Problem, ...]] = dict.fromkeys(stale.splits, ())
+        for name in stale.services:
+            problems[service_ref(name)] = self._derive_service(name)
+        for name in stale.services | stale.callers:
+            self._derive_callers(name)
+        for target in stale.targets:
+            problems[target] = self._derive_target(target)
+        for root in stale.roots:
+            problems |= self._derive_split(root)
+        for opening in stale.ingress:
+            problems[opening] = self._derive_ingress(opening)
+        return problems
+
+    def service_document(self, name: ServiceName) -> MeshService | None:
+        merged = self._services.get(name)
+        if merged is None:
+            return None
+        ingress = sorted(each for ref in self._ingress_of.keys(name) for each in self._ingress[ref][name])
+        return MeshService(
+            service=merged.service,
+            split=self._splits.get(name),
+            ingress=tuple(ingress),
+            endpoints=merged.endpoints,
+        )
+
+    def policy_document(self, identity: Identity) -> Policy | None:
+        """Every account of the mesh has one, and every destination of a target; others have nothing to receive."""
+        meshed = self._known.get(MeshIdentity, account(identity)) is not None
+        if not meshed and not self._reach.is_destination(identity):
+            return None
+        return policy(identity, self._reach.granted_at(identity), self._reach.upstreams(identity))
+
+    def _derive_service(self, name: ServiceName) -> tuple[Problem, ...]:
+        stale, merged = self._learned.stale, merge(name, self._learned.service(name))
+        set_or_drop(self._services, name, merged)
+        # Splits look at ports alone, so accounts and addresses may move without resolving them again.
+        shape = Service(name=name, ports=merged.service.ports) if merged else None
+        self._learned.put(service_ref(name), shape)
+        stale.identities |= self._reach.back(name, merged.service.accounts if merged else None)
+        stale.documents.add(name)
+        return merged.problems if merged else ()
+
+    def _derive_callers(self, name: ServiceName) -> None:
+        """Where calls of the service's pods come from: with a sidecar or without."""
+        merged = self._services.get(name)
+        addresses = {endpoint.address.host for endpoint in merged.endpoints} if merged else set()
+        addresses |= self._learned.bare_addresses(name)
+        self._learned.put(callers(name), Callers(tuple(sorted(addresses))) if addresses else None)
+
+    def _derive_target(self, ref: ObjectRef) -> tuple[Problem, ...]:
+        stale, target = self._learned.stale, self._known.get(TrafficTarget, ref)
+        if target is None:
+            self._known.keep(ref, None)
+            stale.identities |= self._reach.grant(ref, None)
+            return ()
+        reading = Reading(self._known)
+        granted, problems = resolve_target(target, reading)
+        self._known.keep(ref, reading)
+        stale.identities |= self._reach.grant(ref, granted)
+        return problems
+
+    def _derive_split(self, root: ServiceName) -> dict[ObjectRef, tuple[Problem, ...]]:
+        """The first split of the root by name is the one that counts; what the others would read does not matter."""
+        stale, splits = self._learned.stale, self._learned.splits(root)
+        problems = overruled(splits)
+        split = None
+        if splits:
+            reading = Reading(self._known)
+            split, problems[reference(splits[0])] = resolve_split(splits[0], reading)
+            self._known.keep(reference(splits[0]), reading)
+        if split != self._splits.get(root):
+            set_or_drop(self._splits, root, split)
+            stale.documents.add(root)
+        stale.identities |= self._reach.split(root, (each.service for each in split.backends) if split else ())
+        return problems
+
+    def _derive_ingress(self, ref: ObjectRef) -> tuple[Problem, ...]:
+        opening = self._known.get(IngressBackend, ref)
+        reading = Reading(self._known) if opening else None
+        opened, problems = resolve_ingress(opening, reading) if opening and reading else ({}, ())
+        self._known.keep(ref, reading)
+        before = self._ingress.get(ref, {})
+        moved = {name for name in before.keys() | opened.keys() if before.get(name) != opened.get(name)}
+        self._learned.stale.documents |= moved
+        self._ingress_of.put(ref, opened)
+        set_or_drop(self._ingress, ref, opened or None)
+        return problems
