@@ -14,13 +14,17 @@ from msgspec import Struct
 
 from osm.bus import Bus, BusError, Document
 from osm.bus.connect import connect
+from osm.cli.kubernetes.cluster import all_of, opened
 from osm.cli.kubernetes.forward import cluster_bus
-from osm.cli.kubernetes.pod_names import pod_names
+from osm.cli.kubernetes.pod_names import by_proxy_id
 from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
 from osm.cli.place import find, live, program
 from osm.cli.reach import Reach
+from osm.contracts import labels
 from osm.contracts.channels import State
+from osm.k8s.objects import Object
+from osm.k8s.resource import PODS
 from osm.runtime.settings import BadSetting
 
 T = TypeVar("T", bound=Struct)
@@ -63,7 +67,10 @@ async def mesh(bus: str | None, where: Where) -> AsyncIterator[Bus]:
 
 async def pods_by_proxy(bus: str | None, where: Where) -> Mapping[str, str]:
     """Proxy id → `namespace/pod`, if the mesh is a cluster's; else empty: there ids are names."""
-    return await pod_names(where) if in_cluster(bus, where) else {}
+    if not in_cluster(bus, where):
+        return {}
+    async with opened(where) as cluster:
+        return by_proxy_id(await all_of(cluster, PODS, as_=Object, labels=labels.PROXY_UUID))
 
 
 async def picture(bus: Bus, bucket: str) -> tuple[Document, ...]:

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from osm.bus.alongside import alongside
-from osm.cli.kubernetes.survey import Standing, standing
+from osm.cli.kubernetes.standing import Standing
+from osm.cli.kubernetes.survey import standing
 from osm.cli.kubernetes.troubles import Trouble
 from osm.cli.output import stderr
 from osm.k8s.errors import ApiError

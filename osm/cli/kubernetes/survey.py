@@ -3,30 +3,17 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from osm.cli.kubernetes.cluster import all_of
 from osm.cli.kubernetes.meshes import Mesh, meshes
 from osm.cli.kubernetes.observed import Event, Pod, Workload
-from osm.cli.kubernetes.troubles import Trouble, troubles
+from osm.cli.kubernetes.standing import Standing
+from osm.cli.kubernetes.troubles import troubles
 from osm.contracts import labels
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import DEPLOYMENTS, EVENTS, NAMESPACES, PODS, STATEFUL_SETS
 
 if TYPE_CHECKING:
     from osm.k8s.client import Cluster
-
-
-class Standing(Struct, frozen=True, kw_only=True):
-    """How a control plane stands: which of its workloads are ready, and what keeps the others."""
-
-    workloads: tuple[Workload, ...] = ()
-    pods: tuple[Pod, ...] = ()
-    troubles: tuple[Trouble, ...] = ()
-
-    @property
-    def ready(self) -> int:
-        return sum(each.ready for each in self.workloads)
 
 
 async def all_meshes(cluster: "Cluster") -> tuple[Mesh, ...]:

@@ -17,7 +17,7 @@ from osm.cli.kubernetes.leftovers import CRDS
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
 from osm.cli.kubernetes.observed import Event, Pod, Workload
-from osm.cli.kubernetes.survey import Standing
+from osm.cli.kubernetes.standing import Standing
 from osm.cli.kubernetes.troubles import troubles
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem

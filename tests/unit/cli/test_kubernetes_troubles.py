@@ -7,7 +7,7 @@ import pytest
 
 from osm.cli.kubernetes.observed import Event, Pod, Workload
 from osm.cli.kubernetes.progress import Seen, post_mortem, summary
-from osm.cli.kubernetes.survey import Standing
+from osm.cli.kubernetes.standing import Standing
 from osm.cli.kubernetes.troubles import advice, of_pod, troubles
 
 

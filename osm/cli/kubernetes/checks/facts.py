@@ -6,7 +6,7 @@ from osm.cli.bus_state import BucketState
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
 from osm.cli.kubernetes.observed import Event, Pod
-from osm.cli.kubernetes.survey import Standing
+from osm.cli.kubernetes.standing import Standing
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProxyStatus, ServiceStatus
 from osm.k8s.objects import Namespace, Object
