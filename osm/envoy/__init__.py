@@ -4,6 +4,8 @@ Shared by `local`, which runs Envoys, and `injector`, which only writes what the
 
     binary     where the program is
     bootstrap  what a sidecar must know before it has asked xds (pure)
+    pod        the same in a pod: `probes` for kubelet, `plain` requests in the clear (pure)
+    redirect   which connections the kernel leads to a sidecar, by iptables rules; `ports` they lead to (pure)
     process    one Envoy as a process
     admin      read-only questions to its admin interface
     child      any program as a process, started or found running; `local` runs apps with it too

@@ -4,7 +4,6 @@ The only package that knows the client library; it decides nothing about the mes
 
     resource    which kinds there are, and their paths
     objects     Kubernetes' own kinds, the fields that we read
-    labels      how a namespace says that it is in a mesh
     errors      what can go wrong, with a sentence
     access      where the server is, and how we log in; `kubeconfig` reads, `credentials` are what it leads to
     connection  HTTP: credentials, patience, lines

@@ -14,6 +14,7 @@ Importing this package starts nothing; only `folder` touches files.
     wording    how sentences show values and name what is nearest
     workloads  the kinds that run, as structs; `pods` what those hold
     explicit_ports  where sidecars offer service ports to their own apps
+    virtual_ips     an address for each Service, where no cluster gives one
 """
 
 from osm.manifests.document import Parsed, RawDocument, Scan
