@@ -6,14 +6,13 @@ The only reader of Kubernetes' own words here: labels, annotations, phases, `Non
 import re
 from collections.abc import Mapping
 
-from osm.contracts.endpoints import Protocol
 from osm.contracts.labels import INJECTION, PROXY_UUID, monitored, switched
 from osm.contracts.names import ROOT_NAMESPACE, Identity, ObjectRef
 from osm.contracts.problem import Problem
 from osm.k8s import objects
 from osm.manifests.verdicts import generation
-from services.endpoints import protocols
 from services.endpoints.facts import Namespace, Pod, Port, Service, Slice, Spot
+from services.endpoints.protocols import spoken
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -73,7 +72,7 @@ def service(seen: objects.Service) -> Service | None:
             what = f"found {port.protocol}; the mesh carries TCP only, so this port is left out"
             problems.append(_warning(ref, f"{field}.protocol", what))
             continue
-        protocol, what = _protocol(port)
+        protocol, what = spoken(name=port.name, app_protocol=port.app_protocol or None)
         if what:
             problems.append(_warning(ref, f"{field}.appProtocol", what))
         ports.append(
@@ -120,16 +119,6 @@ def _spot(seen: objects.SliceEndpoint) -> Spot:
 def _virtual_ips(spec: objects.ServiceSpec) -> tuple[str, ...]:
     given = spec.cluster_ips or (spec.cluster_ip,)
     return tuple(each for each in given if each and each != "None")
-
-
-def _protocol(port: objects.ServicePort) -> tuple[Protocol, str]:
-    """What it speaks, and what is wrong with how that is said."""
-    if not port.app_protocol:
-        return protocols.by_port_name(port.name), ""
-    protocol = protocols.by_app_protocol(port.app_protocol)
-    if protocol is not None:
-        return protocol, ""
-    return "http", f'found "{port.app_protocol}", taken as http; allowed are {", ".join(protocols.APP_PROTOCOLS)}'
 
 
 def _ips(status: objects.PodStatus) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from osm.manifests.explicit_ports import offered
 from osm.manifests.last_good import InForce, Kept
 from osm.manifests.verdicts import problem
 from osm.manifests.virtual_ips import assigned
-from osm.manifests.workloads import Namespace, Service, ServiceAccount, ServicePort
-from services.endpoints import protocols
+from osm.manifests.workloads import Namespace, Service, ServiceAccount, ServiceSpec
+from services.endpoints.protocols import spoken
 
 Objects = InForce[Struct]
 
@@ -103,6 +103,16 @@ def _offer(
     if not spec.selector:
         what = "a Service without a selector has no endpoints on this platform; add the labels of its pods"
         return None, [problem(ref, kept, "spec.selector", what)]
+    ports, problems = _ports(ref, kept, spec, given)
+    if not spec.ports:
+        problems.append(problem(ref, kept, "spec.ports", "a Service without ports offers nothing; add one"))
+    name = ServiceName(ref.namespace, ref.name)
+    return Offer(name=name, selector=spec.selector, ports=ports, ref=ref, kept=kept), problems
+
+
+def _ports(
+    ref: ObjectRef, kept: Kept[Struct], spec: ServiceSpec, given: Mapping[tuple[str, str, int], int]
+) -> tuple[tuple[OfferedPort, ...], list[Problem]]:
     ports: list[OfferedPort] = []
     problems: list[Problem] = []
     for index, port in enumerate(spec.ports):
@@ -114,8 +124,9 @@ def _offer(
         if any(each.port == port.port for each in ports):
             problems.append(problem(ref, kept, f"{field}.port", f"port {port.port} is there twice; the first counts"))
             continue
-        protocol, wrong = _protocol(ref, kept, port, field)
-        problems += wrong
+        protocol, what = spoken(name=port.name, app_protocol=port.app_protocol)
+        if what:
+            problems.append(problem(ref, kept, f"{field}.appProtocol", what, "warning"))
         ports.append(
             OfferedPort(
                 port=port.port,
@@ -126,18 +137,4 @@ def _offer(
                 field=field,
             )
         )
-    if not spec.ports:
-        problems.append(problem(ref, kept, "spec.ports", "a Service without ports offers nothing; add one"))
-    name = ServiceName(ref.namespace, ref.name)
-    return Offer(name=name, selector=spec.selector, ports=tuple(ports), ref=ref, kept=kept), problems
-
-
-def _protocol(ref: ObjectRef, kept: Kept[Struct], port: ServicePort, field: str) -> tuple[Protocol, list[Problem]]:
-    if port.app_protocol is None:
-        return protocols.by_port_name(port.name), []
-    protocol = protocols.by_app_protocol(port.app_protocol)
-    if protocol is not None:
-        return protocol, []
-    allowed = ", ".join(protocols.APP_PROTOCOLS)
-    what = f'found "{port.app_protocol}", taken as http; allowed are {allowed}'
-    return "http", [problem(ref, kept, f"{field}.appProtocol", what, "warning")]
+    return tuple(ports), problems

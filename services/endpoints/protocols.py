@@ -20,14 +20,17 @@ _BY_APP_PROTOCOL: dict[str, Protocol] = {
 }
 _PREFIXES: tuple[Protocol, ...] = ("tcp-server-first", "http", "tcp", "grpc")
 
-APP_PROTOCOLS = tuple(_BY_APP_PROTOCOL)
+
+def spoken(*, name: str, app_protocol: str | None) -> tuple[Protocol, str]:
+    """What the port speaks, and what is wrong with its `appProtocol`: a sentence, empty if nothing is."""
+    if app_protocol is None:
+        return _by_name(name), ""
+    protocol = _BY_APP_PROTOCOL.get(app_protocol.lower())
+    if protocol is None:
+        return "http", f'found "{app_protocol}", taken as http; allowed are {", ".join(_BY_APP_PROTOCOL)}'
+    return protocol, ""
 
 
-def by_app_protocol(app_protocol: str) -> Protocol | None:
-    """None for a word that says nothing to us."""
-    return _BY_APP_PROTOCOL.get(app_protocol.lower())
-
-
-def by_port_name(name: str) -> Protocol:
+def _by_name(name: str) -> Protocol:
     """What the name's prefix says; http if it says nothing."""
     return next((prefix for prefix in _PREFIXES if name == prefix or name.startswith(f"{prefix}-")), "http")
