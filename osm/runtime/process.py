@@ -21,6 +21,7 @@ from osm.bus import BusError
 from osm.bus.connect import connect
 from osm.bus.nats_settings import NatsSettings
 from osm.runtime import logging, metrics, tracing
+from osm.runtime.allocator import use_one_arena
 from osm.runtime.health import Health, installed_version, replica_name
 from osm.runtime.http import serve_http
 from osm.runtime.metrics import Metrics
@@ -117,6 +118,7 @@ def run_until_stopped(work: Callable[[], Awaitable[Any]]) -> None:
 
     A second signal, or an end that takes longer than END_WITHIN_S, ends the process at once with code 1.
     """
+    use_one_arena()
     _collect_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_stopped(work))
