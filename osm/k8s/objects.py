@@ -1,7 +1,7 @@
 """Kubernetes' own objects, the fields that we read of them and no others. Pure.
 
-Tolerant: what is unknown is passed over, what a server leaves out has its default. Objects that a user writes for
-the mesh are not here: `osm.smi` reads those, strictly.
+Tolerant: what is unknown is passed over, what a server leaves out has its default. What users write is not read with
+these: `osm.smi` reads policies and `osm.manifests` workloads, strictly, since there an unknown field is a mistake.
 """
 
 from collections.abc import Mapping

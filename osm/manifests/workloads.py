@@ -16,22 +16,24 @@ from osm.manifests.document import Parsed, RawDocument
 from osm.manifests.pods import ClusterOnly, Ignored, ObjectMeta, PodSpec, PodTemplate, PortRef
 
 
-class Namespace(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Where objects live; its labels say whether it is in the mesh."""
+class Object(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What every one of them has."""
 
     api_version: str
     kind: str
     metadata: ObjectMeta
+
+
+class Namespace(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Where objects live; its labels say whether it is in the mesh."""
+
     spec: Ignored = None
     status: Ignored = None
 
 
-class ServiceAccount(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ServiceAccount(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Under which name workloads run; the other half of an identity."""
 
-    api_version: str
-    kind: str
-    metadata: ObjectMeta
     automount_service_account_token: Ignored = None
     secrets: Ignored = None
     image_pull_secrets: Ignored = None
@@ -73,12 +75,9 @@ class ServiceSpec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
     load_balancer_source_ranges: ClusterOnly = None
 
 
-class Service(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Service(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """A name that clients call, and the pods behind it."""
 
-    api_version: str
-    kind: str
-    metadata: ObjectMeta
     spec: ServiceSpec = ServiceSpec()
     status: Ignored = None
 
@@ -94,61 +93,52 @@ Replicas = Annotated[int, Meta(ge=0, le=1000)]
 """A thousand processes of one workload on one machine is a slip of the finger."""
 
 
-class DeploymentSpec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Replicated(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """How many replicas of which template."""
 
     template: PodTemplate
     selector: LabelSelector
     replicas: Replicas = 1
-    strategy: Ignored = None
     min_ready_seconds: Ignored = None
     revision_history_limit: Ignored = None
+
+
+class DeploymentSpec(Replicated, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """And how a cluster would replace them; here a change replaces one after the other."""
+
+    strategy: Ignored = None
     progress_deadline_seconds: Ignored = None
     paused: ClusterOnly = None
 
 
-class Deployment(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Deployment(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Replicas without a memory of their own."""
 
-    api_version: str
-    kind: str
-    metadata: ObjectMeta
     spec: DeploymentSpec
     status: Ignored = None
 
 
-class StatefulSetSpec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """How many numbered replicas of which template."""
+class StatefulSetSpec(Replicated, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """And what a cluster would keep for each, by its number."""
 
-    template: PodTemplate
-    selector: LabelSelector
-    replicas: Replicas = 1
     service_name: Ignored = None
     pod_management_policy: Ignored = None
     update_strategy: Ignored = None
-    revision_history_limit: Ignored = None
-    min_ready_seconds: Ignored = None
     persistent_volume_claim_retention_policy: ClusterOnly = None
     volume_claim_templates: ClusterOnly = None
     ordinals: ClusterOnly = None
 
 
-class StatefulSet(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class StatefulSet(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Numbered replicas. Here every replica is numbered, so it differs from a Deployment in name only."""
 
-    api_version: str
-    kind: str
-    metadata: ObjectMeta
     spec: StatefulSetSpec
     status: Ignored = None
 
 
-class Pod(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Pod(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """One replica of its own."""
 
-    api_version: str
-    kind: str
-    metadata: ObjectMeta
     spec: PodSpec
     status: Ignored = None
 

@@ -1,6 +1,7 @@
 """A pod as its maker has written it, the fields that an injector reads. Pure.
 
-Apart from `osm.k8s.objects`, which is about pods that run: here are the parts that only matter before one does.
+Apart from `osm.k8s.objects`, which is about pods that run: here are the parts that only matter before one does, and
+an absent mapping is told from an empty one, since a patch must make the first before it can add to it.
 """
 
 from collections.abc import Mapping
