@@ -27,6 +27,7 @@ from services.xds.pushes import Pushes
 from services.xds.quarantine import Quarantine, Version
 from services.xds.ready import Secrets
 from services.xds.refusals import refused, standing
+from services.xds.roster import Roster
 from services.xds.spread import rollout_status, words_on_objects
 from services.xds.timeline import Timeline
 from services.xds.turned_away import TurnedAway
@@ -73,8 +74,7 @@ class Fleet:
             wall=time.time,
         )
         self._turned_away = TurnedAway()
-        self._members: dict[int, Member] = {}
-        self._streams: dict[str, set[int]] = {}
+        self._roster = Roster()
 
     # What the server asks and tells
 
@@ -84,9 +84,9 @@ class Fleet:
             raise Denied("a client certificate is needed")
         proxy = admit(peer.uris, node_id, self._trust_domain)
         limit = self._documents.mesh.max_proxies
-        if limit and len(self._members) >= limit:
+        if limit and len(self._roster) >= limit:
             raise NoRoom(f"{limit} proxies are connected, which is all that sidecar.maxDataPlaneConnections allows")
-        if len(self._streams.get(proxy.id, ())) >= STREAMS_OF_A_PROXY:
+        if len(self._roster.streams_of(proxy.id)) >= STREAMS_OF_A_PROXY:
             raise NoRoom(f"proxy {proxy.id} has {STREAMS_OF_A_PROXY} streams open, which is all that one may have")
         self._wanted(proxy.identity)
         proxy_class, _ = self._place(proxy)
@@ -102,17 +102,12 @@ class Fleet:
         member.proxy_class, member.held_for = self._place(proxy)
         if member.proxy_class is not None:
             self.lanes.join(member.proxy_class, stream.id)
-        self._members[stream.id] = member
-        self._streams.setdefault(proxy.id, set()).add(stream.id)
+        self._roster.add(stream.id, member)
         self._changed(proxy.id)
 
     def disconnected(self, stream: StreamInfo, reason: str) -> None:
-        member = self._members.pop(stream.id)
+        member = self._roster.remove(stream.id)
         log.info("proxy disconnected", proxy=member.proxy.id, why=reason)
-        streams = self._streams[member.proxy.id]
-        streams.discard(stream.id)
-        if not streams:
-            del self._streams[member.proxy.id]
         if member.proxy_class is not None:
             self.lanes.leave(member.proxy_class, stream.id)
         self._forget_unused()
@@ -120,7 +115,7 @@ class Fleet:
         self._changed(member.proxy.id)
 
     def acked(self, stream: StreamInfo, type_url: str) -> None:
-        member = self._members[stream.id]
+        member = self._roster[stream.id]
         if member.proxy_class is not None:
             self.lanes.answered(member.proxy_class, stream.id, type_url)
         self._pushes.settle()
@@ -129,7 +124,7 @@ class Fleet:
     def rejected(self, stream: StreamInfo, type_url: str, resources: tuple[Resource, ...], detail: str) -> None:
         if not resources:
             return
-        member = self._members[stream.id]
+        member = self._roster[stream.id]
         log.warning(
             "proxy rejected",
             proxy=member.proxy.id,
@@ -169,7 +164,7 @@ class Fleet:
             for resource in resources:
                 self.lanes.put(proxy_class, resource)
         self.lanes.endpoints_moved(changes.endpoints | changes.shapes)
-        for stream_id, member in self._members.items():
+        for stream_id, member in self._roster:
             if member.proxy.id in changes.workloads:
                 self._move(stream_id, member)
             self._forget_settled(member)
@@ -184,21 +179,21 @@ class Fleet:
         for proxy_class in self._classes:
             if secret.name in self._classes.configuration(proxy_class).secrets:
                 self.lanes.put(proxy_class, secret)
-        for stream_id, member in self._members.items():
+        for stream_id, member in self._roster:
             if member.held_for:
                 self._move(stream_id, member)
         self._engine.advance(batch)
 
     def identities(self) -> set[Identity]:
         """The identities of all connected proxies."""
-        return {member.proxy.identity for member in self._members.values()}
+        return self._roster.identities()
 
     # What status lines say
 
     @property
     def size(self) -> int:
         """Streams that are connected, held ones included."""
-        return len(self._members)
+        return len(self._roster)
 
     def acked_revision(self) -> int:
         """The catalog revision that every connected proxy has answered in full."""
@@ -206,8 +201,7 @@ class Fleet:
 
     def behind(self, most: int) -> tuple[str, ...]:
         """Proxies that have not answered everything, the one that waits longest first, no more than `most`."""
-        lagging = (self._members.get(line.stream_id) for line in self._engine.behind(most))
-        return tuple(member.proxy.id for member in lagging if member is not None)
+        return self._roster.names([line.stream_id for line in self._engine.behind(most)])
 
     def rollouts(self) -> tuple[RolloutStatus, ...]:
         """Changes that are not everywhere, sorted by identity."""
@@ -217,7 +211,7 @@ class Fleet:
                 rollout,
                 self._quarantine.standing_of(proxy_class),
                 is_behind=self._engine.is_behind,
-                proxy_of=lambda stream_id: self._members[stream_id].proxy.id,
+                proxy_of=lambda stream_id: self._roster[stream_id].proxy.id,
             )
             for proxy_class, rollout in self.lanes.rollouts().items()
         )
@@ -229,10 +223,11 @@ class Fleet:
 
     def status_of(self, proxy_id: str) -> ProxyStatus | None:
         """The line of one proxy, its newest stream; None if it is not connected."""
-        streams = self._streams.get(proxy_id)
-        if not streams:
+        member = self._roster.newest(proxy_id)
+        if member is None:
             return None
-        return self._members[max(streams)].status(self._replica, is_behind=any(map(self._engine.is_behind, streams)))
+        is_behind = any(map(self._engine.is_behind, self._roster.streams_of(proxy_id)))
+        return member.status(self._replica, is_behind=is_behind)
 
     # Inside
 
