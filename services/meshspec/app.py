@@ -4,12 +4,10 @@ The first picture goes out when all of the platform has been read, every later c
 """
 
 import time
-from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import NoReturn
 
 import structlog
-from msgspec import Struct
 
 from osm.bus import Bus, Writer
 from osm.bus.alongside import alongside
@@ -17,7 +15,7 @@ from osm.runtime.health import Health
 from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
 from services.meshspec import cluster, folder
-from services.meshspec.publish import step
+from services.meshspec.outlet import Outlet
 from services.meshspec.report import Report
 from services.meshspec.settings import Settings
 from services.meshspec.source import Source
@@ -58,26 +56,6 @@ async def _publish(writer: Writer, found: Source, report: Report, health: Health
         found.told(now)
         health.active()
         await found.change()
-
-
-class Outlet:
-    """How pictures get into bucket `meshspec`: the first as its whole content, then as changes."""
-
-    def __init__(self, writer: Writer) -> None:
-        self.revision = 0
-        self._writer = writer
-        self._inherited = frozenset(writer.held())
-        self._written: Mapping[str, Struct] | None = None
-
-    async def write(self, now: Picture) -> None:
-        """Raises BusError or LeadershipLost."""
-        todo = step(self._written or {}, now, self._inherited)
-        if self._written is None:
-            self.revision = await self._writer.publish(now.documents, keep=todo.inherited)
-        elif todo.puts or todo.deletes:
-            self.revision = await self._writer.apply(todo.puts, todo.deletes)
-            log.info("policies published", put=len(todo.puts), deleted=len(todo.deletes), revision=self.revision)
-        self._written, self._inherited = now.documents, todo.inherited
 
 
 class Measures:
