@@ -5,9 +5,9 @@ import pytest
 from osm.contracts.policy import HttpRouteGroup, Mesh
 from osm.manifests import Scan
 from osm.manifests.yaml import read
-from services.meshspec.step import step
 from services.meshspec.report import file_lines, object_lines
 from services.meshspec.state import Picture, picture
+from services.meshspec.step import step
 
 GROUP = """
 apiVersion: specs.smi-spec.io/v1alpha4
