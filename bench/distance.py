@@ -27,9 +27,9 @@ from osm.cli.demo.command import open_stage
 from osm.cli.demo.shop import STORES, WAREHOUSE, WORKLOADS
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.workshop import Workshop
-from osm.cli.run_folder import run_folder
+from osm.cli.machine.run_folder import run_folder
+from osm.cli.machine.start import MEMORY, OWN, Carrier, started
 from osm.cli.running import run
-from osm.cli.start import MEMORY, OWN, Carrier, started
 from osm.contracts.channels import PROGRESS
 from osm.runtime.process import observed
 from osm.runtime.settings import Common
@@ -115,7 +115,7 @@ async def measure(where: str) -> dict[str, list[Leg]]:
             started(
                 Carrier(where=where), workshop.folder, place, ca_folder=place.path / "ca", log_level="warning"
             ) as bus,
-            open_stage(bus, workshop, place) as stage,
+            open_stage(bus, workshop, place.path, place.xds_listen) as stage,
         ):
             return {name: await walk(stage) for name, _, walk in KINDS}
 
