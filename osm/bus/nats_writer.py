@@ -28,6 +28,10 @@ TOMBSTONE_S = 3600.0
 """How long a deletion stays visible. Readers start from a whole picture, so no reader needs it longer."""
 
 
+GIVE_BACK_WITHIN_S = 3.0
+"""Enough to read a large bucket; a process that ends has more, and a standby waits hardly longer for the lease."""
+
+
 class NatsWriter(Writer):
     """Made by `hold`. All writes, the lease's included, go through one lock: they share the expected sequence."""
 
@@ -105,13 +109,19 @@ class NatsWriter(Writer):
                     log.warning("bus lease not refreshed", bucket=self._bucket, error=str(error))
 
     async def give_back(self) -> None:
-        """So that a standby takes over at once. If that fails it takes over when the lease has run out."""
+        """So that a standby takes over at once. If that fails it takes over when the lease has run out.
+
+        Of a write that was under way when the context ended nobody knows whether it was written, and so what the
+        last sequence is: then the bucket is read, as after any other write that failed.
+        """
         if self._lost or not self._link.connected:
             return
         self._lost = "its context has ended"
+        released: list[Step] = [(key, None) for key in nats_wire.lease_keys(self._entities)]
         with suppress(TimeoutError, BusError, *AWAY):
-            async with asyncio.timeout(1):
-                await self._send([(key, None) for key in nats_wire.lease_keys(self._entities)])
+            async with asyncio.timeout(GIVE_BACK_WITHIN_S):
+                while not await self._send(released):
+                    await self._recover()
 
     def _encode(self, puts: Mapping[str, Struct]) -> dict[str, bytes]:
         self._require_leadership()

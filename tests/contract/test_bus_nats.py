@@ -1,6 +1,7 @@
 """What NATS servers and networks do to a bus, done to ours: killed, emptied, full, paused, cut off."""
 
 import asyncio
+import itertools
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import nats
 import pytest
 
-from osm.bus import BusError, LeadershipLost, NoAnswer
+from osm.bus import Bus, BusError, LeadershipLost, NoAnswer
 from osm.bus.nats import open_nats
 from osm.bus.nats_wire import inbox, stream
 from osm.contracts.channels import MESH_CONFIG, SERVICE_STATUS, SIGN, TCP_ROUTE
@@ -246,6 +247,29 @@ async def test_a_living_leader_is_not_replaced(over_nats) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2 * over_nats.lease_s):
                 await bus.writer("meshspec").__aenter__()
+
+
+async def test_a_leader_that_ends_in_the_middle_of_a_write_hands_over_at_once(over_nats) -> None:
+    settings = over_nats.settings("meshspec", lease_s=60.0)
+    writing = asyncio.Event()
+
+    async def write(bus: Bus) -> None:
+        async with bus.writer("meshspec") as writer:
+            await writer.publish(route("a"))
+            writing.set()
+            for number in itertools.cycle(range(1, 1000)):
+                await writer.apply(route("a", number))
+
+    async with (
+        open_nats(over_nats.server.url, "meshspec", settings) as bus,
+        open_nats(over_nats.server.url, "meshspec", settings) as standby,
+    ):
+        task = asyncio.ensure_future(write(bus))
+        await writing.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        async with asyncio.timeout(20), standby.writer("meshspec") as writer:
+            assert set(writer.held()) == {key("a")}
 
 
 async def test_a_successor_in_the_same_seat_takes_over_at_once_and_its_predecessor_is_deposed(over_nats) -> None:
