@@ -57,7 +57,9 @@ def _whole(value: Any) -> Any:
     """Structs with every field: what is left out on the bus for being the default is said to a script."""
     match value:
         case msgspec.Struct():
-            return {field: _whole(getattr(value, field)) for field in value.__struct_fields__}
+            kind = value.__struct_config__
+            tag = {kind.tag_field: kind.tag} if kind.tag_field else {}
+            return tag | {field: _whole(getattr(value, field)) for field in value.__struct_fields__}
         case dict():
             return {key: _whole(each) for key, each in value.items()}
         case list() | tuple():
