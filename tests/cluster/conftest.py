@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.figures import Figures
 from tests.cluster.node import ROOT, Cluster, down, runs, up
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osm"
 RUN = Path(os.environ.get("OSM_CLUSTER_RUN") or CACHE / "cluster")
+
+FIGURES = pytest.StashKey[Figures]()
 
 FIRST_WITHIN_S = 1_800
 """The first test may wait for what is not in the cache yet; each command has a limit of its own."""
@@ -24,6 +27,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker("cluster")
             item.add_marker(pytest.mark.timeout(FIRST_WITHIN_S))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = Figures()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if lines := config.stash[FIGURES].table():
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig: pytest.Config) -> Figures:
+    """What tests measure; told again at the end of the run."""
+    return pytestconfig.stash[FIGURES]
 
 
 def _missing() -> str:

@@ -1,0 +1,184 @@
+"""The bookstore's apps in a cluster, asked at their own ports, past their sidecars."""
+
+import json
+import re
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from osm.cli.demo.shop import BUY, Burst
+from tests.cluster.node import ROOT, Cluster, Failed
+
+MANIFESTS = ROOT / "demo/manifests"
+NAMESPACES = ("bookstore", "bookbuyer", "bookthief", "bookwarehouse")
+APPS = {
+    "bookbuyer": "bookbuyer",
+    "bookstore-v1": "bookstore",
+    "bookstore-v2": "bookstore",
+    "bookthief": "bookthief",
+    "bookwarehouse": "bookwarehouse",
+}
+"""Deployment → namespace."""
+PORT = 14001
+
+READY_WITHIN_S = 240
+"""A machine that is busy with other things starts ten containers slowly."""
+CHANGED_WITHIN_S = 60.0
+
+
+class Bookshop:
+    """The apps. Ports are forwarded when they are first asked for, until the context ends or pods are replaced."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._forwards: dict[str, tuple[subprocess.Popen[str], int]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """End what leads to pods that are not there any more."""
+        for forward, _ in self._forwards.values():
+            forward.terminate()
+            forward.communicate()
+        self._forwards.clear()
+
+    def restart(self) -> None:
+        """New pods for all apps, as `kubectl rollout restart` makes them; until they are ready."""
+        self.forget()
+        for namespace in NAMESPACES:
+            self._cluster.kubectl("rollout", "restart", "deployment", f"--namespace={namespace}")
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until every app has its newest pod ready."""
+        for app, namespace in APPS.items():
+            self._cluster.kubectl(
+                *("rollout", "status", f"deployment/{app}", f"--namespace={namespace}"),
+                f"--timeout={READY_WITHIN_S}s",
+                within_s=READY_WITHIN_S + 10,
+            )
+
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """App → its pod, of those that are not on their way out. Raises Failed."""
+        found = json.loads(self._cluster.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
+        staying = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        named = {
+            app: [
+                pod
+                for pod in staying
+                if re.fullmatch(rf"{app}-[0-9a-f]+-\w+", pod["metadata"]["name"])
+                and pod["metadata"]["namespace"] == namespace
+            ]
+            for app, namespace in APPS.items()
+        }
+        if wrong := [app for app, pods in named.items() if len(pods) != 1]:
+            raise Failed(f"not one pod each: {', '.join(wrong)}")
+        return {app: pods[0] for app, pods in named.items()}
+
+    def raw(self, app: str) -> dict[str, Any]:
+        """What an app says of itself."""
+        return self._ask(app, "/raw")
+
+    def burst(self, app: str, requests: int, path: str = BUY, concurrency: int = 16) -> Burst:
+        """Let a shopper send requests now, and what came of them."""
+        query = urllib.parse.urlencode({"n": requests, "concurrency": concurrency, "path": path})
+        return msgspec.convert(self._ask(app, f"/burst?{query}", b""), Burst)
+
+    def first(self, app: str, told: Callable[[Burst], bool]) -> float:
+        """Let a shopper ask until the answer is as told; when that was (monotonic). Raises Failed."""
+        last = time.monotonic() + CHANGED_WITHIN_S
+        while time.monotonic() < last:
+            found = self.burst(app, 1)
+            if told(found):
+                return time.monotonic()
+        raise Failed(f"{app} was still not answered otherwise after {CHANGED_WITHIN_S:g} s: {found}")
+
+    def _ask(self, app: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port(app)}{path}", body, timeout=90) as answer:
+            return dict(json.loads(answer.read()))
+
+    def _port(self, app: str) -> int:
+        if app not in self._forwards:
+            namespace = APPS.get(app, app)
+            command = ["kubectl", "port-forward", f"--namespace={namespace}", f"deployment/{app}", f":{PORT}"]
+            forward = subprocess.Popen(
+                [*command, "--address=127.0.0.1"],
+                env=dict(self._cluster.environment),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            assert forward.stdout
+            opened = re.search(r":(\d+) -> ", forward.stdout.readline())
+            if opened is None:
+                forward.terminate()
+                raise Failed(f"{' '.join(command)}: {forward.communicate()[1]}")
+            self._forwards[app] = (forward, int(opened[1]))
+        return self._forwards[app][1]
+
+
+def sold(burst: Burst) -> bool:
+    return burst.succeeded == burst.requests
+
+
+def turned_away(burst: Burst) -> bool:
+    return burst.turned_away == burst.requests
+
+
+def served_by(store: str) -> Callable[[Burst], bool]:
+    return lambda burst: bool(burst.identities.get(store))
+
+
+OUTSIDE = "outside"
+OUTSIDE_APPS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: store}
+spec:
+  selector: {matchLabels: {app: store}}
+  template:
+    metadata: {labels: {app: store}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: store
+          image: openservicemesh/demo:latest
+          imagePullPolicy: IfNotPresent
+          command: [python3, -m, demo.bookstore]
+          readinessProbe: {httpGet: {path: /readiness, port: 14001}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: store}
+spec: {selector: {app: store}, ports: [{port: 14001}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: outside}
+spec:
+  selector: {matchLabels: {app: outside}}
+  template:
+    metadata: {labels: {app: outside}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: buyer
+          image: openservicemesh/demo:latest
+          imagePullPolicy: IfNotPresent
+          command: [python3, -m, demo.bookbuyer]
+          env: [{name: BOOKSTORE_URL, value: "http://store:14001"}, {name: RATE, value: "0"}]
+          readinessProbe: {httpGet: {path: /healthz, port: 14001}, periodSeconds: 1}
+"""
+"""A buyer and a store that no mesh knows."""
