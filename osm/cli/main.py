@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from osm.cli import bus, policy, proxy, up
+from osm.cli import bus, policy, proxy
 from osm.cli.check_pods import check_pods
 from osm.cli.demo.entry import demo
 from osm.cli.kubernetes import bug_report, mesh, metrics, namespace, uninstall
@@ -16,6 +16,7 @@ from osm.cli.kubernetes.install import install
 from osm.cli.kubernetes.prepare import prepare
 from osm.cli.kubernetes.verify import command as verify
 from osm.cli.kubernetes.version import env, version
+from osm.cli.machine import up
 from osm.cli.output import CommandError, fail
 from osm.cli.spelling import spelled
 from osm.cli.status import status

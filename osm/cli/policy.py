@@ -6,8 +6,8 @@ from pathlib import Path
 import typer
 from msgspec import structs
 
+from osm.cli.machine.up import FolderOption
 from osm.cli.output import Format, OutputOption, problems, stdout, structured
-from osm.cli.up import FolderOption
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.manifests.document import RawDocument

@@ -26,15 +26,15 @@ from osm.bus import nats_keys
 from osm.bus.nats_follow import SILENCE_S
 from osm.bus.nats_wire import stream
 from osm.bus.rights import STATUS
-from osm.cli.apart import SERVER, Apart, apart, logged_in
 from osm.cli.demo.board import Board, TooSlow
 from osm.cli.demo.command import open_stage
 from osm.cli.demo.shop import BUYER, STORES, THIEF, WORKLOADS
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.workshop import Workshop
-from osm.cli.pieces import SERVICES, Wanted
+from osm.cli.machine.apart import SERVER, Apart, apart, logged_in
+from osm.cli.machine.pieces import SERVICES, Wanted
+from osm.cli.machine.run_folder import run_folder
 from osm.cli.reach import USER_MARK, Reach
-from osm.cli.run_folder import run_folder
 from osm.contracts.channels import BUCKETS, SERVICE_STATUS, STATUS_MAX_AGE_S
 from osm.testing.nats_server import nats_server
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from osm.cli.isolating import ModeOption, isolated
+from osm.cli.machine.isolating import ModeOption, isolated
+from osm.cli.machine.run_folder import run_folder
+from osm.cli.machine.start import MEMORY, CarrierOption, ReplicasOption, carrier
 from osm.cli.output import Format, OutputOption
-from osm.cli.run_folder import run_folder
-from osm.cli.start import MEMORY, CarrierOption, ReplicasOption, carrier
 from osm.runtime.settings import LogLevel
 
 

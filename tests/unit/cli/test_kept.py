@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from osm.bus.alongside import alongside
-from osm.cli.kept import BAD_SETTING, HOPELESS_STARTS, Kept
+from osm.cli.machine.kept import BAD_SETTING, HOPELESS_STARTS, Kept
 from osm.runtime.service import ServiceFailed
 
 ENDLESS = "import time; print('begun', flush=True); time.sleep(1000)"

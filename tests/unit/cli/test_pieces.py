@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from osm.bus.nats_settings import NatsSettings
-from osm.cli.pieces import SERVICES, BadReplicas, Piece, Wanted, pieces, read_replicas
+from osm.cli.machine.pieces import SERVICES, BadReplicas, Piece, Wanted, pieces, read_replicas
+from osm.cli.machine.run_folder import RunFolder
 from osm.cli.reach import Reach
-from osm.cli.run_folder import RunFolder
 from osm.runtime.settings import Common, misspelt, read_service
 from services.certmgr.settings import Settings as CertmgrSettings
 from services.endpoints.settings import Settings as EndpointsSettings

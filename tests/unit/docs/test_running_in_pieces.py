@@ -6,9 +6,9 @@ from pathlib import Path
 import typer.main
 
 from osm.bus.nats_settings import NatsSettings
-from osm.cli.apart import SERVER
+from osm.cli.machine.apart import SERVER
+from osm.cli.machine.pieces import SERVICES
 from osm.cli.main import app
-from osm.cli.pieces import SERVICES
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "running-in-pieces.md").read_text(encoding="utf-8")

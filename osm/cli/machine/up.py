@@ -7,13 +7,13 @@ import typer
 from rich.markup import escape
 
 from osm.bus import Bus, Document, Update
-from osm.cli.isolating import ModeOption, isolated
+from osm.cli.machine.isolating import ModeOption, isolated
+from osm.cli.machine.run_folder import RunFolder, run_folder
+from osm.cli.machine.start import MEMORY, Carrier, CarrierOption, ReplicasOption, carrier, started
 from osm.cli.output import CommandError, problem_line, stdout
 from osm.cli.place import program
 from osm.cli.placing import placed, places
-from osm.cli.run_folder import RunFolder, run_folder
 from osm.cli.running import run
-from osm.cli.start import MEMORY, Carrier, CarrierOption, ReplicasOption, carrier, started
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem

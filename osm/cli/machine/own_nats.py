@@ -17,10 +17,10 @@ from osm.bus import nats_keys
 from osm.bus.alongside import alongside
 from osm.bus.nats_program import NoServer, find
 from osm.bus.permissions import USERS, password_variable, render
-from osm.cli.kept import Kept
+from osm.cli.machine.kept import Kept
+from osm.cli.machine.run_folder import RunFolder
 from osm.cli.output import CommandError
 from osm.cli.reach import USER_MARK, Reach
-from osm.cli.run_folder import RunFolder
 from osm.pki.files import private_folder, write_key, write_secret
 from osm.pki.issuing import Profile, make_root, sign
 from osm.pki.keys import make_key

@@ -14,9 +14,9 @@ import typer
 from msgspec import Struct
 
 from osm.bus import Bus
-from osm.cli.pieces import BadReplicas, Wanted, read_replicas
+from osm.cli.machine.pieces import BadReplicas, Wanted, read_replicas
+from osm.cli.machine.run_folder import RunFolder
 from osm.cli.reach import Reach
-from osm.cli.run_folder import RunFolder
 from osm.isolation.way_out import way_out
 from osm.runtime.settings import LogLevel
 
@@ -77,14 +77,14 @@ async def started(
         if place.line is not None:
             await stack.enter_async_context(way_out(socket.socket(fileno=place.line)))
         if carried.where == MEMORY:
-            from osm.cli.mesh import embedded, observed_in  # noqa: PLC0415  # half a second that `--help` does not need
+            from osm.cli.machine.mesh import embedded, observed_in  # noqa: PLC0415  # half a second that `--help` does not need
 
             eyes = stack.enter_context(observed_in(place.path, log_level))
             yield await stack.enter_async_context(
                 embedded(folder, place, eyes, ca_folder=ca_folder, proxy_lifetime_s=proxy_lifetime_s)
             )
             return
-        from osm.cli.apart import apart, logged_in  # noqa: PLC0415  # as above
+        from osm.cli.machine.apart import apart, logged_in  # noqa: PLC0415  # as above
 
         wanted = Wanted(
             folder=folder,

@@ -16,11 +16,11 @@ from osm.bus import Bus
 from osm.bus.alongside import alongside
 from osm.bus.connect import connect
 from osm.bus.socket_lender import lend
-from osm.cli.kept import Kept
-from osm.cli.own_nats import own_nats
-from osm.cli.pieces import Piece, Wanted, pieces
+from osm.cli.machine.kept import Kept
+from osm.cli.machine.own_nats import own_nats
+from osm.cli.machine.pieces import Piece, Wanted, pieces
+from osm.cli.machine.run_folder import RunFolder
 from osm.cli.reach import Reach
-from osm.cli.run_folder import RunFolder
 from osm.envoy.guardian import guarded
 from osm.runtime import logging
 

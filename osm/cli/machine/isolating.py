@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.markup import escape
 
+from osm.cli.machine.start import MEMORY, OWN, Carrier
 from osm.cli.output import CommandError, stderr
-from osm.cli.start import MEMORY, OWN, Carrier
 from osm.isolation import machine, outside
 from osm.isolation.entering import apart
 from osm.isolation.machine import Obstacle

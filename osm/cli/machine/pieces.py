@@ -9,8 +9,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from osm.cli.machine.run_folder import RunFolder
 from osm.cli.reach import Reach
-from osm.cli.run_folder import RunFolder
 
 SERVICES = ("meshspec", "endpoints", "catalog", "certmgr", "xds", "local")
 """In the order in which they are started; each waits for what it needs, so any order would do."""
