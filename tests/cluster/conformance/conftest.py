@@ -1,0 +1,112 @@
+"""One mesh for all these tests, with policies enforced and egress off, and all its workloads ready."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.conformance import workloads
+from tests.cluster.conformance.policies import routes
+from tests.cluster.conformance.stage import HOME, INSTALLED_WITHIN_S, PROGRAMS, Stage, as_list
+from tests.cluster.conformance.workloads import (
+    CLIENT,
+    IGNORED,
+    LEAVES,
+    MESHED,
+    NAMESPACES,
+    OUTSIDE,
+    SERVER,
+    Object,
+    container,
+    pod,
+)
+from tests.cluster.node import Cluster, Failed
+
+READY_WITHIN_S = 420
+SETTINGS = ("enablePermissiveTrafficPolicy=false", "enableEgress=false")
+
+
+@pytest.fixture(scope="package")
+def mesh(cluster: Cluster, images: str) -> Iterator[Stage]:
+    """The mesh and its apps; both are gone afterwards."""
+    stage = Stage(cluster)
+    try:
+        cluster.command("osm", "install", *(f"--set=osm.{each}" for each in SETTINGS), within_s=INSTALLED_WITHIN_S)
+        stage.first_config = stage.config()
+        _join(cluster)
+        _deploy(stage)
+        stage.clients = tuple(
+            f"{CLIENT}/{name}"
+            for name in cluster.kubectl(
+                *("get", "pods", f"--namespace={CLIENT}", "--selector=app=client"),
+                "--output=jsonpath={.items[*].metadata.name}",
+            ).split()
+        )
+        yield stage
+    finally:
+        cluster.kubectl("delete", "namespace", "--ignore-not-found", *NAMESPACES, within_s=READY_WITHIN_S)
+        cluster.command("osm", "uninstall", "mesh", "-f", "-a", "--delete-namespace", within_s=INSTALLED_WITHIN_S)
+
+
+def _join(cluster: Cluster) -> None:
+    for namespace in NAMESPACES:
+        cluster.kubectl("create", "namespace", namespace)
+    cluster.command("osm", "namespace", "add", *MESHED)
+    cluster.command("osm", "namespace", "ignore", IGNORED)
+    cluster.command("osm", "metrics", "enable", "--namespace", CLIENT)
+    for namespace in (SERVER, OUTSIDE):
+        programs = f"--from-file=serve.py={PROGRAMS / 'serve.py'}"
+        cluster.kubectl("create", "configmap", "programs", f"--namespace={namespace}", programs)
+
+
+def _deploy(stage: Stage) -> None:
+    """All workloads, but those that are never ready."""
+    cluster = stage.cluster
+    _make(cluster, SERVER, [*workloads.server(), *routes()])
+    _make(cluster, CLIENT, [*workloads.client()])
+    _make(cluster, OUTSIDE, [*workloads.outside()])
+    with stage.configured("sidecar", localProxyMode="PodIP"):
+        _until_redirected_to_addresses(stage)
+        _make(cluster, SERVER, [*workloads.at_their_addresses()])
+    for namespace, kinds in {
+        SERVER: ("statefulset/web", *(f"deployment/{leaf}" for leaf in LEAVES)),
+        CLIENT: ("deployment/client",),
+    }.items():
+        for each in kinds:
+            cluster.kubectl(
+                *("rollout", "status", each, f"--namespace={namespace}", f"--timeout={READY_WITHIN_S}s"),
+                within_s=READY_WITHIN_S + 10,
+            )
+    for namespace, pods in {
+        SERVER: ("guarded", "echo", "classic", "probed", "at-address"),
+        CLIENT: ("alone", "stranger", "past-ports", "past-range"),
+        OUTSIDE: ("plain", "other"),
+    }.items():
+        cluster.kubectl(
+            *(
+                "wait",
+                "--for=condition=Ready",
+                f"--namespace={namespace}",
+                f"--timeout={READY_WITHIN_S}s",
+                "pod",
+                *pods,
+            ),
+            within_s=READY_WITHIN_S + 10,
+        )
+
+
+def _make(cluster: Cluster, namespace: str, objects: list[Object]) -> None:
+    cluster.apply(as_list([*workloads.accounts([each for each in objects if "spec" in each]), *objects]), namespace)
+
+
+def _until_redirected_to_addresses(stage: Stage) -> None:
+    """The injector has heard of the mode. Raises Failed."""
+    last = time.monotonic() + READY_WITHIN_S
+    asked = pod("asked", container(workloads.IDLE))
+    asked["spec"].pop("serviceAccountName")
+    while time.monotonic() < last:
+        init = stage.made(SERVER, asked)["spec"]["initContainers"]
+        if "POD_IP" in json.dumps(init):
+            return
+    raise Failed(f"pods are not made for localProxyMode PodIP; see the injector in {HOME}")

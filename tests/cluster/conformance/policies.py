@@ -1,0 +1,67 @@
+"""SMI policies of these tests, as values."""
+
+from tests.cluster.conformance.workloads import CLIENT, SERVER, Object
+
+WEB = {"kind": "HTTPRouteGroup", "name": "all-requests"}
+STREAMS = {"kind": "TCPRoute", "name": "all-connections"}
+CLIENTS = (f"{CLIENT}/client", f"{CLIENT}/alone")
+
+
+def routes() -> tuple[Object, ...]:
+    """All that can be asked, and as a match of its own what is under `/open`."""
+    specs = "specs.smi-spec.io/v1alpha4"
+    matches = [{"name": "all", "pathRegex": ".*", "methods": ["*"]}, {"name": "open", "pathRegex": "/open"}]
+    return (
+        {
+            "apiVersion": specs,
+            "kind": "HTTPRouteGroup",
+            "metadata": {"name": WEB["name"]},
+            "spec": {"matches": matches},
+        },
+        {"apiVersion": specs, "kind": "TCPRoute", "metadata": {"name": STREAMS["name"]}, "spec": {"matches": {}}},
+    )
+
+
+def target(
+    account: str, *, namespace: str = SERVER, of: str = SERVER, sources: tuple[str, ...] = CLIENTS, match: str = ""
+) -> Object:
+    """A TrafficTarget in `namespace` that lets the sources, `NAMESPACE/ACCOUNT`, call an account of `of`."""
+    requests = {**WEB, "matches": [match]} if match else WEB
+    return {
+        "apiVersion": "access.smi-spec.io/v1alpha3",
+        "kind": "TrafficTarget",
+        "metadata": {"name": f"to-{account}", "namespace": namespace},
+        "spec": {
+            "destination": _account(f"{of}/{account}"),
+            "sources": [_account(source) for source in sources],
+            "rules": [requests] if match else [requests, STREAMS],
+        },
+    }
+
+
+def split(root: str, *backends: str) -> Object:
+    """In equal shares."""
+    shares = [{"service": backend, "weight": 20} for backend in backends]
+    return {
+        "apiVersion": "split.smi-spec.io/v1alpha2",
+        "kind": "TrafficSplit",
+        "metadata": {"name": root},
+        "spec": {"service": f"{root}.{SERVER}.svc.cluster.local", "backends": shares},
+    }
+
+
+def ingress(backend: str, port: int, *sources: Object) -> Object:
+    return {
+        "apiVersion": "policy.openservicemesh.io/v1alpha1",
+        "kind": "IngressBackend",
+        "metadata": {"name": backend},
+        "spec": {
+            "backends": [{"name": backend, "port": {"number": port, "protocol": "http"}}],
+            "sources": list(sources),
+        },
+    }
+
+
+def _account(where: str) -> Object:
+    namespace, name = where.split("/")
+    return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
