@@ -172,7 +172,10 @@ async def world(
             replicas=replicas,
         )
         try:
-            async with apart(reach, wanted, place) as mesh, open_stage(mesh.bus, workshop, place) as stage:
+            async with (
+                apart(reach, wanted, place) as mesh,
+                open_stage(mesh.bus, workshop, place.path, place.xds_listen) as stage,
+            ):
                 found = World(stage, mesh, within_s)
                 await found.busy()
                 yield found
