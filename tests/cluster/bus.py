@@ -26,6 +26,13 @@ class Seen(NamedTuple):
     body: Any
 
 
+def revisions(cluster: Cluster, *buckets: str) -> dict[str, int]:
+    """At which revision each document of these buckets was written. Raises Failed."""
+    said = cluster.command("osm", "bus", "watch", *buckets, "--once", "--output=json")
+    told = [json.loads(line) for line in said.splitlines()]
+    return {f"{each['bucket']} {each['key']}": each["revision"] for each in told if not each["deleted"]}
+
+
 class Watch:
     """All that is written to a bucket while the context is open, from what it holds then on."""
 

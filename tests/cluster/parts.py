@@ -105,6 +105,9 @@ def signal(cluster: Cluster, pod: str, name: str) -> float:
     return time.time()
 
 
-def restarts(cluster: Cluster, service: str, pod: str) -> int:
-    (status,) = pods(cluster, service)[pod]["status"]["containerStatuses"]
-    return int(status["restartCount"])
+def restarts(cluster: Cluster, service: str) -> dict[str, int]:
+    """How often the container of each pod was started again."""
+    return {
+        name: sum(status["restartCount"] for status in pod["status"]["containerStatuses"])
+        for name, pod in pods(cluster, service).items()
+    }

@@ -9,69 +9,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 import pytest
 
 from tests.cluster import parts
-from tests.cluster.bookshop import MANIFESTS, NAMESPACES, Bookshop, served_by, sold
-from tests.cluster.bus import Heart, Seen
+from tests.cluster.bookshop import MANIFESTS, NAMESPACES, Bookshop, sold
+from tests.cluster.bus import Heart, Seen, revisions
 from tests.cluster.figures import Figures
 from tests.cluster.node import Cluster, Failed
+from tests.cluster.outage import DEPLOYMENT, MISPLACED, POD, answers, change_is_live, eventually, why_none
 from tests.cluster.parts import HOME
 
 INSTALLED_WITHIN_S = 330.0
 """Longer than what `osm install` itself gives."""
 FAILOVER_WITHIN_S = 15.0
+GONE_ON_S = 15.0
+"""Some hundred requests after the last of the control plane is gone."""
 PAUSED_S = 10.0
 """Past the lease of 4 s, and short of what liveness probes put up with."""
-SEEN_WITHIN_S = 120.0
-T = TypeVar("T")
-STORES = ("bookstore-v1", "bookstore-v2")
 LEADERS = pytest.mark.parametrize("service", ["endpoints", "meshspec"])
-
-POD = """
-apiVersion: v1
-kind: Pod
-metadata: {name: alone}
-spec:
-  terminationGracePeriodSeconds: 0
-  containers:
-    - name: alone
-      image: openservicemesh/demo:latest
-      imagePullPolicy: IfNotPresent
-      command: [python3, -m, http.server]
-"""
-
-DEPLOYMENT = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: confined}
-spec:
-  selector: {matchLabels: {app: confined}}
-  template:
-    metadata: {labels: {app: confined}}
-    spec:
-      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
-      containers:
-        - name: confined
-          image: openservicemesh/demo:latest
-          imagePullPolicy: IfNotPresent
-          command: [python3, -m, http.server]
-          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
-"""
-"""One that Pod Security level `restricted` lets in."""
-
-MISPLACED = """
-apiVersion: access.smi-spec.io/v1alpha3
-kind: TrafficTarget
-metadata: {name: misplaced, namespace: bookthief}
-spec:
-  destination: {kind: ServiceAccount, name: bookstore-v1, namespace: bookstore}
-  rules: [{kind: HTTPRouteGroup, name: bookstore-routes}]
-  sources: [{kind: ServiceAccount, name: bookthief, namespace: bookthief}]
-"""
-"""A thief's wish: the owner of the store has not said so."""
 
 
 @pytest.fixture(scope="module")
@@ -107,39 +63,6 @@ def steady(shop: Bookshop, figures: Figures, request: pytest.FixtureRequest) -> 
     return holds
 
 
-def answers(shop: Bookshop, shopper: str) -> Counter[str]:
-    """How often a shopper was answered how, since it began."""
-    said = shop.raw(shopper)
-    return Counter({**said["statuses"], **said["errors"]})
-
-
-def change_is_live(cluster: Cluster, shop: Bookshop) -> float:
-    """Send all requests to the store that gets the fewer, and wait until it answers. Seconds; raises Failed."""
-    path = "jsonpath={.spec.backends[0].weight}"
-    was = cluster.kubectl("get", "trafficsplit", "bookstore-split", "--namespace=bookstore", f"--output={path}")
-    first = int(was) < 50
-    backends = [{"service": store, "weight": 100 * (first == (store == STORES[0]))} for store in STORES]
-    began = time.monotonic()
-    patch = json.dumps({"spec": {"backends": backends}})
-    cluster.kubectl(
-        *("patch", "trafficsplit", "bookstore-split", "--namespace=bookstore", "--type=merge", f"--patch={patch}")
-    )
-    other = shop.first("bookbuyer", served_by(STORES[0] if first else STORES[1]))
-    # what it was before is over, not only mixed with the new
-    shop.first("bookbuyer", lambda burst: not burst.identities.get(STORES[1] if first else STORES[0]))
-    return other - began
-
-
-def eventually(look: Callable[[], T], what: str, within_s: float = SEEN_WITHIN_S) -> T:
-    """What it finds, once that is something. Raises Failed."""
-    last = time.monotonic() + within_s
-    while time.monotonic() < last:
-        if found := look():
-            return found
-        time.sleep(0.2)
-    raise Failed(f"{what}: not within {within_s:g} s")
-
-
 def scaled(cluster: Cluster, replicas: int, app: str = "bookwarehouse") -> None:
     cluster.kubectl("scale", f"--namespace={app}", f"deployment/{app}", f"--replicas={replicas}")
 
@@ -148,12 +71,6 @@ def replaced(cluster: Cluster, app: str = "bookwarehouse") -> None:
     """Wait until it is as it was."""
     scaled(cluster, 1, app)
     cluster.kubectl("rollout", "status", f"--namespace={app}", f"deployment/{app}", "--timeout=240s", within_s=250)
-
-
-def why_none(cluster: Cluster, namespace: str, deployment: str) -> str:
-    """Why a Deployment has no pod, in its own words; empty if it does not say."""
-    path = 'jsonpath={.status.conditions[?(@.type=="ReplicaFailure")].message}'
-    return cluster.kubectl("get", "deployment", deployment, f"--namespace={namespace}", f"--output={path}")
 
 
 @LEADERS
@@ -226,7 +143,7 @@ def test_a_leader_that_was_paused_past_its_lease_finds_itself_deposed(
 ) -> None:
     with Heart(cluster, service) as heart:
         old, _ = parts.leader(cluster, service)
-        before = parts.restarts(cluster, service, old)
+        before = parts.restarts(cluster, service)[old]
         began = parts.signal(cluster, old, "SIGSTOP")
         try:
             _, active_s = parts.leader(cluster, service, other_than=old)
@@ -234,7 +151,7 @@ def test_a_leader_that_was_paused_past_its_lease_finds_itself_deposed(
             time.sleep(max(0.0, began + PAUSED_S - time.time()))
         finally:
             woken = parts.signal(cluster, old, "SIGCONT")
-        eventually(lambda: parts.restarts(cluster, service, old) > before, "the woken one's end")
+        eventually(lambda: parts.restarts(cluster, service)[old] > before, "the woken one's end")
         deposed = time.time() - woken
         words = parts.log(cluster, old, "--previous")
         assert any("is no longer its writer" in json.dumps(line) for line in words)
@@ -326,3 +243,134 @@ def test_all_pods_of_a_service_may_go_and_traffic_does_not_stop(
         f"{whole:.1f} s; a change then is live after {again:.2f} s",
     )
     steady()
+
+
+def test_the_api_server_restarts_and_no_service_and_no_proxy_has_anything_to_do(
+    cluster: Cluster, shop: Bookshop, steady: Callable[[], None], figures: Figures
+) -> None:
+    buckets = ("meshspec", "endpoints", "catalog")
+    services = ("catalog", "certmgr", "endpoints", "injector", "meshspec", "xds")
+    before, told = revisions(cluster, *buckets), updates(cluster, shop)
+    begun = {each: parts.restarts(cluster, each) for each in services}
+    (api,) = cluster.inside("pidof", "kube-apiserver").split()
+    began = time.monotonic()
+    cluster.inside("kill", "-KILL", api)
+    eventually(lambda: cluster.inside("sh", "-c", "pidof kube-apiserver || :").split() not in ([], [api]), "a new one")
+    eventually(lambda: answers_ready(cluster), "the API server")
+    back = time.monotonic() - began
+    shop.forget()
+    for service in ("endpoints", "meshspec"):
+        with Heart(cluster, service):
+            figures.tell(
+                f"{service} after the API server", f"follows again {time.monotonic() - began:.1f} s after its end"
+            )
+    after = revisions(cluster, *buckets)
+    assert {key: revision for key, revision in after.items() if "beat" not in key} == before
+    assert updates(cluster, shop) == told
+    assert {each: parts.restarts(cluster, each) for each in services} == begun
+    figures.tell("API server restarted", f"it answers after {back:.1f} s; {len(before)} documents, none written again")
+    steady()
+
+
+def answers_ready(cluster: Cluster) -> bool:
+    try:
+        return cluster.kubectl("get", "--raw=/readyz") == "ok"
+    except Failed:
+        return False
+
+
+def updates(cluster: Cluster, shop: Bookshop) -> dict[str, list[str]]:
+    """How often each sidecar was given clusters, listeners, endpoints, routes and secrets, as it counts itself.
+
+    Where xds is it looks up in the DNS time and again; that counts as an update too.
+    """
+    found = {}
+    for app, pod in shop.pods().items():
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        get = ("osm", "proxy", "get", "stats", name, f"--namespace={namespace}", "--filter=update_success")
+        found[app] = [line for line in cluster.command(*get).splitlines() if not line.startswith("cluster.osm-xds.")]
+    return found
+
+
+def test_a_pod_that_ran_before_its_namespace_was_added_is_named(
+    cluster: Cluster, shop: Bookshop, steady: Callable[[], None], namespace: str
+) -> None:
+    cluster.apply(POD, namespace)
+    cluster.kubectl("wait", "pod/alone", f"--namespace={namespace}", "--for=condition=Ready", "--timeout=120s")
+    cluster.command("osm", "namespace", "add", namespace)
+    assert f"namespace [{namespace}]: 1 pod runs without a sidecar (alone)" in cluster.command("osm", "check")
+    words = "Pod alone runs without a sidecar"
+    eventually(lambda: words in cluster.command("osm", "status"), words)
+    steady()
+
+
+def test_pods_that_pod_security_would_not_let_run_are_refused_with_the_reason(
+    cluster: Cluster, shop: Bookshop, steady: Callable[[], None], namespace: str
+) -> None:
+    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.command("osm", "namespace", "add", namespace)
+    cluster.apply(DEPLOYMENT, namespace)
+    why = eventually(lambda: why_none(cluster, namespace, "confined"), "the reason")
+    assert "enforces Pod Security level restricted, which forbids the capability NET_ADMIN" in why
+    assert "no pod of confined" in failing(cluster)
+    steady()
+
+
+def failing(cluster: Cluster) -> str:
+    """What `osm check` says of a mesh with errors."""
+    with pytest.raises(Failed) as failed:
+        cluster.command("osm", "check")
+    return str(failed.value)
+
+
+def test_a_sidecars_secret_is_made_again_and_goes_with_its_pod(
+    cluster: Cluster, shop: Bookshop, steady: Callable[[], None], figures: Figures, namespace: str
+) -> None:
+    cluster.command("osm", "namespace", "add", namespace)
+    cluster.apply(DEPLOYMENT.replace("spec:", "spec:\n  replicas: 2", 1), namespace)
+    cluster.kubectl(
+        "rollout", "status", f"--namespace={namespace}", "deployment/confined", "--timeout=240s", within_s=250
+    )
+    made = secrets(cluster, namespace)
+    assert len(made) == 2
+    name = min(made)
+    began = time.monotonic()
+    cluster.kubectl("delete", "secret", name, f"--namespace={namespace}")
+    eventually(lambda: secrets(cluster, namespace).get(name, made[name]) != made[name], "another Secret of that name")
+    again = time.monotonic() - began
+    began = time.monotonic()
+    cluster.kubectl("scale", f"--namespace={namespace}", "deployment/confined", "--replicas=1")
+    (left,) = eventually(lambda: one(secrets(cluster, namespace)), "the end of one")
+    pod = cluster.kubectl(
+        "get", "pods", f"--namespace={namespace}", "--output=jsonpath={.items[*].metadata.labels.osm-proxy-uuid}"
+    )
+    assert left.removeprefix("envoy-bootstrap-config-") in pod
+    cluster.kubectl("scale", f"--namespace={namespace}", "deployment/confined", "--replicas=0")
+    eventually(lambda: not secrets(cluster, namespace), "the end of all")
+    figures.tell("Secrets", f"one deleted by hand is made again in {again:.2f} s; of pods scaled away none is left")
+    steady()
+
+
+def one(found: dict[str, str]) -> list[str]:
+    return list(found) if len(found) == 1 else []
+
+
+def secrets(cluster: Cluster, namespace: str) -> dict[str, str]:
+    """The Secrets of sidecars in a namespace, by name: their uids."""
+    template = '{range .items[*]}{.metadata.name} {.metadata.uid}{"\\n"}{end}'
+    get = ("get", "secrets", f"--namespace={namespace}", "--selector=osm-proxy-uuid", f"--output=jsonpath={template}")
+    return dict(line.split() for line in cluster.kubectl(*get).splitlines())
+
+
+def test_apps_go_on_when_the_mesh_is_uninstalled_until_they_are_restarted(
+    cluster: Cluster, shop: Bookshop, steady: Callable[[], None]
+) -> None:
+    cluster.command("osm", "uninstall", "mesh", "-f", within_s=INSTALLED_WITHIN_S)
+    time.sleep(GONE_ON_S)
+    steady()
+    cluster.kubectl("rollout", "restart", "--namespace=bookthief", "deployment/bookthief")
+    cluster.kubectl(
+        "rollout", "status", "--namespace=bookthief", "deployment/bookthief", "--timeout=240s", within_s=250
+    )
+    pod = shop.pods()["bookthief"]["spec"]
+    assert [each["name"] for each in (*pod.get("initContainers", ()), *pod["containers"])] == ["bookthief"]
