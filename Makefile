@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo check test forget-not-run test-unit test-contract test-envoy test-kubernetes test-e2e \
-	test-compose test-cluster chaos lint bench bench-quick bench-peers soak bench-envoys bench-trials nats-server cluster cluster-down images lock docs clean
+	test-compose test-cluster chaos lint bench bench-quick bench-peers soak bench-envoys bench-trials nats-server cluster cluster-demo cluster-down images lock docs clean
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/osm
 PYTEST := .venv/bin/python -m pytest -q
@@ -87,6 +87,9 @@ nats-server: ## build nats-server into the cache (needs Go), unless it is there
 
 cluster: ## a Kubernetes cluster of one node (needs root; Go the first time); prints what to export
 	@scripts/cluster up
+
+cluster-demo: install ## the bookstore on such a cluster, live (it stays until make cluster-down)
+	@scripts/cluster-demo $(ARGS)
 
 cluster-down: ## end it, and leave nothing behind
 	@scripts/cluster down
