@@ -275,7 +275,7 @@ def ends_as_asked(work: Callable[[], None]) -> None:
     """Run the whole process, which ends when its parent has asked for all: the only end that is none of a failure."""
     try:
         work()
-    except Exception as error:
+    except Exception as error:  # one of many ends: its sentence is what the parent prints
         raise SystemExit(0 if "its work returned" in str(error) else str(error)) from error
 
 

@@ -20,7 +20,7 @@ def make_credentials(folder: Path, trust_domain: str) -> tuple[str, ...]:
 
     Raises BadSecret, OSError.
     """
-    mesh = Mesh(namespace=BUS, trust_domain=trust_domain, cluster_domain="local", root_secret="root")  # noqa: S106
+    mesh = Mesh(namespace=BUS, trust_domain=trust_domain, cluster_domain="local", root_secret="root")  # noqa: S106  # a name
     wanted = [name for name in names(mesh) if name.startswith(BUS)]
     found = {name: data for name in wanted if (data := _read(folder / name))}
     changes = {name: data for name, data in due(found, mesh, time.time()).items() if name in wanted}

@@ -21,7 +21,7 @@ from services.endpoints import observed
 from services.endpoints.picture import Key, Picture
 from services.endpoints.step import Change
 
-O = TypeVar("O", bound=objects.Object)  # noqa: E741 -- an object
+O = TypeVar("O", bound=objects.Object)  # noqa: E741  # an object
 F = TypeVar("F")
 F_contra = TypeVar("F_contra", contravariant=True)
 
@@ -66,7 +66,7 @@ class Watched:
             lane.pour()
         return self._picture.take()
 
-    def unsure(self, held: Iterable[str]) -> Collection[str]:  # noqa: ARG002 -- nothing is ever unsure here
+    def unsure(self, held: Iterable[str]) -> Collection[str]:  # noqa: ARG002  # nothing is ever unsure here
         return ()
 
     def report(self, revision: int) -> Mapping[str, ObjectStatus | None]:

@@ -99,7 +99,7 @@ class Picture:
     def _put(
         self,
         changed: Changed[T],
-        full: bool,  # noqa: FBT001 -- passed on
+        full: bool,  # noqa: FBT001  # passed on
         held: Callable[[Room], Mapping[str, T]],
         put: Callable[[Room], Callable[[str, T | None], None]],
     ) -> None:

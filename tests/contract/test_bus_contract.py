@@ -30,7 +30,7 @@ def route(name: str, *ports: int) -> dict[str, TcpRoute]:
 
 
 def line(state: str = "active") -> ServiceStatus:
-    return ServiceStatus(service="meshspec", replica="a", version="1", started_at_s=1.0, state=state)  # type: ignore[arg-type]
+    return ServiceStatus(service="meshspec", replica="a", version="1", started_at_s=1.0, state=state)  # type: ignore[arg-type]  # any word
 
 
 STATUS_MAX_AGE_S = 0.6

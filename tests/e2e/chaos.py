@@ -124,7 +124,7 @@ class World:
         try:
             await harm(self)
             await self.change()
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is raised again and names the harm
             error.add_note(f"while it was done: {name}")
             raise
         await self.books.check(name)

@@ -120,7 +120,7 @@ async def test_documents_may_share_a_file_move_between_files_and_be_json(mesh: M
 
 
 def _as_json(text: str) -> str:
-    import yaml  # noqa: PLC0415
+    import yaml  # noqa: PLC0415  # for this alone
 
     return json.dumps(yaml.safe_load(text))
 
@@ -149,7 +149,7 @@ async def test_every_way_to_save_a_file_is_seen(mesh: MeshProcess) -> None:
         await it.change(lambda: mesh.put("target.yaml", text))
         for number, save in enumerate((in_place, by_rename, anew, by_link)):
             wanted = f"/saved-{number}"
-            await it.change(lambda save=save, wanted=wanted: save(text.replace("/books", wanted)))  # type: ignore[misc]
+            await it.change(lambda save=save, wanted=wanted: save(text.replace("/books", wanted)))  # type: ignore[misc]  # bound now
             assert await it.status(WEB, URL + wanted) == 200, save.__name__
             assert await books(it) == 404, save.__name__
 
@@ -298,7 +298,7 @@ async def test_a_program_that_keeps_ending_is_told_with_its_reason_and_its_log(m
         await it.board.until(lambda: it.board.processes()["crash-0.shop"].state == "backoff", "backoff", 20.0)
         line = it.board.processes()["crash-0.shop"]
         assert "exit code 3" in line.why
-        log = Path(re.search(r"in (/\S+)", line.why)[1])  # type: ignore[index]
+        log = Path(re.search(r"in (/\S+)", line.why)[1])  # type: ignore[index]  # it is there
         assert "cannot find the ledger" in log.read_text()
         told = await asyncio.to_thread(mesh.until_printed, "backoff crash-0.shop", after=printed)
         assert "exit code 3" in told
