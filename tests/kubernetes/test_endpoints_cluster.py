@@ -13,6 +13,7 @@ from osm.k8s.client import connected
 from osm.runtime.health import Health
 from osm.testing import cluster_objects as made
 from osm.testing.kubernetes import api_server
+from osm.testing.picture import values_when
 from services.endpoints.app import run
 from services.endpoints.settings import Settings
 
@@ -86,17 +87,7 @@ async def serving(core, town):
 
 async def until(core, bucket, condition, who="catalog"):
     """The bucket's values by key, as soon as the condition holds of them."""
-    seen = {}
-    async with asyncio.timeout(60):
-        async for update in core.bus(who).watch(bucket):
-            seen = {} if update.full else seen
-            for document in update.documents:
-                seen.pop(document.key, None)
-                if not document.deleted:
-                    seen[document.key] = document.value
-            if condition(seen):
-                return seen
-    raise AssertionError
+    return await values_when(core.bus(who).watch(bucket), condition, patience_s=60.0)
 
 
 def addresses(seen, town):

@@ -33,6 +33,7 @@ from osm.k8s.resource import (
 from osm.runtime.health import Health
 from osm.testing.chart import Helm, NoHelm, find_helm
 from osm.testing.kubernetes import STRANGER, ApiServer, api_server
+from osm.testing.picture import values_when
 from services.meshspec.app import run
 from services.meshspec.settings import Settings
 
@@ -64,10 +65,10 @@ class Mesh(Struct):
                 return
 
     async def documents(self, holds: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
-        return await self._until("catalog", "meshspec", holds)
+        return await values_when(self.core.bus("catalog").watch("meshspec"), holds, patience_s=60.0)
 
     async def lines(self, holds: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
-        return await self._until("cli", "status", holds)
+        return await values_when(self.core.bus("cli").watch("status"), holds, patience_s=60.0)
 
     async def status_of(self, what: Resource, name: str, current: str) -> str:
         """The reason, once the status is `current`."""
@@ -88,18 +89,6 @@ class Mesh(Struct):
                 if event["involvedObject"]["name"] == name and event["reason"] == reason:
                     return event
             await asyncio.sleep(0.1)
-
-    async def _until(self, who: str, bucket: str, holds: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
-        async for update in self.core.bus(who).watch(bucket):
-            seen = {} if update.full else seen
-            for document in update.documents:
-                seen.pop(document.key, None)
-                if not document.deleted:
-                    seen[document.key] = document.value
-            if holds(seen):
-                return seen
-        raise AssertionError("a watch does not end")
 
 
 @pytest.fixture(scope="module")

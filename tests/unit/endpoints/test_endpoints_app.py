@@ -9,6 +9,7 @@ from osm.contracts.channels import LOCAL_WORKLOAD
 from osm.contracts.endpoints import Explicit, InboundPort, LocalWorkload
 from osm.contracts.names import Address, Identity
 from osm.runtime.health import Health
+from osm.testing.picture import values_when
 from services.endpoints.app import run
 from services.endpoints.settings import Settings
 
@@ -51,17 +52,7 @@ async def serving(core, folder):
 
 async def until(core, bucket, condition, who="catalog"):
     """The bucket's values by key, as soon as the condition holds of them."""
-    seen = {}
-    async with asyncio.timeout(30):
-        async for update in core.bus(who).watch(bucket):
-            seen = {} if update.full else seen
-            for document in update.documents:
-                seen.pop(document.key, None)
-                if not document.deleted:
-                    seen[document.key] = document.value
-            if condition(seen):
-                return seen
-    raise AssertionError
+    return await values_when(core.bus(who).watch(bucket), condition)
 
 
 async def test_folder_and_workloads_become_documents(tmp_path):

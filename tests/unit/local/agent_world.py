@@ -16,6 +16,7 @@ from osm.pki import issuing
 from osm.pki.keys import make_key, read_csr
 from osm.pki.reading import chain_pem
 from osm.runtime.health import Health
+from osm.testing.picture import values_when
 from services.local.app import run
 from services.local.settings import Settings
 
@@ -111,17 +112,7 @@ class Mesh:
 
     async def until(self, bucket, condition):
         """The bucket's values by key, as soon as the condition holds of them."""
-        seen = {}
-        async with asyncio.timeout(30):
-            async for update in self.cli.watch(bucket):
-                seen = {} if update.full else seen
-                for document in update.documents:
-                    seen.pop(document.key, None)
-                    if not document.deleted:
-                        seen[document.key] = document.value
-                if condition(seen):
-                    return seen
-        raise AssertionError
+        return await values_when(self.cli.watch(bucket), condition)
 
     async def ready(self, key="process.shop-0_town"):
         seen = await self.until("status", lambda seen: key in seen and seen[key].state == "ready")

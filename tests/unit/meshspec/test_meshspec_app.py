@@ -12,6 +12,7 @@ from osm.contracts.codec import encode
 from osm.contracts.policy import Mesh, TrafficSplit
 from osm.contracts.status import FileStatus, ObjectStatus, Progress
 from osm.runtime.health import Health
+from osm.testing.picture import values_when
 from services.meshspec.app import run
 from services.meshspec.settings import Settings
 
@@ -44,17 +45,7 @@ async def until(
     core: MemoryCore, bucket: str, condition: Callable[[Mapping[str, Any]], Any], who: str = "catalog"
 ) -> dict[str, Any]:
     """The bucket's values by key, as soon as the condition holds of them."""
-    seen: dict[str, Any] = {}
-    async with asyncio.timeout(30):
-        async for update in core.bus(who).watch(bucket):
-            seen = {} if update.full else seen
-            for document in update.documents:
-                seen.pop(document.key, None)
-                if not document.deleted:
-                    seen[document.key] = document.value
-            if condition(seen):
-                return seen
-    raise AssertionError("a watch does not end")
+    return await values_when(core.bus(who).watch(bucket), condition)
 
 
 async def test_an_edit_reaches_the_bucket_and_its_verdict_the_status(tmp_path: Path) -> None:
