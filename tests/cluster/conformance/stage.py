@@ -29,6 +29,10 @@ class Stage:
     clients: tuple[str, ...] = ()
     first_config: Object = field(default_factory=dict)
 
+    def osm(self, *arguments: str) -> str:
+        """What it prints of this mesh, whatever else runs on this machine. Raises Failed."""
+        return self.cluster.command("osm", *arguments, f"--kubeconfig={self.cluster.kubeconfig}")
+
     def run(self, pod: str, program: str, *arguments: object, container: str = "app") -> str:
         """What a program prints in a pod, `NAMESPACE/NAME`. Raises Failed."""
         namespace, name = pod.split("/")
@@ -55,6 +59,13 @@ class Stage:
         with ThreadPoolExecutor(len(pods)) as pool:
             found = pool.map(lambda pod: self.becomes(pod, url, words, times), pods)
             return {each["by"] for one in found for each in one}
+
+    def stats(self, pod: str) -> dict[str, int]:
+        """The counters of a pod's sidecar that are not zero. Raises Failed."""
+        namespace, name = pod.split("/")
+        said = self.osm("proxy", "get", "stats", name, f"--namespace={namespace}")
+        lines = (line.rpartition(": ") for line in said.splitlines())
+        return {name: int(value) for name, _, value in lines if value.isdigit() and value != "0"}
 
     @contextmanager
     def policies(self, namespace: str, *objects: Object) -> Iterator[None]:

@@ -46,7 +46,7 @@ def test_modes_are_switched_live(mesh: Stage) -> None:
     mesh.configure("traffic", {"enablePermissiveTrafficPolicyMode": True})
     mesh.becomes(ALONE, GUARDED, "200")
     with mesh.policies(SERVER, target("guarded")):
-        mesh.cluster.command("osm", "wait", "traffictarget", f"{SERVER}/to-guarded")
+        mesh.osm("wait", "traffictarget", f"{SERVER}/to-guarded")
         mesh.configure("traffic", {"enablePermissiveTrafficPolicyMode": False})
         mesh.becomes(STRANGER, GUARDED, NO_WAY)  # so it is off
         mesh.becomes(ALONE, GUARDED, "200")

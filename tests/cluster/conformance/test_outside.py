@@ -1,0 +1,83 @@
+"""What lies outside of the mesh: calls to it, calls from it, and traffic that goes past the sidecar."""
+
+import pytest
+
+from tests.cluster.conformance.policies import ingress
+from tests.cluster.conformance.stage import NO_WAY, Stage
+from tests.cluster.conformance.workloads import CLIENT, OUTSIDE, PLAIN_IP, SERVER
+
+ALONE = f"{CLIENT}/alone"
+GATEWAY, OTHER = f"{OUTSIDE}/plain", f"{OUTSIDE}/other"
+THERE_AND_BACK = "there and back"
+GUARDED = f"http://guarded.{SERVER}:8080/"
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        (f"http://plain.{OUTSIDE}:8080/", "200"),
+        (f"https://plain.{OUTSIDE}:8443/", "200"),
+        (f"tcp://plain.{OUTSIDE}:9000", THERE_AND_BACK),
+    ],
+)
+def test_what_is_outside_is_reached_with_egress_alone(mesh: Stage, url: str, word: str) -> None:
+    mesh.becomes(ALONE, url, NO_WAY)
+    with mesh.configured("traffic", enableEgress=True):
+        mesh.becomes(ALONE, url, word)
+    mesh.becomes(ALONE, url, NO_WAY)
+
+
+def test_egress_opens_nothing_inside(mesh: Stage) -> None:
+    with mesh.configured("traffic", enableEgress=True):
+        mesh.becomes(ALONE, f"http://plain.{OUTSIDE}:8080/", "200")
+        mesh.becomes(ALONE, GUARDED, NO_WAY)
+
+
+def test_a_source_service_comes_in_and_nobody_else(mesh: Stage) -> None:
+    mesh.becomes(GATEWAY, GUARDED, NO_WAY)
+    with mesh.policies(SERVER, ingress("guarded", 8080, {"kind": "Service", "name": "plain", "namespace": OUTSIDE})):
+        mesh.becomes(GATEWAY, GUARDED, "200")
+        mesh.becomes(OTHER, GUARDED, "403")
+    mesh.becomes(GATEWAY, GUARDED, NO_WAY)
+
+
+def test_a_source_range_comes_in_and_nobody_else(mesh: Stage) -> None:
+    with mesh.policies(SERVER, ingress("guarded", 8080, {"kind": "IPRange", "name": f"{address(mesh, OTHER)}/32"})):
+        mesh.becomes(OTHER, GUARDED, "200")
+        mesh.becomes(GATEWAY, GUARDED, "403")
+
+
+def test_an_ingress_backend_opens_its_own_port_alone(mesh: Stage) -> None:
+    with mesh.policies(SERVER, ingress("web", 8081, {"kind": "IPRange", "name": f"{address(mesh, OTHER)}/32"})):
+        mesh.becomes(OTHER, f"http://web.{SERVER}:8090/", "200")
+        mesh.becomes(OTHER, f"http://web.{SERVER}:80/", NO_WAY)
+
+
+def test_an_excluded_port_goes_past_the_sidecar(mesh: Stage) -> None:
+    mesh.becomes(f"{CLIENT}/past-ports", f"http://{PLAIN_IP}:7001/", "200")
+    mesh.becomes(f"{CLIENT}/past-ports", f"http://{PLAIN_IP}:8080/", NO_WAY)
+
+
+def test_an_excluded_port_is_open_to_all(mesh: Stage) -> None:
+    excluded = address(mesh, f"{CLIENT}/past-ports")
+    mesh.becomes(OTHER, f"http://{excluded}:8080/", "200")
+    mesh.becomes(OTHER, f"http://{excluded}:8081/", NO_WAY)
+
+
+def test_an_excluded_range_goes_past_the_sidecar(mesh: Stage) -> None:
+    mesh.becomes(f"{CLIENT}/past-range", f"http://{PLAIN_IP}:8080/", "200")
+    mesh.becomes(f"{CLIENT}/past-range", f"http://{address(mesh, GATEWAY)}:8080/", NO_WAY)
+
+
+def test_udp_is_left_alone(mesh: Stage) -> None:
+    mesh.becomes(ALONE, f"udp://plain.{OUTSIDE}:9999", THERE_AND_BACK)
+
+
+def test_names_are_resolved_by_udp_and_not_more_than_that(mesh: Stage) -> None:
+    found = mesh.ask(ALONE, "http://beyond.example/")
+    assert found == [{"word": "unresolved"}]
+
+
+def address(mesh: Stage, pod: str) -> str:
+    namespace, name = pod.split("/")
+    return mesh.cluster.kubectl("get", "pod", name, f"--namespace={namespace}", "--output=jsonpath={.status.podIP}")
