@@ -137,6 +137,11 @@ def turned_away(burst: Burst) -> bool:
     return burst.turned_away == burst.requests
 
 
+def denied(burst: Burst) -> bool:
+    """Nothing was served: on connections of before a sidecar says 503 for some seconds, new ones are refused."""
+    return not burst.succeeded
+
+
 def served_by(store: str) -> Callable[[Burst], bool]:
     return lambda burst: bool(burst.identities.get(store))
 

@@ -22,6 +22,7 @@ from tests.cluster.bookshop import (
     OUTSIDE_APPS,
     READY_WITHIN_S,
     Bookshop,
+    denied,
     served_by,
     sold,
     turned_away,
@@ -262,8 +263,8 @@ def test_permissive_mode_lets_the_thief_in_and_out_again(cluster: Cluster, shop:
         assert sold(shop.burst("bookthief", 50))
         figures.tell("permissive mode on: the thief is in", inside)
     finally:
-        out = effect(lambda: permissive(cluster, wanted=False), lambda: shop.first("bookthief", turned_away))
-    assert turned_away(shop.burst("bookthief", 50))
+        out = effect(lambda: permissive(cluster, wanted=False), lambda: shop.first("bookthief", denied))
+    assert denied(shop.burst("bookthief", 50))
     figures.tell("permissive mode off: the thief is out", out)
 
 
@@ -371,8 +372,8 @@ def test_a_plain_install_is_permissive_until_policies_are_enforced(
     assert all(len(pod["spec"]["initContainers"]) == 2 for pod in shop.pods().values())
     shop.first("bookthief", sold)
     assert sold(shop.burst("bookthief", 50))
-    out = effect(lambda: permissive(cluster, wanted=False), lambda: shop.first("bookthief", turned_away))
-    assert turned_away(shop.burst("bookthief", 50))
+    out = effect(lambda: permissive(cluster, wanted=False), lambda: shop.first("bookthief", denied))
+    assert denied(shop.burst("bookthief", 50))
     shop.first("bookbuyer", sold)
     assert sold(shop.burst("bookbuyer", 50))
     figures.tell("plain install: the thief is in, then enforced", out)
