@@ -1,10 +1,29 @@
-"""What could not be run on this machine, and why: kept for the end of `make test`, which says it once for all parts."""
+"""What tests of several parts share: helm with our chart; and what could not be run on this machine, and why.
 
+That is kept for the end of `make test`, which says it once for all parts.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
 
+from osm.testing.chart import Helm, NoHelm, find_helm
+
 NOT_RUN = Path(".pytest_cache/not-run")
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """Without helm a test is reported as not run, and CI fails."""
+    from osm.cli.kubernetes.chart import chart_path  # noqa: PLC0415  # the CLI, which few tests need
+
+    try:
+        return Helm(program=find_helm(), chart=chart_path())
+    except NoHelm as why:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(why))
+        pytest.skip(f"not run: {why}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,7 +3,6 @@ with the rights it has."""
 
 import asyncio
 import base64
-import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.made_once import BUS_USERS, Mesh, due, names
 from osm.cli.kubernetes.prepare import make_mesh_config, settle
 from osm.k8s.client import Cluster, connected
@@ -21,7 +19,7 @@ from osm.k8s.errors import Forbidden
 from osm.k8s.objects import Object as Named
 from osm.k8s.objects import Secret
 from osm.k8s.resource import MESH_CONFIGS, ROLE_BINDINGS, ROLES, SECRETS
-from osm.testing.chart import Helm, NoHelm, find_helm
+from osm.testing.chart import Helm
 from osm.testing.kubernetes import STRANGER, ApiServer
 from tests.kubernetes.asking import Kinds, ask, check, install_crds, make_namespaces
 
@@ -36,16 +34,6 @@ MARKS = {"app.kubernetes.io/name": "openservicemesh.io", "app.kubernetes.io/inst
 SPEC = {"traffic": {"enablePermissiveTrafficPolicyMode": True}}
 
 Object = Mapping[str, Any]
-
-
-@pytest.fixture(scope="module")
-def helm() -> Helm:
-    try:
-        return Helm(program=find_helm(), chart=chart_path())
-    except NoHelm as why:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(why))
-        pytest.skip(f"not run: {why}")
 
 
 @pytest.fixture(scope="module")

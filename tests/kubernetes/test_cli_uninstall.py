@@ -24,21 +24,11 @@ from osm.k8s.resource import (
     VALIDATING_WEBHOOKS,
     Resource,
 )
-from osm.testing.chart import Helm, NoHelm, find_helm
+from osm.testing.chart import Helm
 from osm.testing.mesh import Command, osm
 
 Cli = Callable[..., Command]
 OURS = {"app.kubernetes.io/name": "openservicemesh.io"}
-
-
-@pytest.fixture
-def helm() -> Helm:
-    try:
-        return Helm(program=find_helm(), chart=chart_path())
-    except NoHelm as why:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(why))
-        pytest.skip(f"not run: {why}")
 
 
 @pytest.fixture

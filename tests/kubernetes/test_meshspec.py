@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -13,7 +12,6 @@ import yaml
 from msgspec import Struct
 
 from osm.bus.memory import MemoryCore
-from osm.cli.kubernetes.chart import chart_path
 from osm.contracts.channels import HTTP_ROUTE_GROUP, MESH_CONFIG, OBJECT_STATUS
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
@@ -31,7 +29,7 @@ from osm.k8s.resource import (
     Resource,
 )
 from osm.runtime.health import Health
-from osm.testing.chart import Helm, NoHelm, find_helm
+from osm.testing.chart import Helm
 from osm.testing.kubernetes import STRANGER, ApiServer, api_server
 from osm.testing.picture import values_when
 from services.meshspec.app import run
@@ -89,16 +87,6 @@ class Mesh(Struct):
                 if event["involvedObject"]["name"] == name and event["reason"] == reason:
                     return event
             await asyncio.sleep(0.1)
-
-
-@pytest.fixture(scope="module")
-def helm() -> Helm:
-    try:
-        return Helm(program=find_helm(), chart=chart_path())
-    except NoHelm as why:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(why))
-        pytest.skip(f"not run: {why}")
 
 
 @contextmanager
