@@ -25,7 +25,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     absent_s: float = 3.0
     """Between questions for a kind that is not there: somebody may be installing it."""
     denied_s: float = 30.0
-    """Between questions for what we may not read: a person has to grant it."""
+    """Between questions for what we may not read, once it is clear that a person has to grant it. A server that has
+    just started says no too, until it has read its roles: so the waits double up to this one."""
     first_retry_s: float = 0.1
     longest_retry_s: float = 10.0
     """Between attempts at a server that is away, doubled from the first."""
@@ -44,20 +45,19 @@ class Patience:
     def __init__(self, kind: str, pace: Pace) -> None:
         self._kind = kind
         self._pace = pace
-        self._retry_s = pace.first_retry_s
+        self._retry_s = self._denied_s = pace.first_retry_s
         self.failures = 0
         self._told = ""
 
     def begun(self) -> None:
         """The server lets us watch. Whether the watch lasts is to be seen: the next failure waits no shorter for it."""
-        if self._told:
-            log.info("kind followed again", kind=self._kind)
-            self._told = ""
+        self._denied_s = self._pace.first_retry_s
+        self._over()
 
     def answered(self) -> None:
-        """The server is there and has told something."""
+        """The server is there and has told something. We may list, then; whether we may watch is another matter."""
         self._retry_s, self.failures = self._pace.first_retry_s, 0
-        self.begun()
+        self._over()
 
     def absent(self) -> None:
         """The server is there and has no such kind."""
@@ -70,13 +70,20 @@ class Patience:
             return 0.0
         if isinstance(error, Forbidden):
             self._say("kind not readable, grant list and watch", str(error))
-            return jittered(self._pace.denied_s)
+            wait_s = self._denied_s
+            self._denied_s = min(wait_s * 2, self._pace.denied_s)
+            return jittered(wait_s)
         self.failures += 1
         if self.failures > 1:
             self._say("API server away, what is known stands", str(error))
         wait_s = self._retry_s
         self._retry_s = min(wait_s * 2, self._pace.longest_retry_s)
         return jittered(wait_s)
+
+    def _over(self) -> None:
+        if self._told:
+            log.info("kind followed again", kind=self._kind)
+            self._told = ""
 
     def _say(self, event: str, why: str) -> None:
         if self._told != event:

@@ -33,8 +33,19 @@ def test_a_version_that_is_too_old_is_no_reason_to_wait() -> None:
     assert Patience("pods", PACE).after(OLD) == 0
 
 
-def test_what_a_person_has_to_grant_is_asked_for_slowly() -> None:
-    assert Patience("pods", PACE).after(NO) == pytest.approx(30, rel=FIFTH)
+def test_a_server_that_knows_its_roles_only_in_a_moment_is_asked_again_soon_and_a_person_slowly() -> None:
+    patience = Patience("pods", PACE)
+    waits = [patience.after(NO) for _ in range(7)]
+    assert waits == [pytest.approx(wait, rel=FIFTH) for wait in (1, 2, 4, 8, 16, 30, 30)]
+    patience.begun()
+    assert patience.after(NO) == pytest.approx(1, rel=FIFTH)
+
+
+def test_where_we_may_list_but_not_watch_lists_do_not_hurry_us() -> None:
+    patience = Patience("pods", PACE)
+    for wait_s in (1, 2, 4):
+        assert patience.after(NO) == pytest.approx(wait_s, rel=FIFTH)
+        patience.answered()
 
 
 def test_one_broken_connection_is_no_news() -> None:
