@@ -85,8 +85,9 @@ class WorkloadSpec(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class WorkloadStatus(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A Deployment's or StatefulSet's."""
+    """A Deployment's, StatefulSet's or ReplicaSet's. `replicas`: pods that were made, ready or not."""
 
+    replicas: int = 0
     ready_replicas: int = 0
     updated_replicas: int = 0
     observed_generation: int = 0

@@ -100,6 +100,10 @@ SOUND = After(
 )
 
 
+def test_pods_that_were_refused_and_are_there_by_now_are_no_fault() -> None:
+    assert not [line for line in judged(refused(made=1)) if line.level == "error"]
+
+
 def test_a_sound_mesh_has_nothing_to_say() -> None:
     assert [line for line in judged(SOUND) if line.level != "ok"] == []
     assert {line.area for line in judged(SOUND)} == {
@@ -131,7 +135,10 @@ def crashed() -> After:
     return structs.replace(SOUND, standing=Standing(workloads=parts, troubles=troubles(parts, (broken,), ())))
 
 
-def refused() -> After:
+def refused(made: int = 0) -> After:
+    """One of its ReplicaSet's pods was refused; `made`: how many of the one that it wants are there by now."""
+    metadata = {"name": "web-1", "namespace": "shop"}
+    wanting = msgspec.convert({"metadata": metadata, "spec": {"replicas": 1}, "status": {"replicas": made}}, Workload)
     event = {
         "metadata": {"name": "e"},
         "type": "Warning",
@@ -140,7 +147,7 @@ def refused() -> After:
         "message": 'failed calling webhook "osm-inject.k8s.io": connection refused',
         "lastTimestamp": datetime.fromtimestamp(NOW_S, UTC).isoformat(),
     }
-    return structs.replace(SOUND, events=(msgspec.convert(event, Event),))
+    return structs.replace(SOUND, events=(msgspec.convert(event, Event),), replica_sets=(wanting,))
 
 
 REJECTED = structs.replace(

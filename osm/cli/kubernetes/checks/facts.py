@@ -5,7 +5,7 @@ from msgspec import Struct
 from osm.cli.bus_state import BucketState
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
-from osm.cli.kubernetes.observed import Event, Pod
+from osm.cli.kubernetes.observed import Event, Pod, Workload
 from osm.cli.kubernetes.standing import Standing
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProxyStatus, ServiceStatus
@@ -108,7 +108,10 @@ class Bus(Struct, frozen=True, kw_only=True):
 
 
 class After(Struct, frozen=True, kw_only=True):
-    """What matters once a mesh is installed. `pods` are those of member namespaces."""
+    """What matters once a mesh is installed.
+
+    `pods` are those of member namespaces, `replica_sets` those of namespaces where `events` tell of one.
+    """
 
     now_s: float
     cli_version: str
@@ -124,4 +127,5 @@ class After(Struct, frozen=True, kw_only=True):
     namespaces: tuple[Namespace, ...] = ()
     pods: tuple[Pod, ...] = ()
     events: tuple[Event, ...] = ()
+    replica_sets: tuple[Workload, ...] = ()
     bus: Bus = Bus()

@@ -16,7 +16,7 @@ from osm.cli.kubernetes.cluster import all_of, look_up
 from osm.cli.kubernetes.forward import cluster_bus
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
-from osm.cli.kubernetes.observed import Event, Pod
+from osm.cli.kubernetes.observed import Event, Pod, Workload
 from osm.cli.kubernetes.program import HELM, KUBECTL
 from osm.cli.kubernetes.survey import all_meshes, standing
 from osm.cli.kubernetes.where import Where
@@ -85,6 +85,7 @@ async def after(cluster: "Cluster", where: Where, mesh: Mesh) -> After:
         all_of(cluster, resource.NAMESPACES, as_=Namespace), all_meshes(cluster), read_bus(where)
     )
     secrets = {name: await _secret(cluster, name, home) for name, _, _ in KEPT}
+    events = await all_of(cluster, resource.EVENTS, as_=Event, fields="type=Warning,reason=FailedCreate")
     root = secrets[KEPT[0][0]]
     return After(
         now_s=time.time(),
@@ -102,7 +103,8 @@ async def after(cluster: "Cluster", where: Where, mesh: Mesh) -> After:
         ),
         namespaces=namespaces,
         pods=await _pods(cluster, mesh, namespaces),
-        events=await all_of(cluster, resource.EVENTS, as_=Event, fields="type=Warning,reason=FailedCreate"),
+        events=events,
+        replica_sets=await _replica_sets(cluster, events),
         bus=bus,
     )
 
@@ -111,6 +113,12 @@ async def _pods(cluster: "Cluster", mesh: Mesh, namespaces: tuple[Namespace, ...
     own = (each.metadata.name for each in namespaces if each.metadata.labels.get(labels.MONITORED_BY) == mesh.name)
     found = await asyncio.gather(*(all_of(cluster, resource.PODS, name, as_=Pod) for name in own))
     return tuple(pod for pods in found for pod in pods)
+
+
+async def _replica_sets(cluster: "Cluster", events: tuple[Event, ...]) -> tuple[Workload, ...]:
+    told = sorted({each.involved_object.namespace for each in events if each.involved_object.kind == "ReplicaSet"})
+    found = await asyncio.gather(*(all_of(cluster, resource.REPLICA_SETS, name, as_=Workload) for name in told))
+    return tuple(each for sets in found for each in sets)
 
 
 async def _secret(cluster: "Cluster", name: str, namespace: str) -> Secret | str:

@@ -57,12 +57,22 @@ def _pods(facts: After, namespace: Namespace) -> Iterator[Line]:
 
 
 def _refused(facts: After, namespace: Namespace) -> Iterator[Line]:
-    """Pods that the API server would not make, by the newest event of each owner."""
+    """Pods that the API server would not make, by the newest event of each owner.
+
+    An event outlives what it tells of by an hour: a ReplicaSet that has all its pods by now is well, or is gone.
+    """
     name = namespace.metadata.name
+    lacking = {
+        each.metadata.name
+        for each in facts.replica_sets
+        if each.metadata.namespace == name and each.status.replicas < each.spec.replicas
+    }
     refused = {
         each.involved_object.name: each.message
         for each in sorted(facts.events, key=lambda each: each.at)
-        if each.reason == "FailedCreate" and each.involved_object.namespace == name
+        if each.reason == "FailedCreate"
+        and each.involved_object.namespace == name
+        and (each.involved_object.kind != "ReplicaSet" or each.involved_object.name in lacking)
     }
     for owner, message in sorted(refused.items()):
         remedy = f"kubectl describe replicaset -n {name} {owner}"
