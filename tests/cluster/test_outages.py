@@ -4,7 +4,6 @@ Every test begins and ends with a whole mesh, and with `steady`: not one request
 thief never gets in. What was measured is told as it goes (`pytest -s`), and as a table at the end.
 """
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -151,10 +150,10 @@ def test_a_leader_that_was_paused_past_its_lease_finds_itself_deposed(
             time.sleep(max(0.0, began + PAUSED_S - time.time()))
         finally:
             woken = parts.signal(cluster, old, "SIGCONT")
-        eventually(lambda: parts.restarts(cluster, service)[old] > before, "the woken one's end")
-        deposed = time.time() - woken
-        words = parts.log(cluster, old, "--previous")
-        assert any("is no longer its writer" in json.dumps(line) for line in words)
+        eventually(lambda: parts.restarts(cluster, service)[old] > before, "the woken one to be started anew")
+        (last,) = [line for line in parts.log(cluster, old, "--previous") if line["event"] == "service failed"]
+        assert "is no longer its writer" in last["exception"]
+        deposed = parts.at_s(last) - woken
         heart.stop()
     figures.tell(
         f"{service} paused for {woken - began:.0f} s",
