@@ -4,30 +4,21 @@ Every step leaves the mesh as it found it.
 """
 
 import asyncio
-import random
-import re
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
-import msgspec
-
+from osm.cli.demo import evidence
 from osm.cli.demo.chance import interval
 from osm.cli.demo.shop import BUY, BUYER, STORES, THIEF, WAREHOUSE, WORKLOADS, Burst, turned_away
 from osm.cli.demo.stage import Change, Measured, Stage
 from osm.cli.demo.stolen import steal
-from osm.cli.demo.straight import Credential, ask_plain, ask_tls
+from osm.cli.demo.straight import ask_plain, ask_tls
 from osm.contracts.names import Identity, ServiceName
-from osm.contracts.trust import MeshLeaf
-from osm.pki.issuing import make_root, profile_of, sign
-from osm.pki.keys import key_pem, make_key
-from osm.pki.reading import chain_pem
 
 Step = Callable[[Stage], Awaitable[Measured]]
 
 STORE_V1 = ServiceName("bookstore", "bookstore-v1")
 THIEF_IDENTITY = Identity("bookthief", "bookthief")
-BUYER_IDENTITY = Identity("bookbuyer", "bookbuyer")
 
 
 async def buyer_buys(stage: Stage) -> Measured:
@@ -52,10 +43,10 @@ async def stolen_certificate_is_refused(stage: Stage) -> Measured:
     """The proof of access control is at the server: its sidecar answers, its app hears nothing."""
     credential = await steal(stage.xds, THIEF, THIEF_IDENTITY, stage.home(THIEF), await stage.roots_pem())
     address = await stage.inbound(STORES[0])
-    denied_before, reached_before = await _denied(stage, STORES[0]), await _reached(stage, STORES[0])
+    denied_before, reached_before = await evidence.denied(stage, STORES[0]), await evidence.reached(stage, STORES[0])
     replies = [await ask_tls(address, STORE_V1, f"{BUY}?stolen", credential) for _ in range(5)]
-    denied = await _denied(stage, STORES[0]) - denied_before
-    reached = await _reached(stage, STORES[0]) - reached_before
+    denied = await evidence.denied(stage, STORES[0]) - denied_before
+    reached = await evidence.reached(stage, STORES[0]) - reached_before
     refused = sum(reply.status == 403 for reply in replies)
     return Measured(
         asked="the thief's valid certificate straight at bookstore-v1's sidecar: 403 by its RBAC, app not reached",
@@ -111,13 +102,13 @@ async def target_admits_and_shuts_out(stage: Stage) -> Measured:
 
 async def strangers_are_refused(stage: Stage) -> Measured:
     """Nobody gets an HTTP answer without a certificate of this mesh, and the app hears of none."""
-    address, reached_before = await stage.inbound(STORES[0]), await _reached(stage, STORES[0])
+    address, reached_before = await stage.inbound(STORES[0]), await evidence.reached(stage, STORES[0])
     replies = {
         "plaintext": await ask_plain(address, STORE_V1, BUY),
-        "another CA's certificate": await ask_tls(address, STORE_V1, BUY, _forged()),
+        "another CA's certificate": await ask_tls(address, STORE_V1, BUY, evidence.forged()),
         "no certificate": await ask_tls(address, STORE_V1, BUY, None),
     }
-    reached = await _reached(stage, STORES[0]) - reached_before
+    reached = await evidence.reached(stage, STORES[0]) - reached_before
     answered = {what: reply.status for what, reply in replies.items() if reply.status is not None}
     return Measured(
         asked="plaintext, another CA's certificate and no certificate are refused at a sidecar's inbound port",
@@ -153,7 +144,7 @@ ROTATED_WITHIN_S = 26.0
 
 async def certificates_rotate_unnoticed(stage: Stage) -> Measured:
     """Leaves that live seconds, under load for several lives; proxies' own certificates for xds rotate beside them."""
-    streams_before = await _client_certificate(stage, BUYER)
+    streams_before = await evidence.client_certificate(stage, BUYER)
     serials: set[str] = set()
     sent = failed = 0
     async with stage.changed(stage.workshop.leaf_lifetime(f"{LEAF_LIFE_S}s")):
@@ -163,8 +154,8 @@ async def certificates_rotate_unnoticed(stage: Stage) -> Measured:
         while (len(serials) <= ROTATIONS or (waits and streams == streams_before)) and time.monotonic() < deadline:
             burst = await stage.shop.burst(BUYER, 200, concurrency=8)
             sent, failed = sent + burst.requests, failed + burst.requests - burst.succeeded
-            serials |= await _leaf_serials(stage, STORES[0])
-            streams = await _client_certificate(stage, BUYER)
+            serials |= await evidence.leaf_serials(stage, STORES[0])
+            streams = await evidence.client_certificate(stage, BUYER)
     renewed = "renewed too" if streams != streams_before else "not renewed" if waits else "not due"
     return Measured(
         asked=f"leaves that live {LEAF_LIFE_S} s rotate at least {ROTATIONS} times under load, with no failed request",
@@ -200,10 +191,10 @@ async def protocols_pass(stage: Stage) -> Measured:
 
 async def direct_dial_is_caught(stage: Stage) -> Measured:
     """The explicit mode's open flank: an app that dials another app's own address goes nowhere but to its sidecar."""
-    address, reached_before = await stage.inbound(STORES[0]), await _reached(stage, STORES[0])
+    address, reached_before = await stage.inbound(STORES[0]), await evidence.reached(stage, STORES[0])
     callers = (THIEF, BUYER, WAREHOUSE)
     answers = {caller: (await stage.shop.ask_from(caller, address))[0] for caller in callers}
-    reached = await _reached(stage, STORES[0]) - reached_before
+    reached = await evidence.reached(stage, STORES[0]) - reached_before
     return Measured(
         asked="apps that dial the plain port of bookstore-v1 at its own address get no answer, and do not reach it",
         measured="; ".join(f"{caller}: {status or 'no connection'}" for caller, status in answers.items())
@@ -215,10 +206,10 @@ async def direct_dial_is_caught(stage: Stage) -> Measured:
 async def unaware_apps_are_meshed(stage: Stage) -> Measured:
     """No app knows of a proxy; what the buyer sends arrives at the store's sidecar over mutual TLS all the same."""
     processes = stage.board.processes()
-    told = sorted(name for name, process in processes.items() if _knows_a_proxy(process.app_pid))
-    before = await _arrived(stage)
+    told = sorted(name for name, process in processes.items() if evidence.knows_a_proxy(process.app_pid))
+    before = await evidence.arrived(stage)
     burst = await stage.shop.burst(BUYER, 50)
-    arrived = await _arrived(stage) - before
+    arrived = await evidence.arrived(stage) - before
     return Measured(
         asked="no app has a proxy variable, and all that the buyer sends passes the stores' sidecars over mutual TLS",
         measured=f"{len(told)} of {len(processes)} apps with a variable; {arrived} requests arrived for 50 sent",
@@ -264,37 +255,6 @@ def _times(change: Change) -> str:
     return f"acknowledged by {change.proxies} of {change.proxies} proxies after {change.acknowledged_ms:.0f} ms{first}"
 
 
-async def _denied(stage: Stage, workload: str) -> int:
-    text = await stage.shop.stats(workload, r"^http\.inbound\..*rbac.*denied$")
-    return sum(int(count) for count in re.findall(r"(?m)^http\.inbound.*: (\d+)$", text))
-
-
-async def _reached(stage: Stage, workload: str) -> int:
-    """Requests of no shopper that the app itself has seen: the check's own, which carry no client-app header."""
-    by_client = (await stage.shop.raw(workload))["requests_by_client"]
-    return sum(count for client, count in by_client.items() if client not in ("bookbuyer", "bookthief"))
-
-
-async def _leaf_serials(stage: Stage, workload: str) -> set[str]:
-    """Serial numbers of the workload's leaves that its Envoy serves now."""
-    return _serials(await stage.shop.admin(workload, "certs"), r"/proxy/", wanted=False)
-
-
-async def _client_certificate(stage: Stage, workload: str) -> set[str]:
-    return _serials(await stage.shop.admin(workload, "certs"), r"/proxy/", wanted=True)
-
-
-def _serials(certs: str, mark: str, *, wanted: bool) -> set[str]:
-    """Of Envoy's /certs page: the serials of leaf certificates whose SPIFFE URI has the mark, or has it not."""
-    found = set()
-    for certificate in msgspec.json.decode(certs).get("certificates", ()):
-        for chain in certificate.get("cert_chain", ()):
-            uris = [name.get("uri", "") for name in chain.get("subject_alt_names", ())]
-            if any("/sa/" in uri for uri in uris) and any(re.search(mark, uri) for uri in uris) == wanted:
-                found.add(chain["serial_number"])
-    return found
-
-
 async def _passes(stage: Stage, protocol: str) -> None:
     """Wait until one probe gets through: the pair is ready a moment before its policies are."""
     deadline = time.monotonic() + 5.0
@@ -313,26 +273,3 @@ def _is_out(stage: Stage, burst: Burst) -> bool:
     """Whether nothing of it got through. A connection that was open before its listener went is answered 503 there."""
     lingering = burst.statuses.get("503", 0) if stage.isolated else 0
     return burst.turned_away + lingering == burst.requests
-
-
-def _knows_a_proxy(pid: int | None) -> bool:
-    variables = Path(f"/proc/{pid}/environ").read_bytes().lower().split(b"\0") if pid is not None else []
-    return any(variable.partition(b"=")[0].endswith(b"_proxy") for variable in variables)
-
-
-async def _arrived(stage: Stage) -> int:
-    """Requests that the stores' sidecars have taken in. Their inbound listeners take nothing but mutual TLS."""
-    pages = [await stage.shop.stats(store, r"^http\.inbound\..*downstream_rq_total$") for store in STORES]
-    return sum(int(count) for page in pages for count in re.findall(r"(?m): (\d+)$", page))
-
-
-def _forged() -> Credential:
-    """The bookbuyer's certificate, as the CA of another mesh of the same name would make it."""
-    now_s, root_key, key = time.time(), make_key(), make_key()
-    serial, life_s = random.getrandbits(100), 3600
-    root = make_root(root_key, trust_domain="cluster.local", now_s=now_s, lifetime_s=life_s, serial=serial)
-    profile = profile_of(MeshLeaf(identity=BUYER_IDENTITY), "cluster.local")
-    leaf = sign(
-        profile, key.public_key(), issuer=root, issuer_key=root_key, now_s=now_s, lifetime_s=life_s, serial=serial + 1
-    )
-    return Credential(chain_pem=chain_pem([leaf]).encode(), key_pem=key_pem(key))
