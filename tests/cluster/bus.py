@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -28,7 +29,9 @@ class Seen(NamedTuple):
 
 def revisions(cluster: Cluster, *buckets: str) -> dict[str, int]:
     """At which revision each document of these buckets was written. Raises Failed."""
-    said = cluster.command("osm", "bus", "watch", *buckets, "--once", "--output=json")
+    said = cluster.command(
+        "osm", "bus", "watch", *buckets, "--once", "--output=json", f"--kubeconfig={cluster.kubeconfig}"
+    )
     told = [json.loads(line) for line in said.splitlines()]
     return {f"{each['bucket']} {each['key']}": each["revision"] for each in told if not each["deleted"]}
 
@@ -42,7 +45,7 @@ class Watch:
         self._seen: list[Seen] = []
 
     def __enter__(self) -> Self:
-        command = ["osm", "bus", "watch", self._bucket, "--output=json"]
+        command = ["osm", "bus", "watch", self._bucket, "--output=json", f"--kubeconfig={self._cluster.kubeconfig}"]
         self._process = subprocess.Popen(
             command, env=dict(self._cluster.environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -137,7 +140,11 @@ class Heart:
         self._server = "http://" + self._proxy.stdout.readline().split()[-1]
         self._beating = threading.Thread(target=self._beat)
         self._beating.start()
-        self.first_after(time.time())
+        try:
+            self.first_after(time.time())
+        except Failed as error:
+            self.__exit__(Failed, error, None)
+            raise
         return self
 
     def __exit__(
@@ -159,9 +166,10 @@ class Heart:
                 {"Content-Type": "application/merge-patch+json"},
                 method="PATCH",
             )
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            # an API server that is busy or away changes nothing: the next beat tries the same number again
+            with suppress(OSError), urllib.request.urlopen(request, timeout=60) as answer:
                 answer.read()
-            self._number += 1
+                self._number += 1
 
     def heard(self) -> list[tuple[float, int]]:
         """Each beat that came over the bus: when, and its number."""

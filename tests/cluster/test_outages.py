@@ -287,7 +287,8 @@ def updates(cluster: Cluster, shop: Bookshop) -> dict[str, list[str]]:
     for app, pod in shop.pods().items():
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         get = ("osm", "proxy", "get", "stats", name, f"--namespace={namespace}", "--filter=update_success")
-        found[app] = [line for line in cluster.command(*get).splitlines() if not line.startswith("cluster.osm-xds.")]
+        said = cluster.command(*get, f"--kubeconfig={cluster.kubeconfig}")
+        found[app] = [line for line in said.splitlines() if not line.startswith("cluster.osm-xds.")]
     return found
 
 
@@ -299,7 +300,7 @@ def test_a_pod_that_ran_before_its_namespace_was_added_is_named(
     cluster.command("osm", "namespace", "add", namespace)
     assert f"namespace [{namespace}]: 1 pod runs without a sidecar (alone)" in cluster.command("osm", "check")
     words = "Pod alone runs without a sidecar"
-    eventually(lambda: words in cluster.command("osm", "status"), words)
+    eventually(lambda: words in cluster.command("osm", "status", f"--kubeconfig={cluster.kubeconfig}"), words)
     steady()
 
 
