@@ -59,7 +59,7 @@ class Conversation:
 
     def __init__(self, context: Context, method: Method, desk: Desk) -> None:
         self._context = context
-        self._peer = _peer_of(context)  # first: it may raise, and what is opened below must be closed
+        self._peer = peer_of(context)  # first: it may raise, and what is opened below must be closed
         self._method = method
         self._desk = desk
         self._decode = decode_delta if method.is_delta else decode_sotw
@@ -216,7 +216,8 @@ def _life_s(max_age_s: float | None) -> float:
     return max_age_s * random.uniform(1 - AGE_JITTER, 1 + AGE_JITTER)  # noqa: S311  # spreads load, hides nothing
 
 
-def _peer_of(context: Context) -> Peer | None:
+def peer_of(context: Context) -> Peer | None:
+    """Who is at the other end; raises `ValueError` when what it shows is no certificate."""
     certificates = context.auth_context().get("x509_pem_cert", ())
     for certificate in certificates:
         return Peer.from_pem(certificate)

@@ -16,8 +16,8 @@ Access that is taken back does not wait in any lane: `Verdicts.older` never retu
 newest does, and is asked anew with every change (see `services.xds.fallback`).
 
 Pure: `now` is in seconds of any monotonic clock; `revision` is the engine's. It refuses to know what a resource says.
-A judge of another kind (canaries compared with the rest by their traffic) would stand where `settle` looks at what the
-canaries hold.
+Where canaries are also told by their traffic, what they hold is put on `trial` before it counts as proven; whether
+that traffic speaks against it is for the owner, who rejects it then.
 """
 
 import math
@@ -29,6 +29,7 @@ from msgspec import Struct
 from osm.ads.blend import Table, blend, flat, nested
 from osm.ads.references import Key, needs
 from osm.ads.resource import Resource
+from osm.ads.trial import Trial
 
 MOST_SILENT = 3
 """Canaries replaced for one change. One or two may be about to die; a fourth would be one too many to lose."""
@@ -64,8 +65,11 @@ class Rollout:
     After each call that returns True the lanes (`canary`, `rest`, `canaries`) may differ from before.
     """
 
-    def __init__(self, terms: Terms, verdicts: Verdicts, good: Iterable[Resource] = ()) -> None:
+    def __init__(
+        self, terms: Terms, verdicts: Verdicts, good: Iterable[Resource] = (), trial: Trial | None = None
+    ) -> None:
         self._terms = terms
+        self._trial = trial
         self._verdicts = verdicts
         self._newest: Table = {}
         self._good: Table = nested({(one.type_url, one.name): one for one in good})
@@ -157,8 +161,11 @@ class Rollout:
         """A resource of this group has been rejected, or a rejection lifted."""
         self._look_anew(revision)
 
-    def settle(self, held: Held) -> bool:
-        """Take what every canary holds for proven; True if that was news."""
+    def settle(self, held: Held, now: float = 0.0) -> bool:
+        """Take what every canary holds, and has carried traffic with if there is a trial, for proven.
+
+        True if that was news.
+        """
         if not self._chosen:
             return False
         views: dict[str, list[Mapping[str, str]]] = {}
@@ -169,6 +176,8 @@ class Rollout:
             resource = self._newest[type_url][name]
             if all(view.get(name) == resource.version for view in views[type_url]):
                 proven.append(resource)
+        if self._trial is not None:
+            proven = self._tried(self._trial, proven, now)
         self._only_whole(proven)
         self._prove(proven)
         return bool(proven)
@@ -180,7 +189,7 @@ class Rollout:
         if self._stage == "held" and now - self._offered_at >= self._terms.silence_s:
             self._stage = "open"
             return True
-        if not self.others or len(self._silent) >= MOST_SILENT:
+        if not self.others or len(self._silent) >= MOST_SILENT or self._all_on_trial():
             return False
         silent = [member for member in self._chosen if now - self._since(member) >= self._terms.silence_s]
         for member in silent:
@@ -191,6 +200,16 @@ class Rollout:
         return bool(silent)
 
     # What is said about it
+
+    def on_trial(self) -> tuple[Resource, ...]:
+        """What all canaries hold of what is pending, and have yet to carry traffic with; sorted."""
+        keys = self.pending.keys() & self._trial.keys if self._trial is not None else ()
+        return tuple(self._newest[type_url][name] for type_url, name in sorted(keys))
+
+    def suspects(self) -> tuple[Resource, ...]:
+        """Those of them that can have changed how traffic fares: what had no form before serves through what had."""
+        on_trial = self.on_trial()
+        return tuple(each for each in on_trial if self._has_good((each.type_url, each.name))) or on_trial
 
     def is_proven(self, resource: Resource) -> bool:
         good = self.good(resource.type_url, resource.name)
@@ -232,6 +251,27 @@ class Rollout:
 
     def _since(self, member: int) -> float:
         return max(self._members[member], self._offered_at)
+
+    def _tried(self, trial: Trial, accepted: list[Resource], now: float) -> list[Resource]:
+        """What needs no trial, and what has passed it.
+
+        A group's first configuration has nothing to go back to, and what only takes back is with the rest already.
+        """
+        tried = [each for each in accepted if trial.has(each) or self._needs_trial(each)]
+        passed = {id(each) for each in trial.passed(tried, self._chosen, self._members, now)}
+        waits = {id(each) for each in tried} - passed
+        return [each for each in accepted if id(each) not in waits]
+
+    def _needs_trial(self, resource: Resource) -> bool:
+        if self._stage != "proven":
+            return False
+        good = self.good(resource.type_url, resource.name)
+        form = None if good is None else self._verdicts.older(good, resource)
+        return form is None or form.version != resource.version
+
+    def _all_on_trial(self) -> bool:
+        """Whether nobody is asked anything: who says nothing then is not silent."""
+        return self._trial is not None and self.pending.keys() <= self._trial.keys
 
     def _only_whole(self, proven: list[Resource]) -> None:
         """What is proven before a resource it needs is of no use yet, and must not take the last good one's place."""

@@ -17,6 +17,7 @@ from osm.ads.conversation import Context, Conversation, Desk
 from osm.ads.credentials import ServerIdentity, mutual_tls
 from osm.ads.cut import cut
 from osm.ads.engine import Engine
+from osm.ads.load_reports import LoadReports, Reports
 from osm.ads.methods import METHODS, Method
 from osm.ads.peer import Authorize, Observer, Unobserved
 
@@ -91,7 +92,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AdsServer:
-    """An xDS server over an engine. `identity` None means plaintext, for tests on loopback only."""
+    """An xDS server over an engine. `identity` None means plaintext, for tests on loopback only.
+
+    With `reports`, it also takes proxies' load reports.
+    """
 
     def __init__(
         self,
@@ -101,6 +105,7 @@ class AdsServer:
         observer: Observer | None = None,
         identity: Callable[[], ServerIdentity] | None = None,
         settings: ServerSettings | None = None,
+        reports: Reports | None = None,
     ) -> None:
         self._settings = settings or ServerSettings()
         self._identity = identity
@@ -118,6 +123,7 @@ class AdsServer:
             write_deadline_s=self._settings.write_deadline_s,
             max_age_s=self._settings.max_connection_age_s,
         )
+        self._reports = None if reports is None else LoadReports(reports, self._settings.max_streams)
         self._conversations: dict[Conversation, None] = {}  # in the order in which they began
         self._server: aio.Server | None = None
         self.port = 0
@@ -132,6 +138,8 @@ class AdsServer:
                 if method.service == service
             }
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        if self._reports is not None:
+            server.add_generic_rpc_handlers((self._reports.handler(),))
         if self._identity is None:
             self.port = server.add_insecure_port(self._settings.address)
         else:
@@ -146,6 +154,8 @@ class AdsServer:
             now = datetime.now(UTC)
             for conversation in tuple(self._conversations):
                 conversation.check(now)
+            if self._reports is not None:
+                self._reports.check(now)
 
     @property
     def streams(self) -> int:
@@ -166,6 +176,8 @@ class AdsServer:
             tasks.create_task(self._part())
 
     async def _part(self) -> None:
+        if self._reports is not None:
+            self._reports.end(STOPPING)
         leaving = tuple(self._conversations)
         for conversation in leaving:
             conversation.end(grpc.StatusCode.UNAVAILABLE, STOPPING)

@@ -8,9 +8,15 @@ from msgspec import Struct
 
 from osm.contracts.names import ObjectRef
 
+BY_TRAFFIC = ""
+"""The proxy of a rejection that no single one has made."""
+
 
 class RejectedResource(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A version of a resource that Envoy has refused, in Envoy's words. `at_s`: seconds since the epoch."""
+    """A version of a resource that Envoy has refused, in Envoy's words. `at_s`: seconds since the epoch.
+
+    `proxy_id` is empty where Envoy took it, and the traffic of canaries has spoken against it; `reason` says how.
+    """
 
     type_url: str
     name: str

@@ -83,6 +83,8 @@ class Sidecar(Struct, frozen=True, kw_only=True):
     mark: int | None = None
     """For redirect rules that know the sidecar by its mark: put on every connection it opens (SO_MARK). It must have
     CAP_NET_ADMIN for that."""
+    load_reports: bool = False
+    """Whether it tells xds of its traffic, if xds wants to know: over a second stream, and so a second connection."""
 
 
 def bootstrap(sidecar: Sidecar) -> Bootstrap:
@@ -94,8 +96,10 @@ def bootstrap(sidecar: Sidecar) -> Bootstrap:
         made.admin.address.pipe.CopyFrom(Pipe(path=str(sidecar.admin), mode=0o600))
     if sidecar.mark is not None:
         made.cluster_manager.upstream_bind_config.socket_options.append(_marked(sidecar.mark))
+    if sidecar.load_reports:
+        made.cluster_manager.load_stats_config.CopyFrom(_to_xds(ApiConfigSource.GRPC))
     made.static_resources.clusters.append(_xds_cluster(sidecar))
-    made.dynamic_resources.ads_config.CopyFrom(_ads())
+    made.dynamic_resources.ads_config.CopyFrom(_to_xds(ApiConfigSource.DELTA_GRPC))
     made.dynamic_resources.cds_config.CopyFrom(_from_ads())
     made.dynamic_resources.lds_config.CopyFrom(_from_ads())
     return made
@@ -131,13 +135,13 @@ def _marked(mark: int) -> SocketOption:
     )
 
 
-def _ads() -> ApiConfigSource:
+def _to_xds(api_type: "ApiConfigSource.ApiType.ValueType") -> ApiConfigSource:
     backoff = BackoffStrategy(
         base_interval=Duration(nanos=500_000_000), max_interval=Duration(seconds=RECONNECT_MOST_S)
     )
     xds = GrpcService.EnvoyGrpc(cluster_name=XDS_CLUSTER, retry_policy=RetryPolicy(retry_back_off=backoff))
     return ApiConfigSource(
-        api_type=ApiConfigSource.DELTA_GRPC,
+        api_type=api_type,
         transport_api_version=ApiVersion.V3,
         set_node_on_first_message_only=True,
         grpc_services=[GrpcService(envoy_grpc=xds)],

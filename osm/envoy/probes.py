@@ -114,6 +114,12 @@ def clusters(probes: Iterable[Probe]) -> Iterator[Cluster]:
                 yield _http2(_checked_cluster(probe, HealthCheck(grpc_health_check=asked)))
 
 
+def is_probe(cluster: str) -> bool:
+    """Whether a cluster is one of these; names of the mesh's services have a slash before their port."""
+    service, _, _ = cluster.partition("|")
+    return service.startswith("osm-") and service.endswith("-probe") and "/" not in service
+
+
 def _name(probe: Probe) -> str:
     return f"osm-{probe.kind}-probe|{probe.container}"
 

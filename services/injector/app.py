@@ -147,7 +147,7 @@ def _mesh(settings: Settings) -> Mesh:
     host, _, port = settings.xds.rpartition(":")
     beside = Address(f"osm-xds.{settings.namespace}.svc.cluster.local", XDS_PORT)
     xds = Address(host, int(port)) if host else beside
-    return Mesh(name=settings.mesh, trust_domain=settings.trust_domain, xds=xds)
+    return Mesh(name=settings.mesh, trust_domain=settings.trust_domain, xds=xds, load_reports=settings.load_reports)
 
 
 def _dns_names(namespace: str) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ class Mesh(Struct, frozen=True, kw_only=True):
     name: str
     trust_domain: str
     xds: Address
+    load_reports: bool = False
 
 
 class Kept(Struct, frozen=True, kw_only=True):
@@ -152,6 +153,7 @@ def _bootstrap(proxy: Proxy, mesh: Mesh) -> str:
         certificate_sds=_FOLDER / names.CERTIFICATE_FILE,
         roots_sds=_FOLDER / names.ROOTS_FILE,
         watched=_FOLDER,
+        load_reports=mesh.load_reports,
     )
     return text(pod_bootstrap(sidecar, checks=proxy.checks, metrics=proxy.metrics))
 

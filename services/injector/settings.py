@@ -34,6 +34,8 @@ class Settings(Common, frozen=True, kw_only=True):
     """A sidecar's worker threads, unless its CPU limit says otherwise."""
     drain_s: Annotated[int, Meta(ge=0, le=600)] = 5
     """For how many seconds a sidecar of a pod that ends goes on serving what is under way; 0 ends it at once."""
+    load_reports: bool = False
+    """Whether sidecars tell xds how many of their requests fail, for `OSM_XDS_CANARY_TRAFFIC_S`; a connection each."""
     reviews_at_once: Annotated[int, Meta(ge=1)] = 32
     """Reviews that are answered at a time; more wait for their turn."""
 

@@ -126,6 +126,7 @@ def _ground(settings: Settings) -> Ground:
         trust_domain=settings.trust_domain,
         lifetime_s=settings.proxy_lifetime_s,
         keep_running=settings.keep_running,
+        load_reports=settings.load_reports,
     )
 
 

@@ -23,6 +23,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     trust_domain: str
     lifetime_s: int | None = None
     keep_running: bool = False
+    load_reports: bool = False
 
     @property
     def run_folder(self) -> Path:

@@ -32,3 +32,5 @@ class Settings(Common, frozen=True, kw_only=True):
     keep_running: bool = True
     """Whether apps and Envoys go on when this process ends, for the next one to take over; traffic never stops for a
     restart. To end them too: `echo end | python -m osm.envoy.guardian RUN_FOLDER`."""
+    load_reports: bool = False
+    """Whether sidecars tell xds how many of their requests fail, for `OSM_XDS_CANARY_TRAFFIC_S`; a connection each."""

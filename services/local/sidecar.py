@@ -125,6 +125,7 @@ class EnvoySidecar:
             admin=admin_socket(self._ground, self._workload.id),
             certificate_sds=self._certificates.certificate,
             roots_sds=self._certificates.roots,
+            load_reports=self._ground.load_reports,
         )
         if isinstance(self._workload.interception, Transparent):
             return text(pod_bootstrap(structs.replace(sidecar, mark=MARK), metrics=True))

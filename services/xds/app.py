@@ -11,6 +11,8 @@ import structlog
 
 from osm.ads.credentials import ServerIdentity
 from osm.ads.engine import Engine
+from osm.ads.load_reports import Reports
+from osm.ads.resource import Resource
 from osm.ads.rollout import Terms
 from osm.ads.server import AdsServer, ServerSettings
 from osm.bus import Bus, Update
@@ -24,11 +26,15 @@ from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
 from services.xds.documents import READS, Documents
 from services.xds.fleet import Fleet
+from services.xds.judgement import Allowed
 from services.xds.keeper import keep
 from services.xds.leaves import Leaves, bundle_resource, forget_unused
+from services.xds.probation import Probation
 from services.xds.quarantine import Quarantine
 from services.xds.report import Reporter
+from services.xds.reported import Reported
 from services.xds.settings import Settings
+from services.xds.traffic import Traffic
 
 log = structlog.get_logger()
 
@@ -78,6 +84,7 @@ class _Xds:
         self.quarantine = Quarantine(self.unsaved.set)
         self.reporter = Reporter(bus.status(), health.service, health.replica)
         self.leaves = Leaves(bus, tasks)
+        self.probation = _probation(settings)
         self.fleet = Fleet(
             trust_domain=settings.trust_domain,
             replica=health.replica,
@@ -87,6 +94,7 @@ class _Xds:
             terms=Terms(count=settings.canary_count, share=settings.canary_share, silence_s=settings.canary_silence_s),
             wanted=self.leaves.want,
             changed=self.reporter.touch,
+            probation=self.probation,
         )
         self.leaves.hand_to(self.fleet.put_secret)
         self._shown: ServerIdentity | None = None
@@ -138,6 +146,7 @@ class _Xds:
             authorize=self.fleet.authorize,
             observer=self.fleet,
             identity=self._identity,
+            reports=self._reports(),
             settings=ServerSettings(
                 address=settings.listen,
                 admissions_per_s=settings.admissions_per_s,
@@ -152,6 +161,11 @@ class _Xds:
             ),
         )
         await server.run(self._started, self._stopping)
+
+    def _reports(self) -> Reports | None:
+        if self.probation is None:
+            return None
+        return Reported(self._settings.trust_domain, self.fleet.newest_stream, self.probation.traffic)
 
     def _started(self, port: int) -> None:
         log.info("proxies may connect", listen=self._settings.listen, port=port)
@@ -174,3 +188,14 @@ class _Xds:
             )
         assert self._shown is not None, "served only after the first certificate and bundle are there"
         return self._shown
+
+
+def _probation(settings: Settings) -> Probation | None:
+    if not settings.canary_traffic_s:
+        return None
+    allowed = Allowed(margin=settings.canary_margin, requests=settings.canary_requests)
+    return Probation(watch_s=settings.canary_traffic_s, allowed=allowed, traffic=Traffic(), objected=_objected)
+
+
+def _objected(resources: tuple[Resource, ...], why: str) -> None:
+    log.warning("traffic speaks against a change", resources=[one.name for one in resources], why=why)

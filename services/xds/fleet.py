@@ -23,6 +23,7 @@ from services.xds.classes import Classes, ProxyClass
 from services.xds.documents import Changes, Documents
 from services.xds.lanes import Lane, Lanes
 from services.xds.member import Member
+from services.xds.probation import Probation
 from services.xds.pushes import Pushes
 from services.xds.quarantine import Quarantine, Version
 from services.xds.ready import Secrets
@@ -52,6 +53,7 @@ class Fleet:
         terms: Terms,
         wanted: Callable[[Identity], None],
         changed: Callable[[str], None],
+        probation: Probation | None = None,
     ) -> None:
         self._trust_domain = trust_domain
         self._replica = replica
@@ -72,7 +74,9 @@ class Fleet:
             terms=terms,
             clock=time.monotonic,
             wall=time.time,
+            probation=probation,
         )
+        self._probation = probation
         self._turned_away = TurnedAway()
         self._roster = Roster()
 
@@ -110,6 +114,8 @@ class Fleet:
         log.info("proxy disconnected", proxy=member.proxy.id, why=reason)
         if member.proxy_class is not None:
             self.lanes.leave(member.proxy_class, stream.id)
+        if self._probation is not None:
+            self._probation.traffic.forget(stream.id)
         self._forget_unused()
         self._pushes.settle()
         self._changed(member.proxy.id)
@@ -183,6 +189,10 @@ class Fleet:
             if member.held_for:
                 self._move(stream_id, member)
         self._engine.advance(batch)
+
+    def newest_stream(self, proxy_id: str) -> int | None:
+        """None if the proxy is not connected here."""
+        return max(self._roster.streams_of(proxy_id), default=None)
 
     def identities(self) -> set[Identity]:
         """The identities of all connected proxies."""

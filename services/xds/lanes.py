@@ -1,8 +1,9 @@
 """Between the classes of proxies and the engine: each class has two groups there, its canaries and its rest.
 
 A `Rollout` decides which proxy is in which, and what of clusters, listeners and routes each is offered; this puts the
-engine into that state. Endpoints and secrets are offered to both at once: Envoy finds nothing to refuse in them, and
-a dying endpoint does not wait. A cluster that is served in an older form keeps its load assignment up to date.
+engine into that state. Where traffic is watched, what speaks against a change is a rejection like Envoy's.
+Endpoints and secrets are offered to both at once: Envoy finds nothing to refuse in them, and a dying endpoint does not
+wait. A cluster that is served in an older form keeps its load assignment up to date.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +17,9 @@ from osm.ads.resource import Resource
 from osm.ads.rollout import Rollout, Terms
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from osm.contracts.names import ServiceName
+from osm.contracts.quarantine import BY_TRAFFIC
 from services.xds.classes import Classes, Configuration, ProxyClass
+from services.xds.probation import Probation
 from services.xds.quarantine import Quarantine
 from services.xds.timeline import Timeline
 from services.xds.translate import AssignmentKey
@@ -58,6 +61,7 @@ class Lanes:
         terms: Terms,
         clock: Callable[[], float],
         wall: Callable[[], float],
+        probation: Probation | None = None,
     ) -> None:
         self._engine = engine
         self._classes = classes
@@ -66,6 +70,7 @@ class Lanes:
         self._terms = terms
         self._clock = clock
         self._wall = wall
+        self._probation = probation
         self._served: dict[ProxyClass, _Served] = {}
 
     def __contains__(self, proxy_class: ProxyClass) -> bool:
@@ -115,7 +120,8 @@ class Lanes:
         """Make this the newest of a class, which is served from now on if it was not."""
         served = self._served.get(proxy_class)
         if served is None:
-            rollout = Rollout(self._terms, self._quarantine, self._quarantine.good_of(proxy_class))
+            trial = None if self._probation is None else self._probation.trial()
+            rollout = Rollout(self._terms, self._quarantine, self._quarantine.good_of(proxy_class), trial)
             served = self._served[proxy_class] = _Served(rollout)
         served.assignments = configuration.resources[ENDPOINT]
         served.secrets = dict(secrets)
@@ -163,8 +169,7 @@ class Lanes:
         served.rollout.answered(stream_id, self._clock())
         if served.rollout.is_proven(resource):
             return
-        good = served.rollout.good(resource.type_url, resource.name)
-        self._quarantine.reject(resource, good, reason=reason, proxy_id=proxy_id, now_s=self._wall())
+        self._reject(served, resource, proxy_id=proxy_id, reason=reason)
         self.reconsider({(resource.type_url, resource.name)})
 
     def reconsider(self, names: Collection[Key]) -> None:
@@ -183,6 +188,7 @@ class Lanes:
         changed = False
         for proxy_class, served in self._served.items():
             if served.rollout.pending:
+                changed |= self._object(served)
                 news = self._settle(proxy_class)
                 if served.rollout.tick(self._clock()) or news:
                     self._settle(proxy_class)
@@ -192,8 +198,23 @@ class Lanes:
 
     # Inside
 
+    def _object(self, served: _Served) -> bool:
+        """Whether the traffic of a class's canaries speaks against what they have accepted, which is rejected then."""
+        if self._probation is None or (why := self._probation.objection(served.rollout)) is None:
+            return False
+        suspects = served.rollout.suspects()
+        for resource in suspects:
+            self._reject(served, resource, proxy_id=BY_TRAFFIC, reason=why)
+        self._probation.objected(suspects, why)
+        self.reconsider({(resource.type_url, resource.name) for resource in suspects})
+        return True
+
+    def _reject(self, served: _Served, resource: Resource, *, proxy_id: str, reason: str) -> None:
+        good = served.rollout.good(resource.type_url, resource.name)
+        self._quarantine.reject(resource, good, reason=reason, proxy_id=proxy_id, now_s=self._wall())
+
     def _settle(self, proxy_class: ProxyClass) -> bool:
-        return self._served[proxy_class].rollout.settle(self._engine.held)
+        return self._served[proxy_class].rollout.settle(self._engine.held, self._clock())
 
     def _put_in_force(self, proxy_class: ProxyClass) -> None:
         """Give the engine what the rollout says now. What has not changed costs nothing."""

@@ -38,6 +38,13 @@ class Settings(Common, frozen=True, kw_only=True):
     """The same as a share of the class, from 0 to 1; whichever is more counts."""
     canary_silence_s: float = 5.0
     """A canary that says nothing for so long is replaced by another proxy."""
+    canary_traffic_s: float = 0.0
+    """For how long canaries carry traffic with a change before it goes to all, if their sidecars report it
+    (`OSM_INJECTOR_LOAD_REPORTS`, `OSM_LOCAL_LOAD_REPORTS`); 0 is off."""
+    canary_margin: float = 0.1
+    """By how much their share of 5xx (0 to 1) may be above that of the rest of their class meanwhile."""
+    canary_requests: int = 20
+    """The fewest requests that say something; a change whose canaries get fewer in that time goes on."""
     workers: int = 1
     """Processes that share the port and the work on this machine, over NATS only: a replica each (`<replica>-0`, …).
     `OSM_HTTP` shows them as one: ready while any of them is, and the measures of all with a label `worker`."""
@@ -48,6 +55,12 @@ class Settings(Common, frozen=True, kw_only=True):
             raise ValueError(f"canary_share: found {self.canary_share:g}, allowed are 0 to 1")
         if self.canary_count < 1:
             raise ValueError(f"canary_count: found {self.canary_count}, allowed are 1 and more")
+        if self.canary_traffic_s < 0:
+            raise ValueError(f"canary_traffic_s: found {self.canary_traffic_s:g}, allowed are 0 and more seconds")
+        if not 0 <= self.canary_margin <= 1:
+            raise ValueError(f"canary_margin: found {self.canary_margin:g}, allowed are 0 to 1")
+        if self.canary_requests < 1:
+            raise ValueError(f"canary_requests: found {self.canary_requests}, allowed are 1 and more")
         if self.workers < 1:
             raise ValueError(f"workers: found {self.workers}, allowed are 1 and more; one for each core is sensible")
         if self.drain_s < 0 or self.drain_s + self.stop_deadline_s > LONGEST_END_S:

@@ -9,7 +9,7 @@ from osm.ads.rollout import Rollout
 from osm.ads.types import SHORT
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem
-from osm.contracts.quarantine import RejectedResource
+from osm.contracts.quarantine import BY_TRAFFIC, RejectedResource
 from osm.contracts.status import ObjectStatus, Rejection, RolloutStatus
 
 FIELDS: Mapping[str, str] = {"TrafficTarget": "spec.rules", "TrafficSplit": "spec.backends"}
@@ -55,15 +55,17 @@ def rejections_of(rejected: Iterable[RejectedResource]) -> tuple[Rejection, ...]
 
 
 def words_on_objects(rejected: Iterable[RejectedResource]) -> dict[ObjectRef, ObjectStatus]:
-    """For each object of a user that a standing rejection names: which field, and what Envoy says."""
+    """For each object of a user that a standing rejection names: which field, and what Envoy or its traffic says."""
     problems: dict[ObjectRef, set[Problem]] = {}
     for each in rejected:
         kind = SHORT.get(each.type_url, each.type_url)
+        said = (
+            f"traffic speaks against what this makes of {kind} {each.name}"
+            if each.proxy_id == BY_TRAFFIC
+            else f"Envoy rejects what this makes of {kind} {each.name}, first on proxy {each.proxy_id}"
+        )
         for origin in each.origins:
-            what = (
-                f"Envoy rejects what this makes of {kind} {each.name}, first on proxy {each.proxy_id}: {each.reason}; "
-                "the last good form stays in force, without what has been taken back since"
-            )
+            what = f"{said}: {each.reason}; the last good form stays in force, without what has been taken back since"
             problem = Problem(subject=origin, field=FIELDS.get(origin.kind, "spec"), what=what)
             problems.setdefault(origin, set()).add(problem)
     return {

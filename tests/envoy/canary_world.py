@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ WEB, DB = ServiceName("shop", "web"), ServiceName("shop", "db")
 STORE = Identity("shop", "store")
 FRIEND, RIVAL, STRANGER = (Identity("street", name) for name in ("friend", "rival", "stranger"))
 ROUTES = f"rds-inbound.{WEB}|80"
+BACKS = (Backed(service=WEB, port=80, target_port=8080),)
 PATIENCE_S = 30.0
 
 
@@ -101,7 +102,12 @@ class World:
     async def set(self, *changed: Policy) -> None:
         await self._catalog.apply({POLICY.key(p.identity.namespace, p.identity.account): p for p in changed})
 
-    async def envoy(self, number: int) -> "SidecarEnvoy":
+    async def put(self, documents: Mapping[str, Struct]) -> None:
+        await self._catalog.apply(documents)
+
+    async def envoy(
+        self, number: int, *, backs: tuple[Backed, ...] = BACKS, app_host: str = "127.0.0.1", load_reports: bool = False
+    ) -> "SidecarEnvoy":
         proxy_id = f"store-{number}.shop"
         folder = self.folder / proxy_id
         folder.mkdir()
@@ -109,7 +115,7 @@ class World:
         keeping = self._tasks.create_task(holder.run())
         self._stack.callback(keeping.cancel)
         held = await holder.obtain()
-        await self._catalog.apply({MESH_WORKLOAD.key(proxy_id): workload(proxy_id)})
+        await self._catalog.apply({MESH_WORKLOAD.key(proxy_id): workload(proxy_id, backs, app_host)})
         sidecar = Sidecar(
             proxy_id=proxy_id,
             identity=STORE,
@@ -118,6 +124,7 @@ class World:
             admin=folder / "admin.sock",
             certificate_sds=folder / "certificate.json",
             roots_sds=folder / "roots.json",
+            load_reports=load_reports,
         )
         (folder / "roots.json").write_text(text(roots_sds(await self._roots())))
         secret = certificate_sds(key_pem=held.key_pem(), chain_pem=held.chain.chain_pem)
@@ -173,6 +180,11 @@ class SidecarEnvoy(Struct, frozen=True):
         found = [part for part in json.loads(reply.body)["configs"] if part["@type"].endswith(f".{kind}")]
         return found[0] if found else {}
 
+    async def stats(self, part: str) -> dict[str, int]:
+        reply = await admin.read(self.folder / "admin.sock", "stats", part)
+        lines = (line.rpartition(": ") for line in reply.body.splitlines())
+        return {name: int(value) for name, _, value in lines}
+
     async def granted(self) -> frozenset[str]:
         """The accounts that the inbound routes' access control names."""
         dump = await self.dump("RoutesConfigDump")
@@ -196,9 +208,8 @@ class SidecarEnvoy(Struct, frozen=True):
         return frozenset(each["cluster"]["name"] for each in dump.get("dynamic_active_clusters", ()))
 
 
-def workload(proxy_id: str) -> Workload:
-    backs = (Backed(service=WEB, port=80, target_port=8080),)
-    return Workload(proxy_id=proxy_id, identity=STORE, backs=backs, interception=Transparent())
+def workload(proxy_id: str, backs: tuple[Backed, ...], app_host: str) -> Workload:
+    return Workload(proxy_id=proxy_id, identity=STORE, backs=backs, interception=Transparent(app_host=app_host))
 
 
 async def until(what: str, condition: Callable[[], bool | Awaitable[bool]]) -> None:

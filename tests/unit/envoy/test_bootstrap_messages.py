@@ -31,6 +31,14 @@ def sidecar(folder: Path) -> Sidecar:
     )
 
 
+def test_load_reports_go_to_xds_if_they_are_wanted(tmp_path):
+    assert "cluster_manager" not in as_dict(tmp_path)
+    wanted = msgspec.structs.replace(sidecar(tmp_path), load_reports=True)
+    config = json.loads(text(bootstrap(wanted)))["cluster_manager"]["load_stats_config"]
+    assert config["api_type"] == "GRPC"
+    assert [each["envoy_grpc"]["cluster_name"] for each in config["grpc_services"]] == ["osm-xds"]
+
+
 def as_dict(folder: Path) -> dict:
     return json.loads(text(bootstrap(sidecar(folder))))
 

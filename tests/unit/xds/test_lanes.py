@@ -14,6 +14,7 @@ from osm.contracts.names import Identity
 from services.xds.classes import Classes, Configuration, ProxyClass
 from services.xds.documents import Documents
 from services.xds.lanes import Lanes
+from services.xds.probation import Probation
 from services.xds.quarantine import Quarantine
 from services.xds.timeline import Timeline
 
@@ -28,7 +29,7 @@ def resource(type_url: str, name: str, version: str) -> Resource:
 class Fleet:
     """Lanes, an engine, and proxies that a test moves by hand."""
 
-    def __init__(self, count: int = 1, share: float = 0.0) -> None:
+    def __init__(self, count: int = 1, share: float = 0.0, probation: Probation | None = None) -> None:
         self.now = 100.0
         self.engine, self.timeline = Engine(), Timeline()
         self.unsaved = 0
@@ -41,6 +42,7 @@ class Fleet:
             terms=Terms(count=count, share=share),
             clock=lambda: self.now,
             wall=lambda: 1e9 + self.now,
+            probation=probation,
         )
         self.revision = 0
         self.proxies: dict[int, Session] = {}

@@ -14,6 +14,9 @@ from services.xds.worker_pages import merged
     ("environment", "says"),
     [
         ({"OSM_XDS_WORKERS": "0"}, "OSM_XDS_WORKERS: found 0, allowed are 1 and more"),
+        ({"OSM_XDS_CANARY_TRAFFIC_S": "-1"}, "OSM_XDS_CANARY_TRAFFIC_S: found -1, allowed are 0 and more seconds"),
+        ({"OSM_XDS_CANARY_MARGIN": "2"}, "OSM_XDS_CANARY_MARGIN: found 2, allowed are 0 to 1"),
+        ({"OSM_XDS_CANARY_REQUESTS": "0"}, "OSM_XDS_CANARY_REQUESTS: found 0, allowed are 1 and more"),
         ({"OSM_XDS_DRAIN_S": "20"}, "OSM_XDS_DRAIN_S: found 20 and 2 for stop_deadline_s, allowed are 12 for both"),
     ],
 )
