@@ -75,6 +75,16 @@
   value: 0.0.0.0:15128
 - name: OSM_XDS_NAMESPACE
   value: {{ include "osm.namespace" . }}
+{{- with .Values.osm.xds.canary }}
+{{- if .trafficSeconds }}
+- name: OSM_XDS_CANARY_TRAFFIC_S
+  value: {{ .trafficSeconds | quote }}
+- name: OSM_XDS_CANARY_MARGIN
+  value: {{ .margin | quote }}
+- name: OSM_XDS_CANARY_REQUESTS
+  value: {{ .requests | int | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "osm.environment.injector" }}
@@ -94,4 +104,8 @@
   value: {{ .Values.osm.image.pullPolicy }}
 - name: OSM_INJECTOR_NATIVE_SIDECARS
   value: {{ .Values.osm.nativeSidecars }}
+{{- if .Values.osm.xds.canary.trafficSeconds }}
+- name: OSM_INJECTOR_LOAD_REPORTS
+  value: "true"
+{{- end }}
 {{- end }}

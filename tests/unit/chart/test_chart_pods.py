@@ -9,6 +9,8 @@ import pytest
 from osm.bus.nats_settings import NatsSettings
 from osm.cli.kubernetes import made_once
 from osm.runtime.settings import Common, misspelt, read, read_service
+from services.injector import settings as injector_settings
+from services.xds import settings as xds_settings
 
 SERVICES = ("catalog", "certmgr", "endpoints", "injector", "meshspec", "xds")
 WITHOUT_TOKEN = {"osm-catalog", "osm-xds", "osm-nats"}
@@ -96,6 +98,19 @@ def test_a_service_finds_settings_that_it_knows(service: str, rendered: Render) 
     nats = {name.removeprefix("OSM_NATS_").lower() for name in found if name.startswith("OSM_NATS_")}
     assert nats <= set(NatsSettings.__struct_fields__)
     assert read(NatsSettings, found, "OSM_NATS_").replicas == 1
+
+
+def test_one_value_has_sidecars_report_their_traffic_and_xds_look_at_it(rendered: Render) -> None:
+    def found(service: str, *values: str) -> dict[str, str]:
+        return environment(named(rendered(*values), "Deployment")[f"osm-{service}"]["spec"]["template"]["spec"])
+
+    canary = "osm.xds.canary"
+    wanted = (f"{canary}.trafficSeconds=30", f"{canary}.margin=0.05", f"{canary}.requests=1000000")
+    xds = read_service(xds_settings.Settings, found("xds", *wanted), "xds")
+    assert (xds.canary_traffic_s, xds.canary_margin, xds.canary_requests) == (30.0, 0.05, 1_000_000)
+    assert read_service(injector_settings.Settings, found("injector", *wanted), "injector").load_reports
+    assert not read_service(injector_settings.Settings, found("injector"), "injector").load_reports
+    assert read_service(xds_settings.Settings, found("xds"), "xds").canary_traffic_s == 0
 
 
 @pytest.mark.parametrize("service", ["certmgr", "endpoints", "meshspec"])
