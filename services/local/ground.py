@@ -15,7 +15,9 @@ SOCKET_PATH_MAX_BYTES = 107
 
 
 class Ground(Struct, frozen=True, kw_only=True):
-    """`folder` holds the workloads' folders. `keep_running`: Envoys may outlive the agent."""
+    """`folder` holds the workloads' folders. `keep_running`: Envoys may outlive the agent; `load_reports`:
+    they tell xds how many of their requests fail.
+    """
 
     program: Path
     folder: Path
