@@ -46,7 +46,8 @@ def mesh(cluster: Cluster, images: str) -> Iterator[Stage]:
         yield stage
     finally:
         cluster.kubectl("delete", "namespace", "--ignore-not-found", *NAMESPACES, within_s=READY_WITHIN_S)
-        cluster.command("osm", "uninstall", "mesh", "-f", "-a", "--delete-namespace", within_s=INSTALLED_WITHIN_S)
+        cluster.command("osm", "uninstall", "mesh", "-f", "-a", within_s=INSTALLED_WITHIN_S)
+        cluster.kubectl("delete", "namespace", "--ignore-not-found", HOME, within_s=READY_WITHIN_S)  # until it is gone
 
 
 def _join(cluster: Cluster) -> None:

@@ -1,6 +1,7 @@
 """What becomes of pods: probes, forms of sidecars, resources, and who gets none."""
 
 import json
+import re
 import time
 
 import pytest
@@ -71,6 +72,17 @@ def test_sidecars_of_new_pods_have_the_resources_of_the_mesh_config(mesh: Stage)
         while (found := sidecar(mesh.made(SERVER, bare()))["resources"]) == {} and time.monotonic() < last:
             continue
     assert found == wanted
+
+
+def test_new_pods_have_the_exclusions_of_the_mesh_config(mesh: Stage) -> None:
+    with mesh.configured("traffic", outboundPortExclusionList=[7002], inboundPortExclusionList=[7003]):
+        last = time.monotonic() + CHANGED_WITHIN_S
+        while "7002" not in (rules := redirects(mesh.made(SERVER, bare()))) and time.monotonic() < last:
+            continue
+    for chain, number in (("OUTBOUND", 7002), ("INBOUND", 7003)):
+        assert re.search(
+            rf"-A OSM_PROXY_{chain} -p tcp -m multiport --dports [0-9,]*\b{number}\b[0-9,]* -j RETURN", rules
+        )
 
 
 def test_an_ignored_namespace_is_not_added_and_its_pods_get_no_sidecar(mesh: Stage) -> None:
@@ -151,3 +163,8 @@ def containers(made: Object) -> tuple[list[str], list[str]]:
 
 def sidecar(made: Object) -> Object:
     return next(dict(each) for each in made["spec"]["initContainers"] if each["name"] == "envoy")
+
+
+def redirects(made: Object) -> str:
+    """All that the init container is told."""
+    return next(json.dumps(each) for each in made["spec"]["initContainers"] if each["name"] == "osm-init")

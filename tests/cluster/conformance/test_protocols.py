@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.conformance.policies import target
-from tests.cluster.conformance.stage import NO_WAY, Stage
+from tests.cluster.conformance.stage import HOME, NO_WAY, Stage
 from tests.cluster.conformance.workloads import CLIENT, REPLICAS, SERVER
 
 ALONE = f"{CLIENT}/alone"
@@ -88,6 +88,17 @@ def test_a_grpc_server_with_tls_of_its_own_is_healthy_over_tcp_routes(mesh: Stag
     with mesh.policies(SERVER, target("probed")):
         mesh.becomes(ALONE, f"https://probed.{SERVER}:9443/", "closed|200|415")
         assert mesh.run(ALONE, "health.py", f"probed.{SERVER}:9443", "tls") == "serving\n"
+
+
+@pytest.mark.parametrize("newest", ["1.2", "1.3"])
+def test_sidecars_speak_the_newest_tls_that_the_mesh_config_allows(mesh: Stage, newest: str) -> None:
+    spoken = f"cluster.{SERVER}/guarded|8080.ssl.versions.TLSv{newest}"
+    versions = {f"tls{end}ProtocolVersion": f"TLSv{newest.replace('.', '_')}" for end in ("Min", "Max")}
+    with mesh.policies(SERVER, target("guarded")), mesh.configured("sidecar", **versions):
+        mesh.osm("wait", "meshconfig", f"{HOME}/osm-mesh-config", "--timeout=90s")
+        before = mesh.stats(ALONE).get(spoken, 0)
+        mesh.becomes(ALONE, f"http://guarded.{SERVER}:8080/", "200")
+        assert mesh.stats(ALONE).get(spoken, 0) > before
 
 
 def test_a_server_is_told_its_callers_spiffe_identity(mesh: Stage, web: None) -> None:
