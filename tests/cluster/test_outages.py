@@ -143,15 +143,16 @@ def test_a_leader_that_was_paused_past_its_lease_finds_itself_deposed(
     with Heart(cluster, service) as heart:
         old, _ = parts.leader(cluster, service)
         before = parts.restarts(cluster, service)[old]
-        began = parts.signal(cluster, old, "SIGSTOP")
-        try:
-            _, active_s = parts.leader(cluster, service, other_than=old)
-            written = heart.first_after(active_s)
-            time.sleep(max(0.0, began + PAUSED_S - time.time()))
-        finally:
-            woken = parts.signal(cluster, old, "SIGCONT")
-        eventually(lambda: parts.restarts(cluster, service)[old] > before, "the woken one to be started anew")
-        (last,) = [line for line in parts.log(cluster, old, "--previous") if line["event"] == "service failed"]
+        with parts.last_words(cluster, old) as lines:
+            began = parts.signal(cluster, old, "SIGSTOP")
+            try:
+                _, active_s = parts.leader(cluster, service, other_than=old)
+                written = heart.first_after(active_s)
+                time.sleep(max(0.0, began + PAUSED_S - time.time()))
+            finally:
+                woken = parts.signal(cluster, old, "SIGCONT")
+            eventually(lambda: parts.restarts(cluster, service)[old] > before, "the woken one to be started anew")
+        (last,) = [line for line in lines if line["event"] == "service failed"]
         assert "is no longer its writer" in last["exception"]
         deposed = parts.at_s(last) - woken
         heart.stop()
