@@ -7,6 +7,8 @@
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/osm
 PYTEST := .venv/bin/python -m pytest -q
 NOT_RUN := .pytest_cache/not-run
+# What networks of their own are made with.
+NETWORK := unshare=util-linux ip=iproute2 iptables-restore=iptables
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,7 @@ test-contract: dev nats-server ## the bus, in memory and over a real nats-server
 	$(PYTEST) tests/contract
 
 test-envoy: dev ## translation and protocol against a real Envoy
+	@scripts/packages $(NETWORK)
 	$(PYTEST) tests/envoy
 
 test-kubernetes: dev ## clients and services against a real Kubernetes API server (needs Go the first time)
@@ -45,6 +48,7 @@ test-kubernetes: dev ## clients and services against a real Kubernetes API serve
 	$(PYTEST) tests/kubernetes
 
 test-e2e: dev nats-server ## the product as a user meets it
+	@scripts/packages $(NETWORK)
 	$(PYTEST) tests/e2e
 
 test-compose: dev nats-server ## docker-compose.yml as it is, with podman (needs root)
