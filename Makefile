@@ -33,6 +33,7 @@ forget-not-run:
 	@rm -f $(NOT_RUN)
 
 test-unit: dev ## pure code and small services
+	@scripts/kubernetes helm >/dev/null || : # the tests of the chart say what is missing
 	$(PYTEST) -n 2 tests/unit
 
 test-contract: dev nats-server ## the bus, in memory and over a real nats-server
@@ -44,7 +45,7 @@ test-envoy: dev ## translation and protocol against a real Envoy
 	$(PYTEST) tests/envoy
 
 test-kubernetes: dev ## clients and services against a real Kubernetes API server (needs Go the first time)
-	@scripts/kubernetes api >/dev/null || : # the tests say what is missing
+	@scripts/kubernetes api >/dev/null && scripts/kubernetes helm >/dev/null || : # the tests say what is missing
 	$(PYTEST) tests/kubernetes
 
 test-e2e: dev nats-server ## the product as a user meets it
