@@ -12,7 +12,7 @@ from osm.k8s.errors import NoCluster
 from osm.k8s.kubeconfig import read
 from osm.testing.authority import Authority
 
-HOME, WORK = Path("/home/me/.kube/config"), Path("/work/config")
+HOME, WORK = Path("/home/me/.kube/config"), Path("/srv/config")
 
 BOTH = """
 apiVersion: v1
