@@ -50,8 +50,11 @@ class Churn:
     async def gather(self, _rounds: int) -> Visits:
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks)
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        faults = [each for each in ended if not isinstance(each, asyncio.CancelledError)]
+        if faults:  # less churn would look like calm
+            raise RuntimeError(f"{len(faults)} proxies of the churn ended by themselves") from faults[0]
         gc.collect()  # a cancelled call is part of a cycle, and until that is found its connection stays open
         return self.told()
 
