@@ -7,7 +7,7 @@ With `follow=False` it decodes no resources, which keeps a thousand streams in o
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 
 import grpc
@@ -18,6 +18,7 @@ from grpc import aio
 
 from osm.ads.types import CLUSTER, LISTENER
 from osm.testing.ads_references import references, unpack
+from osm.testing.ads_status import StreamEnded, ending
 
 DELTA_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 SOTW_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
@@ -44,15 +45,6 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     removed: tuple[str, ...]
     messages: dict[str, Message]
     size: int
-
-
-class StreamEnded(Exception):
-    """The stream is over; carries gRPC's status."""
-
-    def __init__(self, code: grpc.StatusCode | None, details: str | None) -> None:
-        super().__init__(f"{code}: {details}")
-        self.code = code
-        self.details = details
 
 
 class AdsClient:
@@ -84,6 +76,7 @@ class AdsClient:
         self._sotw_versions: dict[str, str] = {}
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._changed = asyncio.Condition()
+        self._status = ending(call)
         self._ended: StreamEnded | None = None
 
     # What a test says
@@ -149,20 +142,16 @@ class AdsClient:
 
     async def read(self) -> None:
         """Receive, keep and answer until the stream ends."""
-        try:
+        with suppress(aio.AioRpcError):
             while isinstance(data := await self._call.read(), bytes):
                 self.bytes_received += len(data)
                 self.pushes_received += 1
                 self._take(self._decode(data))
                 async with self._changed:
                     self._changed.notify_all()
-            await self._finish(await self._call.code(), await self._call.details())
-        except aio.AioRpcError as error:
-            await self._finish(error.code(), error.details())
-
-    async def _finish(self, code: grpc.StatusCode | None, details: str | None) -> None:
+        ended = await self._status
         async with self._changed:
-            self._ended = StreamEnded(code, details)
+            self._ended = ended
             self._changed.notify_all()
 
     def _decode(self, data: bytes) -> Received:

@@ -23,7 +23,8 @@ from osm.contracts.trust import ProxyClient
 from osm.pki.issuing import make_root, profile_of, sign
 from osm.pki.keys import key_pem, load_key, make_key
 from osm.pki.reading import chain_pem, load_chain
-from osm.testing.ads_client import AdsClient, ClientIdentity, StreamEnded, ads_client
+from osm.testing.ads_client import AdsClient, ClientIdentity, ads_client
+from osm.testing.ads_status import StreamEnded
 from osm.testing.manifests import documents, http, mesh_config, route_group, service, target, workload
 from osm.testing.mesh import MeshProcess, mesh_process
 from services.xds.app import SERVER_NAME

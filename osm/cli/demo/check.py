@@ -13,7 +13,7 @@ from osm.bus import BusError
 from osm.cli.demo.board import TooSlow
 from osm.cli.demo.stage import Measured, Stage
 from osm.cli.demo.steps import Step, steps
-from osm.testing.ads_client import StreamEnded
+from osm.testing.ads_status import StreamEnded
 
 
 class Result(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ from envoy.config.cluster.v3 import cluster_pb2
 from osm.ads.admission import Admission, NoRoom
 from osm.ads.server import ServerSettings
 from osm.ads.types import CLUSTER
-from osm.testing.ads_client import StreamEnded, ads_client
+from osm.testing.ads_client import ads_client
+from osm.testing.ads_status import StreamEnded
 from osm.testing.xds_server import EVERYONE, xds_server
 
 

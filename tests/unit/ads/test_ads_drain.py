@@ -14,7 +14,8 @@ from grpc import aio
 from osm.ads import server
 from osm.ads.server import ServerSettings
 from osm.ads.types import CLUSTER
-from osm.testing.ads_client import DELTA_METHOD, StreamEnded, ads_client
+from osm.testing.ads_client import DELTA_METHOD, ads_client
+from osm.testing.ads_status import StreamEnded
 from osm.testing.xds_server import xds_server
 
 NO_READ_AHEAD = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]

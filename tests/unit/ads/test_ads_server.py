@@ -22,7 +22,8 @@ from osm.ads.peer import Denied
 from osm.ads.server import ServerSettings
 from osm.ads.stream import MAX_TYPES
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER
-from osm.testing.ads_client import DELTA_METHOD, ClientIdentity, StreamEnded, ads_client
+from osm.testing.ads_client import DELTA_METHOD, ClientIdentity, ads_client
+from osm.testing.ads_status import StreamEnded, ending
 from osm.testing.xds_server import EVERYONE, resource_of, xds_server
 
 PROXY = "spiffe://cluster.local/ns/shop/sa/web/proxy/1"
@@ -212,12 +213,15 @@ async def status_after(xds, *messages, method=DELTA_METHOD):
     """The status with which the server ends a stream that says these bytes."""
     async with aio.insecure_channel(target(xds)) as channel:
         call = raw(channel, method)
-        for message in messages:
-            await call.write(message)
+        status = ending(call)
+        with suppress(aio.AioRpcError, asyncio.InvalidStateError):  # the end may come while a write is under way
+            for message in messages:
+                await call.write(message)
         with suppress(aio.AioRpcError):
             while isinstance(await call.read(), bytes):
                 continue
-        return await call.code(), await call.details()
+        ended = await status
+        return ended.code, ended.details
 
 
 def request(**fields):
