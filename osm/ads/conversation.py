@@ -162,6 +162,8 @@ class Conversation:
                     self._writing_since = self._clock()
                     await self._context.write(response)
                     self._writing_since = None
+                    if not self._session.stream.has_work:
+                        break
         except aio.BaseError as error:
             self.end(grpc.StatusCode.UNAVAILABLE, f"the stream broke while writing: {error}")
 

@@ -6,9 +6,10 @@ Rules from Envoy's xDS protocol, "Incremental xDS" and "How the client specifies
 from collections.abc import Iterable
 
 from osm.ads.blame import culprits
+from osm.ads.push import Issued, Push
 from osm.ads.resource import Resource
 from osm.ads.shared import NO_NAMES, NO_VERSIONS, Few, grown, one_set, shrunk
-from osm.ads.subscription import ABSENT, Acked, Answer, Push, Rejected, Subscription, View
+from osm.ads.subscription import ABSENT, Acked, Answer, Rejected, Subscription, View
 from osm.ads.types import LATE_REMOVAL, NEVER_REMOVED, PUSH_ORDER, WHOLE_TYPES, WILDCARD
 from osm.ads.wire import Request
 
@@ -85,7 +86,7 @@ class DeltaSubscription(Subscription):
         super()._forget(gone)
         self._doubtful = shrunk(self._doubtful, gone)
 
-    def draft(self, view: View, nonce: str, *, may_remove: bool) -> Push | None:
+    def draft(self, view: View, issued: Issued, after: int, *, may_remove: bool) -> Push | None:
         while True:
             trial, self._trials = (self._trials[0], self._trials[1:]) if self._trials else (None, ())
             names = self._names_to_check(view, trial, may_remove=may_remove)
@@ -95,12 +96,12 @@ class DeltaSubscription(Subscription):
                 revision = self._since
                 assert revision is not None, "whatever makes news marks its revision"
                 return self._send(
-                    Push(
-                        type_url=self.type_url,
-                        nonce=nonce,
+                    issued.push(
+                        self.type_url,
                         resources=tuple(resources),
                         removed=tuple(removed),
                         revision=revision,
+                        after=after,
                     )
                 )
             if trial is None:

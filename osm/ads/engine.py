@@ -13,11 +13,12 @@ from typing import TypeAlias
 import msgspec
 
 from osm.ads.delta import DeltaSubscription
+from osm.ads.push import Issued, Push
 from osm.ads.resource import Resource
 from osm.ads.sotw import SotwSubscription
 from osm.ads.stream import Stream
-from osm.ads.subscription import Answer, Push
-from osm.ads.wire import Request, encode_delta, encode_sotw
+from osm.ads.subscription import Answer
+from osm.ads.wire import Request
 
 Group: TypeAlias = Hashable
 Resources: TypeAlias = Mapping[str, Mapping[str, Resource]]
@@ -41,10 +42,10 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
 class Session:
     """A connected stream: its protocol state, its group, and how to wake its writer."""
 
-    def __init__(self, stream_id: int, variant: Variant, wake: Callable[[], None]) -> None:
+    def __init__(self, stream_id: int, stream: Stream, wake: Callable[[], None]) -> None:
         self.id = stream_id
         self.group: Group | None = None
-        self.stream = Stream(variant)
+        self.stream = stream
         self.wake = wake
 
 
@@ -55,6 +56,7 @@ class Engine:
         self._groups: dict[Group, dict[str, dict[str, Resource]]] = {}
         self._sessions: dict[int, Session] = {}
         self._members: dict[Group, dict[int, Session]] = {}
+        self._issued = Issued()
         self._opened = 0
         self._latest_revision = 0
         self._complete_revision = 0
@@ -182,7 +184,7 @@ class Engine:
     def open(self, variant: Variant, wake: Callable[[], None]) -> Session:
         """A stream begins, in no group. `wake` is called whenever `next_response` may have something new."""
         self._opened += 1
-        session = Session(self._opened, variant, wake)
+        session = Session(self._opened, Stream(variant, self._issued), wake)
         self._sessions[session.id] = session
         return session
 
@@ -203,7 +205,7 @@ class Engine:
     def next_response(self, session: Session, now: float) -> bytes | None:
         """The next encoded response for a stream, which counts as sent, or None. `now`: monotonic seconds."""
         push = self.next_push(session, now)
-        return None if push is None else _encode(push)
+        return None if push is None else self._issued.encoded(push)
 
     def next_push(self, session: Session, now: float) -> Push | None:
         """The same, not encoded. What is sent is owed as before; only finding nothing to send can settle a change."""
@@ -266,9 +268,3 @@ def _changed_names(before: Mapping[str, Resource], after: Mapping[str, Resource]
     changed = before.keys() ^ after.keys()
     changed.update(name for name in before.keys() & after.keys() if before[name].version != after[name].version)
     return changed
-
-
-def _encode(push: Push) -> bytes:
-    if push.version is None:
-        return encode_delta(push.type_url, push.nonce, push.resources, push.removed)
-    return encode_sotw(push.type_url, push.nonce, push.version, push.resources)

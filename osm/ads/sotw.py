@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from osm.ads.blame import culprits
+from osm.ads.push import Issued, Push
 from osm.ads.resource import VERSION_BYTES, Resource
 from osm.ads.shared import NO_NAMES, NO_VERSIONS, Few, grown, one_set, shrunk
-from osm.ads.subscription import Acked, Answer, Push, Rejected, Subscription, View
+from osm.ads.subscription import Acked, Answer, Rejected, Subscription, View
 from osm.ads.types import LATE_REMOVAL, PUSH_ORDER, WHOLE_TYPES, WILDCARD
 from osm.ads.wire import Request
 
@@ -72,7 +73,7 @@ class SotwSubscription(Subscription):
         for name in gone:
             self.good.pop(name, None)
 
-    def draft(self, view: View, nonce: str, *, may_remove: bool) -> Push | None:
+    def draft(self, view: View, issued: Issued, after: int, *, may_remove: bool) -> Push | None:
         candidates = self._take_candidates(view, may_remove=may_remove)
         self._believe_claim(view)
         news = [name for name in sorted(candidates) if self._is_news(name, view, may_remove=may_remove)]
@@ -84,16 +85,10 @@ class SotwSubscription(Subscription):
         resources = self._complete(view, may_remove=may_remove) if self._whole else tuple(current)
         revision = self._since
         assert revision is not None, "whatever makes news marks its revision"
-        self._last_nonce = nonce
-        return self._send(
-            Push(
-                type_url=self.type_url,
-                nonce=nonce,
-                resources=resources,
-                version=fingerprint(resources),
-                revision=revision,
-            )
-        )
+        version = fingerprint(resources)
+        push = issued.push(self.type_url, resources=resources, version=version, revision=revision, after=after)
+        self._last_nonce = push.nonce
+        return self._send(push)
 
     def _believe_claim(self, view: View) -> None:
         """A proxy that comes back with the version of exactly this set holds it already."""

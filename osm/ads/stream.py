@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from osm.ads.delta import DeltaSubscription
+from osm.ads.push import Issued, Push
 from osm.ads.sotw import SotwSubscription
-from osm.ads.subscription import Answer, Push, Subscription, View
+from osm.ads.subscription import Answer, Subscription, View
 from osm.ads.types import AFTER_CLUSTERS, CLUSTER, LATE_REMOVAL, push_rank
 from osm.ads.wire import Request
 
@@ -40,13 +41,14 @@ class LimitExceeded(Exception):
 class Stream:
     """The protocol state of one stream. Without a view it listens but says nothing."""
 
-    def __init__(self, variant: type[DeltaSubscription | SotwSubscription]) -> None:
+    def __init__(self, variant: type[DeltaSubscription | SotwSubscription], issued: Issued | None = None) -> None:
         self._variant = variant
+        self._issued = Issued() if issued is None else issued
         self._view: GroupView | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._unsettled: set[str] = set()  # types with something to say or to hear; all others need not be looked at
         self._companions_sent: set[tuple[str, str]] = set()
-        self._pushes = 0
+        self._last_number = 0
         self._waiting_since: float | None = None
         self._clusters_sent_at = 0.0
 
@@ -74,9 +76,11 @@ class Stream:
     @property
     def has_work(self) -> bool:
         """Whether `next_push` is worth a call."""
-        return self._view is not None and any(
-            self._subscriptions[type_url].in_flight is None for type_url in self._unsettled
-        )
+        if self._view is not None:
+            for type_url in self._unsettled:
+                if self._subscriptions[type_url].in_flight is None:
+                    return True
+        return False
 
     @property
     def is_waiting(self) -> bool:
@@ -139,7 +143,7 @@ class Stream:
             stuck.abandon()
         push = self._next_news(self._view, now) or self._next_removal(self._view)
         if push is not None:
-            self._pushes += 1
+            self._last_number = push.number
             if push.type_url == CLUSTER:
                 self._clusters_sent_at = now
             self._send_companions(push)
@@ -154,7 +158,7 @@ class Stream:
             if type_url in AFTER_CLUSTERS and self._must_wait(now):
                 somebody_waits = True
                 continue
-            push = subscription.draft(view.get(type_url, {}), self._nonce(), may_remove=False)
+            push = subscription.draft(view.get(type_url, {}), self._issued, self._last_number, may_remove=False)
             self._note(subscription)
             if push is not None:
                 return push
@@ -186,7 +190,7 @@ class Stream:
             subscription = self._subscriptions[type_url]
             if not self._is_quiet():
                 return None
-            push = subscription.draft(view.get(type_url, {}), self._nonce(), may_remove=True)
+            push = subscription.draft(view.get(type_url, {}), self._issued, self._last_number, may_remove=True)
             self._note(subscription)
             if push is not None:
                 return push
@@ -213,6 +217,3 @@ class Stream:
                 else:
                     subscription.send_again((name,), push.revision)
                     self._note(subscription)
-
-    def _nonce(self) -> str:
-        return str(self._pushes + 1)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from osm.ads.push import Issued, Push
 from osm.ads.resource import Resource
 from osm.ads.shared import NO_NAMES, NO_VERSIONS, Changes, Few, Versions, grown, shrunk
 from osm.ads.wire import Request
@@ -20,20 +21,6 @@ View: TypeAlias = Mapping[str, Resource]
 
 ABSENT = ""
 """Held "version" of a name the proxy has been told does not exist; real versions are never empty."""
-
-
-class Push(msgspec.Struct, frozen=True, kw_only=True):
-    """One response to send: `version` is set for state of the world only, `removed` for delta only.
-
-    `revision` is the oldest change it carries.
-    """
-
-    type_url: str
-    nonce: str
-    resources: tuple[Resource, ...]
-    removed: tuple[str, ...] = ()
-    version: str | None = None
-    revision: int
 
 
 class Acked(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +82,11 @@ class Subscription(ABC):
         """Take a request; the answer to the outstanding push that it carried, if it did."""
 
     @abstractmethod
-    def draft(self, view: View, nonce: str, *, may_remove: bool) -> Push | None:
-        """The next push, now in flight, or None when there is nothing to say; must not be called while busy."""
+    def draft(self, view: View, issued: Issued, after: int, *, may_remove: bool) -> Push | None:
+        """The next push, now in flight, or None when there is nothing to say; must not be called while busy.
+
+        `after`: the number of the last push that the stream was sent.
+        """
 
     @property
     def has_news(self) -> bool:

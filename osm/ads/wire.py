@@ -19,6 +19,14 @@ _DELTA = discovery_pb2.DeltaDiscoveryResponse
 _SOTW = discovery_pb2.DiscoveryResponse
 
 
+SHORT_BYTES = 256
+"""An acknowledgement, and with it nothing new. A change is acknowledged in the same bytes by all who were sent the same
+push, so the next thousand of them are looked up."""
+
+REMEMBERED = 1024
+"""Short requests, no more than 256 KB and what they say."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a proxy said, in either variant.
 
@@ -43,6 +51,15 @@ class UndecodableRequest(ValueError):
 
 def decode_delta(data: bytes) -> Request:
     """Read a `DeltaDiscoveryRequest`; raises `UndecodableRequest`."""
+    return _decode_short_delta(data) if len(data) <= SHORT_BYTES else _decode_delta(data)
+
+
+def decode_sotw(data: bytes) -> Request:
+    """Read a `DiscoveryRequest`; raises `UndecodableRequest`."""
+    return _decode_short_sotw(data) if len(data) <= SHORT_BYTES else _decode_sotw(data)
+
+
+def _decode_delta(data: bytes) -> Request:
     try:
         message = discovery_pb2.DeltaDiscoveryRequest.FromString(data)
     except DecodeError as error:
@@ -58,8 +75,7 @@ def decode_delta(data: bytes) -> Request:
     )
 
 
-def decode_sotw(data: bytes) -> Request:
-    """Read a `DiscoveryRequest`; raises `UndecodableRequest`."""
+def _decode_sotw(data: bytes) -> Request:
     try:
         message = discovery_pb2.DiscoveryRequest.FromString(data)
     except DecodeError as error:
@@ -72,6 +88,10 @@ def decode_sotw(data: bytes) -> Request:
         names=_shared(message.resource_names),
         version=message.version_info,
     )
+
+
+_decode_short_delta = lru_cache(maxsize=REMEMBERED)(_decode_delta)
+_decode_short_sotw = lru_cache(maxsize=REMEMBERED)(_decode_sotw)
 
 
 def _shared(names: Iterable[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import gc
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from osm.ads.delta import DeltaSubscription
+from osm.ads.push import Issued
 from osm.ads.resource import Resource
 from osm.ads.shared import NO_NAMES, NO_VERSIONS, Versions, grown, one_set, shrunk
 from osm.ads.types import ENDPOINT
@@ -77,6 +78,6 @@ def subscribed(*names: str) -> DeltaSubscription:
 
 
 def acknowledge(subscription: DeltaSubscription, view: dict[str, Resource]) -> None:
-    push = subscription.draft(view, "1", may_remove=False)
+    push = subscription.draft(view, Issued(), 0, may_remove=False)
     assert push is not None
-    subscription.receive(Request(type_url=ENDPOINT, nonce="1"), 1)
+    subscription.receive(Request(type_url=ENDPOINT, nonce=push.nonce), 1)
