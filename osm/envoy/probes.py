@@ -9,7 +9,7 @@ Nothing else of the app can be reached this way: a listener knows its probes' ex
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -32,7 +32,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from osm.contracts.names import DnsLabel, Port
 from osm.envoy import ports
@@ -74,14 +74,18 @@ class GrpcCheck(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="grpc
     service: str = ""
 
 
+Seconds = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+"""As the API server takes them (int32); what is read from a pod's annotation has passed no API server's check."""
+
+
 class Probe(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One probe of one container, as it was before it was sent through the sidecar. Times as kubelet's defaults."""
 
     container: DnsLabel
     kind: Kind
     check: HttpCheck | TcpCheck | GrpcCheck
-    timeout_s: int = 1
-    period_s: int = 10
+    timeout_s: Seconds = 1
+    period_s: Seconds = 10
 
 
 def path_of(probe: Probe) -> str:

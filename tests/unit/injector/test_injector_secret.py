@@ -54,7 +54,16 @@ def test_a_pod_says_everything_that_its_secret_is_made_from() -> None:
 
 
 def test_probes_that_cannot_be_read_leave_a_sidecar_without_them() -> None:
-    for text in ("{", '[{"container":"web"}]', "[1]"):
+    probe = '[{"container":"web","kind":"liveness","check":{"type":"tcp","port":1},%s}]'
+    deep = '"x":' + "[" * 20_000 + "]" * 20_000
+    for text in (
+        "{",
+        '[{"container":"web"}]',
+        "[1]",
+        probe % '"timeout_s":0',
+        probe % f'"period_s":{2**31}',
+        probe % deep,
+    ):
         found = proxy_of(running(probes=text), "osm", 5.0)
         assert found is not None
         assert found.checks == ()
@@ -114,6 +123,14 @@ def test_what_a_secret_says_of_itself_is_read_back() -> None:
     meta = msgspec.convert(made["metadata"] | {"creationTimestamp": "2026-01-01T00:00:00Z"}, ObjectMeta)
     created_s = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     assert secret.kept(meta) == secret.remembered(PROXY, CERTIFICATE, "ROOTS", created_s)
+
+
+@pytest.mark.parametrize("said", ["9" * 5_000, "9" * 400, "-5", "1e9", "\u0661", ""])
+def test_a_time_that_somebody_else_wrote_is_long_past_if_it_is_none(said: str) -> None:
+    meta = ObjectMeta(name=NAME, labels={"osm-proxy-uuid": UUID}, annotations={secret.NOT_AFTER: said})
+    found = secret.kept(meta)
+    assert found is not None
+    assert found.not_after_s == 0
 
 
 def test_new_roots_change_one_file_and_neither_key_nor_times() -> None:
