@@ -3,7 +3,7 @@
 Apart from the chores that follow from it (`tend`), and from the watches that feed it (`keeper`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import structs
 
@@ -27,11 +27,17 @@ class Board:
         self._mesh = mesh
         self.secrets: dict[SecretKey, Kept] | None = None
         self._proxies: dict[tuple[str, str], Proxy] = {}
+        self._pods_read = False
         self._admitted: dict[str, float] = {}
 
     @property
     def proxies(self) -> Iterable[Proxy]:
         return self._proxies.values()
+
+    @property
+    def tended(self) -> Mapping[SecretKey, Kept] | None:
+        """The Secrets, once all pods are read too: until then each of them would seem to be of a pod that is gone."""
+        return self.secrets if self._pods_read else None
 
     @property
     def admitted(self) -> Collection[str]:
@@ -51,7 +57,7 @@ class Board:
     def see_pods(self, seen: Seen[RunningPod], now_s: float) -> None:
         before = self._proxies
         if seen.full:
-            self._proxies = {}
+            self._proxies, self._pods_read = {}, True
         for key, pod in seen.objects.items():
             since_s = before[key].seen_s if key in before else now_s
             proxy = proxy_of(pod, self._mesh, since_s) if pod is not None else None

@@ -122,7 +122,7 @@ class Keeper:
         now_s = time.time()
         next_s = now_s + LONGEST_NAP_S
         board, roots = self.board, roots_id(self._heard.roots_pem)
-        todo = list(chores(board.proxies, board.secrets, admitted=board.admitted, roots=roots, now_s=now_s))
+        todo = list(chores(board.proxies, board.tended, admitted=board.admitted, roots=roots, now_s=now_s))
         wanted = {chore.key for chore in todo}
         self._failed = {key: failed for key, failed in self._failed.items() if key in wanted}
         for chore in sorted(todo, key=lambda each: each.due_s):
@@ -177,15 +177,19 @@ class Keeper:
                 log.info("secret collected", namespace=namespace, proxy=uuid)
 
     async def _make(self, proxy: Proxy) -> None:
+        """Raises ApiError, NotCertified. Conflict ends it for who admitted the pod: another injector was faster. The
+        holder of the Lease comes back to it, later and later: a Secret of that name without our labels is in the way.
+        """
         certificate = await self._certified(proxy)
         roots_pem = self._heard.roots_pem
         try:
             await self._cluster.create(SECRETS, secret.made(proxy, certificate, roots_pem, self._mesh))
-            self.board.wrote(secret.remembered(proxy, certificate, roots_pem, time.time()))
-            log.info("secret made", namespace=proxy.namespace, pod=proxy.pod, proxy=proxy.uuid)
-        except Conflict as error:  # another injector was faster, or the namespace is on its way out
-            log.debug("secret not made", namespace=proxy.namespace, pod=proxy.pod, why=str(error))
+        except Conflict:
+            self.board.settle(proxy.uuid)
+            raise
+        self.board.wrote(secret.remembered(proxy, certificate, roots_pem, time.time()))
         self.board.settle(proxy.uuid)
+        log.info("secret made", namespace=proxy.namespace, pod=proxy.pod, proxy=proxy.uuid)
 
     async def _certified(self, proxy: Proxy) -> Certificate:
         subject = ProxyClient(identity=proxy.identity, proxy_id=proxy.id)

@@ -433,6 +433,25 @@ async def test_whoever_waits_for_a_certificate_is_told_why_at_the_pod(town, monk
     assert f"{town.shop}/nobody is not in the mesh" in said
 
 
+async def test_a_secret_that_is_in_the_way_of_ours_is_told_at_the_pod_and_left_alone(town, monkeypatch):
+    monkeypatch.setattr(keeper, "retry_in", lambda *_: 0.05)
+    monkeypatch.setattr(tend, "OTHERS_FIRST_S", 0.1)
+    async with at_work(town):
+        pod = await town.make(town.pod())
+        secret = await made_secret(town, uuid_of(pod))
+        unmarked = {"metadata": {"labels": {"osm-proxy-uuid": None}}}
+        await town.cluster.patch(resource.SECRETS, secret.metadata.name, unmarked, town.shop)
+
+        async def told():
+            events = await town.cluster.list(resource.EVENTS, town.shop, as_=dict)
+            return [each["message"] for each in events if each["involvedObject"]["uid"] == pod["metadata"]["uid"]]
+
+        (said,) = await until(told)
+        left = await town.secret(uuid_of(pod))
+    assert f'"{secret.metadata.name}" already exists' in said
+    assert left.data == secret.data
+
+
 async def test_a_hundred_pods_at_once_all_get_their_secrets(town):
     async with at_work(town):
         few = asyncio.Semaphore(10)

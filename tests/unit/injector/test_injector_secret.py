@@ -55,15 +55,8 @@ def test_a_pod_says_everything_that_its_secret_is_made_from() -> None:
 
 def test_probes_that_cannot_be_read_leave_a_sidecar_without_them() -> None:
     probe = '[{"container":"web","kind":"liveness","check":{"type":"tcp","port":1},%s}]'
-    deep = '"x":' + "[" * 20_000 + "]" * 20_000
-    for text in (
-        "{",
-        '[{"container":"web"}]',
-        "[1]",
-        probe % '"timeout_s":0',
-        probe % f'"period_s":{2**31}',
-        probe % deep,
-    ):
+    fields = ('"timeout_s":0', f'"period_s":{2**31}', '"x":' + "[" * 20_000 + "]" * 20_000)
+    for text in ("{", '[{"container":"web"}]', "[1]", *(probe % field for field in fields)):
         found = proxy_of(running(probes=text), "osm", 5.0)
         assert found is not None
         assert found.checks == ()
@@ -168,6 +161,15 @@ def test_secrets_come_and_go() -> None:
     assert list(board.secrets) == [("shop", UUID)]
     board.see_secrets(Seen(full=False, objects={("shop", NAME): None}))
     assert board.secrets == {}
+
+
+def test_no_secret_is_without_a_pod_before_all_pods_are_read() -> None:
+    meta = msgspec.convert(secret.made(PROXY, CERTIFICATE, "ROOTS", MESH)["metadata"], ObjectMeta)
+    board = Board("osm")
+    board.see_secrets(Seen(full=True, objects={("shop", NAME): Object(metadata=meta)}))
+    assert board.tended is None
+    board.see_pods(seen(True, web=running()), 1.0)
+    assert board.tended == board.secrets != {}
 
 
 def test_what_was_promised_is_remembered_for_a_while_and_never_without_bound() -> None:
