@@ -10,6 +10,7 @@ import socket
 import stat
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from osm.cli.output import CommandError
@@ -20,7 +21,8 @@ SOCKET = "mesh.sock"
 def home() -> Path:
     """The folder that holds all run folders; made if absent. Raises CommandError if someone else owns it."""
     path = Path(tempfile.gettempdir()) / f"osm-{_user()}"
-    path.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):  # whatever it is; exist_ok would let folders pass alone
+        path.mkdir(mode=0o700)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise CommandError(

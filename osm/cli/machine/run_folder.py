@@ -3,6 +3,9 @@
 Separate from the mesh because it must outlast every part of it.
 """
 
+import fcntl
+import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -12,12 +15,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from osm.cli.output import CommandError
-from osm.cli.place import SOCKET, home, is_live
+from osm.cli.place import SOCKET, home
 from osm.envoy.guardian import end_recorded
 from osm.isolation.network import CONTROL_PLANE
 
 FIRST_BLOCK, LAST_BLOCK = 66, 127
 """127.66.0.0/16 to 127.127.0.0/16: clear of 127.0.0.0/16 and 127.53.0.53, which systems use themselves."""
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+"""It becomes a folder that is emptied and removed, so it must not lead anywhere else; and sockets lie in it."""
 
 
 class RunFolder(Struct, frozen=True, kw_only=True):
@@ -45,17 +51,66 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 @contextmanager
 def run_folder(name: str, *, line: int | None = None) -> Iterator[RunFolder]:
     """A fresh run folder called `name` and a free block; both gone at the end. Raises CommandError."""
+    if not _NAME.fullmatch(name):
+        raise CommandError(
+            f"mesh {name!r}: --name takes lower-case letters, digits and dashes between them, at most 32",
+            remedy="--name my-mesh",
+            status=2,
+        )
     path = home() / name
-    if is_live(path / SOCKET):
-        raise CommandError(f"a mesh called {name!r} runs here already", remedy="end it, or choose another --name")
-    with _free_block() as block:
+    with _claimed(path), _free_block() as block:
         end_recorded(path, 0.0)  # of a mesh that was killed together with its guardian
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(mode=0o700)
+        _empty(path)
         try:
             yield RunFolder(path=path, block=block, line=line)
         finally:
             shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[None]:
+    """Hold the folder, made if absent. The claim is a lock on the folder itself: it ends with whoever holds it.
+
+    A socket that answers would not do: two meshes that start at once both find none. Raises CommandError.
+    """
+    while True:
+        path.mkdir(mode=0o700, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue  # its last holder has just removed it
+        try:
+            _lock(descriptor, path.name)
+            if _is_still(path, descriptor):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, name: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CommandError(
+            f"a mesh called {name!r} runs here already", remedy="end it, or choose another --name"
+        ) from None
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether what was opened is what stands there: its last holder may have removed it in between."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _empty(path: Path) -> None:
+    for entry in path.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink()
 
 
 @contextmanager
