@@ -170,6 +170,10 @@ class Engine:
             for revision, stream_id in owed[:most]
         )
 
+    def owing(self) -> Mapping[int, int]:
+        """The streams that have not answered everything → the oldest revision they owe an answer for; a live view."""
+        return self._owed
+
     def is_behind(self, stream_id: int) -> bool:
         """Whether this stream has not answered everything."""
         return stream_id in self._owed

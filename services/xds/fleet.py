@@ -40,7 +40,11 @@ STREAMS_OF_A_PROXY = 8
 
 
 class Fleet:
-    """The observer of the engine's streams. `changed` is called with a proxy's id whenever its line may differ."""
+    """The observer of the engine's streams.
+
+    `changed` is called with a proxy's id when its line may differ by more than whether it waits, and with "" when
+    anything else that is reported may.
+    """
 
     def __init__(
         self,
@@ -125,7 +129,7 @@ class Fleet:
         if member.proxy_class is not None:
             self.lanes.answered(member.proxy_class, stream.id, type_url)
         self._pushes.settle()
-        self._changed(member.proxy.id)
+        self._changed("")
 
     def rejected(self, stream: StreamInfo, type_url: str, resources: tuple[Resource, ...], detail: str) -> None:
         if not resources:
@@ -212,6 +216,19 @@ class Fleet:
     def behind(self, most: int) -> tuple[str, ...]:
         """Proxies that have not answered everything, the one that waits longest first, no more than `most`."""
         return self._roster.names([line.stream_id for line in self._engine.behind(most)])
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether any proxy has not answered everything."""
+        return bool(self._engine.owing())
+
+    def owing(self) -> dict[str, int]:
+        """Proxies that have not answered everything, and the oldest batch they owe an answer for."""
+        found: dict[str, int] = {}
+        for stream_id, batch in self._engine.owing().items():
+            for proxy_id in self._roster.names((stream_id,)):
+                found[proxy_id] = min(batch, found.get(proxy_id, batch))
+        return found
 
     def rollouts(self) -> tuple[RolloutStatus, ...]:
         """Changes that are not everywhere, sorted by identity."""

@@ -17,7 +17,8 @@ from osm.contracts.status import ObjectStatus, Progress, ProxyStatus, RolloutSta
 from services.xds.fleet import Fleet
 
 SLOW_S = 1.0
-"""A proxy acknowledges in milliseconds; one that has not for so long is reported as waiting."""
+"""A proxy acknowledges in milliseconds; one that has not for so long is reported as waiting. So often is looked for
+such: to look at every answer would cost as much as the answers."""
 
 PROGRESS_GAP_S = 0.02
 """Between two progress lines: nobody can act on more than fifty a second."""
@@ -42,7 +43,9 @@ class Reporter:
         self._touched: set[str] = set()
         self._news = asyncio.Event()
         self._lines: dict[str, ProxyStatus] = {}
-        self._waiting_since_s: dict[str, float] = {}
+        self._late: dict[str, tuple[int, float]] = {}  # proxy → the batch it owes, and since when that was seen
+        self._slow: dict[str, float] = {}  # those reported as waiting → since when
+        self._looked_at_s = 0.0
         self._progress: tuple[int, int, tuple[RolloutStatus, ...]] | None = None
         self._rollouts: tuple[RolloutStatus, ...] = ()
         self._progress_at_s = 0.0
@@ -58,12 +61,13 @@ class Reporter:
         """Write lines until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(SLOW_S if self._touched else None):
+                async with asyncio.timeout(SLOW_S if self._touched or fleet.is_behind else None):
                     await self._news.wait()
             except TimeoutError:
                 pass  # who waits, waits for long by now
             self._news.clear()
             await self._write_words(fleet)
+            self._look_for_slow(fleet, time.time())
             await self._write_lines(fleet)  # first: who reads that all have answered has read who said no
             await self._write_progress(fleet)
             await asyncio.sleep(PROGRESS_GAP_S)
@@ -100,17 +104,29 @@ class Reporter:
     def _key_of(self, origin: ObjectRef) -> str:
         return OBJECT_STATUS.key(self._service, origin.kind, origin.namespace or "-", origin.name)
 
+    def _look_for_slow(self, fleet: Fleet, now_s: float) -> None:
+        """Who still owes an answer to the same batch is slow; who no longer does is so no more."""
+        if self._slow:
+            owing = fleet.owing()
+            self._touched.update(self._slow.keys() - owing.keys())
+        if now_s - self._looked_at_s < SLOW_S:
+            return
+        self._looked_at_s, before = now_s, self._late
+        self._late = {}
+        for proxy_id, batch in fleet.owing().items():
+            seen = before.get(proxy_id)
+            self._late[proxy_id] = seen if seen is not None and seen[0] == batch else (batch, now_s)
+        slow = {proxy_id: since_s for proxy_id, (_, since_s) in self._late.items() if now_s - since_s >= SLOW_S}
+        self._touched.update(slow.keys() ^ self._slow.keys())
+        self._slow = slow
+
     async def _write_lines(self, fleet: Fleet) -> None:
-        now_s = time.time()
         for proxy_id in sorted(self._touched):
             line = fleet.status_of(proxy_id)
             if line is not None and line.state == "waiting":
-                since_s = self._waiting_since_s.setdefault(proxy_id, now_s)
-                if now_s - since_s < SLOW_S:
+                if proxy_id not in self._slow:
                     continue
-                line = structs.replace(line, behind_since_s=since_s)
-            else:
-                self._waiting_since_s.pop(proxy_id, None)
+                line = structs.replace(line, behind_since_s=self._slow[proxy_id])
             self._touched.discard(proxy_id)
             if line != self._lines.get(proxy_id):
                 await self._write_line(proxy_id, line)

@@ -23,6 +23,7 @@ class FakeFleet:
     def __init__(self) -> None:
         self.lines: dict[str, ProxyStatus] = {}
         self.late: tuple[str, ...] = ()
+        self.batch = 1
         self.acked = 0
         self.spread: tuple[RolloutStatus, ...] = ()
         self.words: dict[ObjectRef, ObjectStatus] = {}
@@ -36,6 +37,13 @@ class FakeFleet:
 
     def behind(self, most: int) -> tuple[str, ...]:
         return self.late[:most]
+
+    @property
+    def is_behind(self) -> bool:
+        return bool(self.late)
+
+    def owing(self) -> dict[str, int]:
+        return dict.fromkeys(self.late, self.batch)
 
     def rollouts(self) -> tuple[RolloutStatus, ...]:
         return self.spread
@@ -100,12 +108,32 @@ async def test_waiting_for_a_moment_is_no_news(told: Told) -> None:
 async def test_waiting_for_long_is_told_with_since_when(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "SLOW_S", 0.0)
     told.fleet.lines[BUYER.proxy_id] = BUYER
-    told.fleet.late = (BUYER.proxy_id,)
     told.reporter.touch(BUYER.proxy_id)
+    before = await told.settles()
+    told.fleet.late = (BUYER.proxy_id,)
+    told.reporter.touch()  # a change has gone out, and nothing comes back
     line = await told.settles()
     assert line is not None
     assert b'"state":"waiting"' in line
     assert b"behind_since_s" in line
+    told.fleet.late = ()
+    told.reporter.touch()
+    assert await told.settles() == before
+
+
+async def test_who_answers_one_change_after_the_other_is_not_waiting(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "SLOW_S", 0.05)
+    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.reporter.touch(BUYER.proxy_id)
+    before = await told.settles()
+    told.fleet.late = (BUYER.proxy_id,)
+    for _ in range(100):
+        told.fleet.batch += 1
+        told.reporter.touch()
+        await asyncio.sleep(0.002)
+    assert await told.settles() == before
 
 
 async def test_a_rejection_is_told_at_once(told: Told) -> None:
