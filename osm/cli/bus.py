@@ -15,6 +15,7 @@ from osm.cli.bus_state import BucketState, Reader, bucket_states
 from osm.cli.client import BusOption, in_cluster, mesh, of_kind
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured, table
+from osm.cli.running import run
 from osm.contracts.channels import BUCKETS, PROGRESS
 
 app = typer.Typer(no_args_is_help=True, help="What passes over the bus, how it stands, and who may do what on it.")
@@ -44,10 +45,7 @@ def watch(
     for name in chosen:
         if name not in BUCKETS:
             raise typer.BadParameter(f"found {name!r}; allowed are {', '.join(BUCKETS)}", param_hint="BUCKETS")
-    try:
-        asyncio.run(_watch(bus, where, chosen, output, once=once))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    run(_watch(bus, where, chosen, output, once=once))
 
 
 async def _watch(bus: str | None, where: Where, buckets: tuple[str, ...], output: Format, *, once: bool) -> None:
@@ -72,7 +70,7 @@ def check(bus: BusOption = None, output: OutputOption = Format.table, *, where: 
 
     Example: osm bus check
     """
-    states = asyncio.run(_states(bus, where))
+    states = run(_states(bus, where))
     if output is Format.table:
         table("", BUCKET_COLUMNS, map(_row, states))
     else:

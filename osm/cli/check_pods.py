@@ -4,7 +4,6 @@ In a cluster it reads the objects from the API server, and so judges OSM 1.2's m
 reads the bus.
 """
 
-import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +20,7 @@ from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
 from osm.cli.proxy import choose
+from osm.cli.running import run
 from osm.contracts.channels import MESH, TRAFFIC_TARGET, WORKLOAD
 from osm.contracts.names import Identity
 from osm.contracts.policy import Mesh, TrafficTarget
@@ -53,7 +53,7 @@ def check_pods(
         if in_cluster(bus, where)
         else _from_bus(bus, where, source, destination)
     )
-    judged = asyncio.run(reading)
+    judged = run(reading)
     if output is not Format.table:
         structured(judged, output)
     else:

@@ -1,4 +1,7 @@
-"""Runs a command's coroutine to its end, or until Ctrl-C or SIGTERM, which cancel it so that it can clean up."""
+"""Runs a command's coroutine to its end, or until Ctrl-C, SIGTERM or a closed terminal, which cancel it.
+
+Cancelled, not killed: a forwarded port, a password in a file, a mesh of processes are given back on the way out.
+"""
 
 import asyncio
 import signal
@@ -38,5 +41,8 @@ def ungrouped() -> Iterator[None]:
 async def _cancellable(work: Coroutine[Any, Any, T]) -> T:
     me = asyncio.current_task()
     assert me is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, me.cancel)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup(1) asks for
+        loop.add_signal_handler(signal.SIGHUP, me.cancel)
     return await work

@@ -1,6 +1,5 @@
 """`osm status`: services, proxies, users' objects: what runs, what is in sync, what is invalid and why."""
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -16,6 +15,7 @@ from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, problems, stdout, structured, table
 from osm.cli.place import program
 from osm.cli.placing import object_problems
+from osm.cli.running import run
 from osm.cli.status_news import NOTHING_SAID, lines
 from osm.cli.status_news import news as new_lines
 from osm.cli.status_watch import follow
@@ -47,7 +47,7 @@ def status(
     if watch:
         _watch(bus, output, where)
         return
-    documents, pods = asyncio.run(read(bus, where))
+    documents, pods = run(read(bus, where))
     said = Said.of(documents)
     if output is Format.table:
         _print(said, pods)
@@ -102,10 +102,7 @@ def _watch(bus: str | None, output: Format, where: Where) -> None:
             f"--watch draws tables, found --output {output.value}",
             remedy=f"{program()} bus watch status -o json prints every line as it comes, for scripts",
         )
-    try:
-        asyncio.run(_follow(bus, where))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    run(_follow(bus, where))
 
 
 async def _follow(bus: str | None, where: Where) -> None:

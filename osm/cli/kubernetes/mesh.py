@@ -1,6 +1,5 @@
 """`osm mesh`: which meshes the cluster has, and bringing one to this CLI's version."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +31,7 @@ def list_meshes(output: OutputOption = Format.table, *, where: Where) -> None:
 
     Example: osm mesh list -o json
     """
-    found, served = asyncio.run(_list(where))
+    found, served = run(_list(where))
     if output is not Format.table:
         structured({"meshes": found, "smi": served}, output)
         return

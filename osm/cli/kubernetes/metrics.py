@@ -1,6 +1,5 @@
 """`osm metrics`: whether Prometheus finds the sidecars of a namespace."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from osm.cli.kubernetes.cluster import all_of, look_up, opened
 from osm.cli.kubernetes.observed import Pod
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stdout
+from osm.cli.running import run
 from osm.contracts import labels
 from osm.envoy.ports import METRICS
 from osm.k8s.objects import Namespace
@@ -30,7 +30,7 @@ def enable(namespaces: NamespacesOption, *, where: Where) -> None:
 
     Example: osm metrics enable --namespace bookstore,bookbuyer
     """
-    asyncio.run(_set(where, split(namespaces), on=True))
+    run(_set(where, split(namespaces), on=True))
 
 
 @app.command("disable")
@@ -40,7 +40,7 @@ def disable(namespaces: NamespacesOption, *, where: Where) -> None:
 
     Example: osm metrics disable --namespace bookstore
     """
-    asyncio.run(_set(where, split(namespaces), on=False))
+    run(_set(where, split(namespaces), on=False))
 
 
 def split(given: list[str]) -> list[str]:

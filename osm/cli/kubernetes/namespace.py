@@ -1,6 +1,5 @@
 """`osm namespace`: which namespaces are in a mesh."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ from osm.cli.kubernetes.membership import Membership, joined, left, memberships,
 from osm.cli.kubernetes.observed import Pod, Workload
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured, table
+from osm.cli.running import run
 from osm.contracts import labels
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import DEPLOYMENTS, NAMESPACES, PODS
@@ -39,7 +39,7 @@ def add(
 
     Example: osm namespace add bookstore bookbuyer
     """
-    asyncio.run(_add(where, namespaces, mesh_name, inject=not disable_sidecar_injection))
+    run(_add(where, namespaces, mesh_name, inject=not disable_sidecar_injection))
 
 
 async def _add(where: Where, namespaces: list[str], mesh: str, *, inject: bool) -> None:
@@ -67,7 +67,7 @@ def remove(namespace: Annotated[str, typer.Argument()], mesh_name: MeshOption = 
 
     Example: osm namespace remove bookstore
     """
-    asyncio.run(_remove(where, namespace, mesh_name))
+    run(_remove(where, namespace, mesh_name))
 
 
 async def _remove(where: Where, name: str, mesh: str) -> None:
@@ -94,7 +94,7 @@ def ignore(namespaces: Namespaces, *, where: Where) -> None:
 
     Example: osm namespace ignore monitoring
     """
-    asyncio.run(_ignore(where, namespaces))
+    run(_ignore(where, namespaces))
 
 
 async def _ignore(where: Where, namespaces: list[str]) -> None:
@@ -112,7 +112,7 @@ def list_namespaces(mesh_name: AnyMeshOption = "", output: OutputOption = Format
 
     Example: osm namespace list -o json
     """
-    found = asyncio.run(_list(where, mesh_name))
+    found = run(_list(where, mesh_name))
     if output is not Format.table:
         structured(found, output)
         return

@@ -19,6 +19,7 @@ from osm.cli.kubernetes.cluster import look_up, opened
 from osm.cli.kubernetes.made_once import BUS_TLS, BadSecret, Data, Mesh, due, names
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stdout
+from osm.cli.running import run
 from osm.contracts import labels
 from osm.k8s.errors import Conflict, NotFound
 from osm.k8s.objects import Secret
@@ -59,7 +60,7 @@ def prepare(
         cluster_domain=cluster_domain,
         root_secret=root,
     )
-    asyncio.run(_prepare(where, mesh, mesh_name, _read_spec(mesh_config) if mesh_config else None))
+    run(_prepare(where, mesh, mesh_name, _read_spec(mesh_config) if mesh_config else None))
 
 
 def _read_spec(file: Path) -> Mapping[str, Any]:

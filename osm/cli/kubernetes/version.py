@@ -12,6 +12,7 @@ from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, config_path, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured, table
 from osm.cli.place import live, socket_url
+from osm.cli.running import run
 
 MESHES_WITHIN_S = 5.0
 """A version is asked for in a hurry, often with a cluster that is away."""
@@ -48,7 +49,7 @@ def version(
 
 def _meshes(where: Where) -> tuple[Mesh, ...]:
     try:
-        return asyncio.run(_ask(where))
+        return run(_ask(where))
     except CommandError as error:
         stderr.print(f"no mesh versions: {error.what}", markup=False)
         return ()

@@ -1,6 +1,5 @@
 """`osm verify`: step by step, whether one pod, or a gateway, can reach another."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, text, whole
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import Format, OutputOption, stderr, stdout, structured
+from osm.cli.running import run
 from osm.contracts.names import ObjectRef
 from osm.contracts.policy import IngressBackend
 from osm.k8s.resource import INGRESS_BACKENDS
@@ -56,7 +56,7 @@ def connectivity(
         raise typer.BadParameter("name --to-pod and --to-service, or --to-ext-port", param_hint="--to-pod")
     outside = (to_ext_host, to_ext_port)
     verifying = _connectivity(where, mesh_name, from_pod, to_pod=to_pod, to_service=to_service, outside=outside)
-    _tell(asyncio.run(verifying), output, every=every)
+    _tell(run(verifying), output, every=every)
 
 
 async def _connectivity(
@@ -127,7 +127,7 @@ def ingress_(
     """
     _require_known(app_protocol, ("http",))
     names = (from_service, to_pod, to_service, ingress_backend)
-    _tell(asyncio.run(_ingress(where, mesh_name, names, to_port)), output, every=every)
+    _tell(run(_ingress(where, mesh_name, names, to_port)), output, every=every)
 
 
 async def _ingress(where: Where, mesh: str, names: tuple[str, str, str, str], port: int) -> Result:
