@@ -2,8 +2,8 @@
 
 Apart from the kinds that hold them, and pure. What RE2 lacks is refused by name (lookaround, backreferences,
 possessive and atomic groups); what RE2 has and Python has not is rewritten; the rest is for Python's compiler
-to judge. Not found here, and left to Envoy's own rejection: an expression whose repetitions multiply beyond
-RE2's memory.
+to judge. Not found here, and left to Envoy's own rejection: a script of Unicode that there is not, and an expression
+whose repetitions multiply beyond RE2's memory.
 """
 
 import re
@@ -32,7 +32,9 @@ _UNICODE_CLASS = re.compile(r"[pP](?:\{\^?\w+\}|[A-Z])")
 _HEX = re.compile(r"x(?:\{[0-9A-Fa-f]{1,6}\}|[0-9A-Fa-f]{2})")
 _REPEATED_ANCHOR = re.compile(r"[\^$](?=[*+?]|\{\d)")
 _NOT_IN_CLASS = frozenset("ABCQbz")
-_POSIX_CLASS = re.compile(r"\[:\^?\w+:\]")
+_POSIX_CLASS = re.compile(r"\[:\^?(\w+):\]")
+_POSIX_NAME = re.compile("alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit")
+_SETS = frozenset({r"\d", r"\D", r"\s", r"\S", r"\w", r"\W"})
 
 
 class _Refused(Exception):
@@ -105,26 +107,33 @@ def _escape(pattern: str, at: int) -> tuple[str, int]:
 
 def _character_class(pattern: str, at: int) -> tuple[str, int]:
     end = at + 1
-    done = "["
+    done, last = "[", ""
     if pattern.startswith("^", end):
         done, end = "[^", end + 1
     first = True
     while end < len(pattern) and (pattern[end] != "]" or first):
         first = False
-        if posix := _POSIX_CLASS.match(pattern, end):
-            done, end = done + r"\w", end + len(posix[0])
-        elif pattern[end] == "\\":
-            if pattern[end + 1 : end + 2] in _NOT_IN_CLASS:
-                raise _Refused(f"`{pattern[end : end + 2]}` inside a character class at character {end + 1}")
-            piece, length = _escape(pattern, end)
-            done, end = done + piece, end + length
-        else:
-            escape = pattern[end] in "[]&|~" or (pattern[end] == "-" and done.endswith("-"))
-            done += f"\\{pattern[end]}" if escape else pattern[end]
-            end += 1
+        last, length = _member(pattern, end, last)
+        done, end = done + last, end + length
     if end >= len(pattern):
         raise _Refused(f"`[` without `]` at character {at + 1}")
     return done + "]", end + 1 - at
+
+
+def _member(pattern: str, at: int, before: str) -> tuple[str, int]:
+    """What stands at `at` inside a character class, after the member `before`: a set has no range, so `-` is itself."""
+    here = pattern[at]
+    if posix := _POSIX_CLASS.match(pattern, at):
+        if not _POSIX_NAME.fullmatch(posix[1]):
+            raise _Refused(f"unknown class `{posix[0]}` at character {at + 1}")
+        return r"\w", len(posix[0])
+    if here == "\\":
+        if pattern[at + 1 : at + 2] in _NOT_IN_CLASS:
+            raise _Refused(f"`{pattern[at : at + 2]}` inside a character class at character {at + 1}")
+        return _escape(pattern, at)
+    if here in "[]&|~" or (here == "-" and (before in _SETS or before.endswith("-"))):
+        return f"\\{here}", 1
+    return here, 1
 
 
 def _group(pattern: str, at: int) -> tuple[str, int]:

@@ -29,6 +29,8 @@ from osm.smi.regex import complaint
         r"[]a]",
         r"[[a-z]",
         r"[a&&b||c~~d]",
+        r"[\w-.]+@[[:alpha:]-9][\d-z]",
+        r"[a-c-e]",
         r"\Qa.b(\E(c)",
         r"\Qa.b(",
         r"\x{10FFFF}\x41",
@@ -71,6 +73,8 @@ def test_what_re2_takes_is_taken(pattern: str) -> None:
         (r"[a", "`[` without `]` at character 1"),
         (r"[\b]", r"`\b` inside a character class at character 2"),
         ("a\\", "a backslash at the end"),
+        (r"[[:letters:]]", "unknown class `[:letters:]` at character 2"),
+        (r"[a-\d]", r"bad character range a-\d at character 2"),
         (r"[z-a]", "bad character range z-a at character 2"),
     ],
 )
