@@ -12,8 +12,11 @@ from osm.contracts.names import DnsLabel, DnsName, Port, ServiceName
 from osm.contracts.policy import IngressBackend, IngressPort, SourceRange, SourceService
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
-from osm.manifests.wording import shown
+from osm.manifests.naming import pattern
+from osm.manifests.wording import LABEL, shown
 from osm.smi.shape import Fields, Object, ordered, repeated
+
+_LABEL = pattern(DnsLabel)
 
 LATER = "is accepted and not enforced yet: it admits nobody"
 
@@ -112,6 +115,8 @@ def _source_problems(raw: RawDocument, spec: Spec) -> Iterator[Problem]:
         field = f"spec.sources[{index}]"
         if source.kind == "Service" and source.namespace is None:
             yield raw.problem(f"{field}.namespace", "this field is required and not there")
+        if source.kind == "Service" and not _LABEL.fullmatch(source.name):
+            yield raw.problem(f"{field}.name", f"expected {LABEL}, found {shown(source.name)}")
         if source.kind == "IPRange" and not _is_range(source.name):
             what = f"expected an address range such as 10.0.0.0/8, found {shown(source.name)}"
             yield raw.problem(f"{field}.name", what)
@@ -125,8 +130,9 @@ def _match_problems(raw: RawDocument, spec: Spec) -> Iterator[Problem]:
 
 
 def _is_range(text: str) -> bool:
+    """Without a zone (RFC 4007): an interface of one machine means nothing to another."""
     try:
         ip_network(text, strict=False)
     except ValueError:
         return False
-    return "/" in text
+    return "/" in text and "%" not in text

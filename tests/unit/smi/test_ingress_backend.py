@@ -92,6 +92,17 @@ def test_matches_are_said_to_have_no_effect() -> None:
         ),
         (
             BACKENDS,
+            "[{kind: IPRange, name: 'fe80::%eth0/64'}]",
+            'spec.sources[0].name: expected an address range such as 10.0.0.0/8, found "fe80::%eth0/64"',
+        ),
+        (
+            BACKENDS,
+            "[{kind: Service, name: Edge_Proxy, namespace: edge}]",
+            "spec.sources[0].name: expected a name of at most 63 lower-case letters, digits and `-`, "
+            'found "Edge_Proxy"',
+        ),
+        (
+            BACKENDS,
             "[{kind: Service, name: nginx}]",
             "spec.sources[0].namespace: this field is required and not there",
         ),

@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from osm.contracts.codec import decode, encode
 from osm.contracts.policy import Mesh, TcpRoute
 from osm.manifests import RawDocument, Scan
 from osm.manifests.yaml import read
@@ -110,4 +111,5 @@ def test_no_body_makes_parsing_fail_and_none_goes_unexplained(head: tuple[str, s
     raw = RawDocument(kind=kind, api_version=api_version, namespace="default", name="it", body=whole)
     found = parse(raw)
     assert found.object is not None or found.problems
+    assert found.object is None or decode(type(found.object), encode(found.object)) == found.object
     assert all(problem.what for problem in found.problems)
