@@ -12,11 +12,10 @@ from osm.contracts.policy import TlsVersion
 from osm.smi.shape import Fields, Object
 
 Count = Annotated[int, Meta(ge=0)]
-Cidr = Annotated[str, Meta(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$", description="a range such as 10.0.0.0/8")]
-
+Cidr = Annotated[str, Meta(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$(?!\n)", description="a range such as 10.0.0.0/8")]
 
 Interface = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}\+?$", description="an interface such as eth0 or eth+")
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}\+?$(?!\n)", description="an interface such as eth0 or eth+")
 ]
 
 

@@ -13,7 +13,7 @@ from osm.manifests import RawDocument
 from osm.manifests.wording import shown
 from osm.smi.meshconfig import Resources, Spec, Traffic
 
-_QUANTITY = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)(m|k|[MGTPE]|[KMGTPE]i|[eE]\d+)?")
+_QUANTITY = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)(m|k|[MGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
 
 
 def injection(spec: Spec) -> Injection | None:
@@ -56,7 +56,7 @@ def _not_ranges(raw: RawDocument, traffic: Traffic) -> Iterator[Problem]:
 def _not_quantities(raw: RawDocument, resources: Resources) -> Iterator[Problem]:
     for field, amounts in (("limits", resources.limits), ("requests", resources.requests)):
         for name, amount in sorted(amounts.items()):
-            if isinstance(amount, str) and not _QUANTITY.fullmatch(amount):
+            if not _QUANTITY.fullmatch(_quantity(amount)):
                 what = f"expected a quantity such as 100m, found {shown(amount)}"
                 yield raw.problem(f"spec.sidecar.resources.{field}.{name}", what)
 
@@ -70,4 +70,11 @@ def _is_range(given: str) -> bool:
 
 
 def _amounts(given: Mapping[str, str | float]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, amount if isinstance(amount, str) else f"{amount:g}") for name, amount in given.items()))
+    return tuple(sorted((name, _quantity(amount)) for name, amount in given.items()))
+
+
+def _quantity(amount: str | float) -> str:
+    """To the last digit: bytes are often written as a bare number."""
+    if isinstance(amount, str):
+        return amount
+    return str(int(amount)) if amount.is_integer() else repr(amount)

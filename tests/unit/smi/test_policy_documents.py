@@ -247,7 +247,8 @@ def test_a_mesh_config_with_everything_that_has_an_effect() -> None:
 def test_what_a_mesh_config_says_of_new_pods() -> None:
     spec = """
     sidecar: {envoyImage: "envoy:1", initContainerImage: "init:1", enablePrivilegedInitContainer: true,
-              localProxyMode: PodIP, resources: {limits: {memory: 1Gi, cpu: 2}, requests: {cpu: 100m}}}
+              localProxyMode: PodIP,
+              resources: {limits: {memory: 134217729, cpu: 0.5}, requests: {cpu: 100m, memory: 1Gi}}}
     traffic: {outboundIPRangeExclusionList: [10.0.0.0/8], outboundIPRangeInclusionList: [10.1.0.0/16],
               outboundPortExclusionList: [80], inboundPortExclusionList: [90], networkInterfaceExclusionList: [eth1]}
     """
@@ -258,8 +259,8 @@ def test_what_a_mesh_config_says_of_new_pods() -> None:
                 init_image="init:1",
                 privileged_init=True,
                 pod_ip_mode=True,
-                requests=(("cpu", "100m"),),
-                limits=(("cpu", "2"), ("memory", "1Gi")),
+                requests=(("cpu", "100m"), ("memory", "1Gi")),
+                limits=(("cpu", "0.5"), ("memory", "134217729")),
                 outbound_ip_exclusions=("10.0.0.0/8",),
                 outbound_ip_inclusions=("10.1.0.0/16",),
                 outbound_port_exclusions=(80,),
@@ -522,6 +523,23 @@ BAD: list[tuple[str, str, str]] = [
         "MeshConfig",
         "traffic:\n  outboundIPRangeExclusionList: [10.0.0.0]",
         '2 error spec.traffic.outboundIPRangeExclusionList[0]: expected a range such as 10.0.0.0/8, found "10.0.0.0"',
+    ),
+    (
+        "MeshConfig",
+        "sidecar:\n  resources: {limits: {memory: -5}}",
+        "2 error spec.sidecar.resources.limits.memory: expected a quantity such as 100m, found -5.0",
+    ),
+    (
+        "MeshConfig",
+        'traffic:\n  networkInterfaceExclusionList: ["eth0\\n"]',
+        "2 error spec.traffic.networkInterfaceExclusionList[0]: expected an interface such as eth0 or eth+, "
+        'found "eth0\n"',
+    ),
+    (
+        "TrafficTarget",
+        TARGET.replace("name: store", 'name: "store\\n"'),
+        "1 error spec.destination.name: expected a name of at most 253 lower-case letters, digits, `-` and `.`, "
+        'found "store\n"',
     ),
     (
         "MeshConfig",
