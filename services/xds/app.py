@@ -39,8 +39,8 @@ from services.xds.traffic import Traffic
 log = structlog.get_logger()
 
 SERVER_NAME = f"{XDS_IDENTITY.account}.{XDS_IDENTITY.namespace}.svc"
-"""Of the default namespace."""
-"""The name in its own certificate for gRPC clients that know no SPIFFE; Envoys pin the URI instead."""
+"""The name in its own certificate, in the default namespace, for gRPC clients that know no SPIFFE; Envoys pin the URI
+instead."""
 
 
 LOOK_S = 0.1
@@ -56,7 +56,7 @@ async def run(bus: Bus, settings: Settings, health: Health, *, engine: Engine | 
         xds = _Xds(bus, settings, health, tasks, engine or Engine())
         tasks.create_task(xds.own.run(), name="xds: own certificate")
         tasks.create_task(forget_unused(xds.leaves, xds.fleet.identities), name="xds: unused leaves")
-        tasks.create_task(xds.reporter.run(xds.fleet), name="xds: status lines")
+        tasks.create_task(xds.reporter.run(xds.fleet.overview), name="xds: status lines")
         tasks.create_task(xds.follow(), name="xds: documents")
         tasks.create_task(xds.follow_quarantine(), name="xds: quarantine")
         tasks.create_task(keep(bus, xds.quarantine, xds.unsaved), name="xds: quarantine's writer")
@@ -173,7 +173,9 @@ class _Xds:
 
     def _stopping(self) -> None:
         """All else goes on while proxies leave: those that are left still get what changes."""
-        log.info("proxies are sent to other replicas", proxies=self.fleet.size, within_s=self._settings.drain_s)
+        log.info(
+            "proxies are sent to other replicas", proxies=self.fleet.overview.size, within_s=self._settings.drain_s
+        )
         self._health.standby("its last proxies to move to another replica")
 
     def _identity(self) -> ServerIdentity:

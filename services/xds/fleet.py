@@ -16,20 +16,19 @@ from osm.ads.engine import Engine
 from osm.ads.peer import Denied, Peer, StreamInfo
 from osm.ads.resource import Resource
 from osm.ads.rollout import Terms
-from osm.contracts.names import Identity, ObjectRef
-from osm.contracts.status import ObjectStatus, ProxyStatus, RolloutStatus
+from osm.contracts.names import Identity
 from services.xds.admission import Proxy, admit
 from services.xds.classes import Classes, ProxyClass
 from services.xds.documents import Changes, Documents
 from services.xds.lanes import Lane, Lanes
 from services.xds.member import Member
+from services.xds.overview import Overview
 from services.xds.probation import Probation
 from services.xds.pushes import Pushes
 from services.xds.quarantine import Quarantine, Version
 from services.xds.ready import Secrets
 from services.xds.refusals import refused, standing
 from services.xds.roster import Roster
-from services.xds.spread import rollout_status, words_on_objects
 from services.xds.timeline import Timeline
 from services.xds.turned_away import TurnedAway
 
@@ -60,7 +59,6 @@ class Fleet:
         probation: Probation | None = None,
     ) -> None:
         self._trust_domain = trust_domain
-        self._replica = replica
         self._documents = documents
         self._engine = engine
         self._wanted = wanted
@@ -83,6 +81,14 @@ class Fleet:
         self._probation = probation
         self._turned_away = TurnedAway()
         self._roster = Roster()
+        self.overview = Overview(
+            replica=replica,
+            engine=engine,
+            roster=self._roster,
+            lanes=self.lanes,
+            quarantine=quarantine,
+            timeline=self.timeline,
+        )
 
     # What the server asks and tells
 
@@ -201,60 +207,6 @@ class Fleet:
     def identities(self) -> set[Identity]:
         """The identities of all connected proxies."""
         return self._roster.identities()
-
-    # What status lines say
-
-    @property
-    def size(self) -> int:
-        """Streams that are connected, held ones included."""
-        return len(self._roster)
-
-    def acked_revision(self) -> int:
-        """The catalog revision that every connected proxy has answered in full."""
-        return self.timeline.revision_of(self._engine.acked_revision())
-
-    def behind(self, most: int) -> tuple[str, ...]:
-        """Proxies that have not answered everything, the one that waits longest first, no more than `most`."""
-        return self._roster.names([line.stream_id for line in self._engine.behind(most)])
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether any proxy has not answered everything."""
-        return bool(self._engine.owing())
-
-    def owing(self) -> dict[str, int]:
-        """Proxies that have not answered everything, and the oldest batch they owe an answer for."""
-        found: dict[str, int] = {}
-        for stream_id, batch in self._engine.owing().items():
-            for proxy_id in self._roster.names((stream_id,)):
-                found[proxy_id] = min(batch, found.get(proxy_id, batch))
-        return found
-
-    def rollouts(self) -> tuple[RolloutStatus, ...]:
-        """Changes that are not everywhere, sorted by identity."""
-        lines = (
-            rollout_status(
-                proxy_class.identity,
-                rollout,
-                self._quarantine.standing_of(proxy_class),
-                is_behind=self._engine.is_behind,
-                proxy_of=lambda stream_id: self._roster[stream_id].proxy.id,
-            )
-            for proxy_class, rollout in self.lanes.rollouts().items()
-        )
-        return tuple(sorted((line for line in lines if line), key=lambda line: (line.identity, line.state)))
-
-    def words_on_objects(self) -> dict[ObjectRef, ObjectStatus]:
-        """What is to be said of users' objects, by object."""
-        return words_on_objects(self._quarantine.standing())
-
-    def status_of(self, proxy_id: str) -> ProxyStatus | None:
-        """The line of one proxy, its newest stream; None if it is not connected."""
-        member = self._roster.newest(proxy_id)
-        if member is None:
-            return None
-        is_behind = any(map(self._engine.is_behind, self._roster.streams_of(proxy_id)))
-        return member.status(self._replica, is_behind=is_behind)
 
     # Inside
 

@@ -14,7 +14,7 @@ from osm.bus import StatusWriter
 from osm.contracts.channels import OBJECT_STATUS, PROGRESS, PROXY_STATUS
 from osm.contracts.names import ObjectRef
 from osm.contracts.status import ObjectStatus, Progress, ProxyStatus, RolloutStatus
-from services.xds.fleet import Fleet
+from services.xds.overview import Overview
 
 SLOW_S = 1.0
 """A proxy acknowledges in milliseconds; one that has not for so long is reported as waiting. So often is looked for
@@ -57,24 +57,24 @@ class Reporter:
             self._touched.add(proxy_id)
         self._news.set()
 
-    async def run(self, fleet: Fleet) -> None:
+    async def run(self, overview: Overview) -> None:
         """Write lines until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(SLOW_S if self._touched or fleet.is_behind else None):
+                async with asyncio.timeout(SLOW_S if self._touched or overview.is_behind else None):
                     await self._news.wait()
             except TimeoutError:
                 pass  # who waits, waits for long by now
             self._news.clear()
-            await self._write_words(fleet)
-            self._look_for_slow(fleet, time.time())
-            await self._write_lines(fleet)  # first: who reads that all have answered has read who said no
-            await self._write_progress(fleet)
+            await self._write_words(overview)
+            self._look_for_slow(overview, time.time())
+            await self._write_lines(overview)  # first: who reads that all have answered has read who said no
+            await self._write_progress(overview)
             await asyncio.sleep(PROGRESS_GAP_S)
 
-    async def _write_progress(self, fleet: Fleet) -> None:
-        rollouts = fleet.rollouts()
-        said = (fleet.acked_revision(), fleet.size, tuple(structs.replace(each, live=0) for each in rollouts))
+    async def _write_progress(self, overview: Overview) -> None:
+        rollouts = overview.rollouts()
+        said = (overview.acked_revision(), overview.size, tuple(structs.replace(each, live=0) for each in rollouts))
         now_s = time.time()
         has_spread = rollouts != self._rollouts and now_s - self._progress_at_s >= SPREAD_GAP_S
         if said == self._progress and not has_spread:
@@ -85,15 +85,15 @@ class Reporter:
             replica=self._replica,
             output=said[0],
             proxies=said[1],
-            behind=fleet.behind(NAMED_BEHIND),
+            behind=overview.behind(NAMED_BEHIND),
             rollouts=rollouts[:NAMED_ROLLOUTS],
             at_s=now_s,
         )
         await self._status.put(PROGRESS.key(self._service, self._replica), line)
 
-    async def _write_words(self, fleet: Fleet) -> None:
+    async def _write_words(self, overview: Overview) -> None:
         """What proxies have rejected is told of the users' objects that it was made from."""
-        words = fleet.words_on_objects()
+        words = overview.words_on_objects()
         for origin, word in words.items():
             if self._words.get(origin) != word:
                 await self._status.put(self._key_of(origin), word)
@@ -104,25 +104,25 @@ class Reporter:
     def _key_of(self, origin: ObjectRef) -> str:
         return OBJECT_STATUS.key(self._service, origin.kind, origin.namespace or "-", origin.name)
 
-    def _look_for_slow(self, fleet: Fleet, now_s: float) -> None:
+    def _look_for_slow(self, overview: Overview, now_s: float) -> None:
         """Who still owes an answer to the same batch is slow; who no longer does is so no more."""
         if self._slow:
-            owing = fleet.owing()
+            owing = overview.owing()
             self._touched.update(self._slow.keys() - owing.keys())
         if now_s - self._looked_at_s < SLOW_S:
             return
         self._looked_at_s, before = now_s, self._late
         self._late = {}
-        for proxy_id, batch in fleet.owing().items():
+        for proxy_id, batch in overview.owing().items():
             seen = before.get(proxy_id)
             self._late[proxy_id] = seen if seen is not None and seen[0] == batch else (batch, now_s)
         slow = {proxy_id: since_s for proxy_id, (_, since_s) in self._late.items() if now_s - since_s >= SLOW_S}
         self._touched.update(slow.keys() ^ self._slow.keys())
         self._slow = slow
 
-    async def _write_lines(self, fleet: Fleet) -> None:
+    async def _write_lines(self, overview: Overview) -> None:
         for proxy_id in sorted(self._touched):
-            line = fleet.status_of(proxy_id)
+            line = overview.status_of(proxy_id)
             if line is not None and line.state == "waiting":
                 if proxy_id not in self._slow:
                     continue

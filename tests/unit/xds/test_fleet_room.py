@@ -68,4 +68,4 @@ def test_any_number_of_proxies_is_taken_where_the_mesh_config_sets_no_limit():
     replica = Replica()
     for number in range(50):
         replica.come(f"p-{number}")
-    assert replica.fleet.size == 50
+    assert replica.fleet.overview.size == 50

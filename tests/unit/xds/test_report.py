@@ -9,7 +9,7 @@ from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import ObjectStatus, ProxyStatus, Rejection, RolloutStatus
 from services.xds import report
-from services.xds.fleet import Fleet
+from services.xds.overview import Overview
 from services.xds.report import Reporter
 
 BUYER = ProxyStatus(
@@ -17,7 +17,7 @@ BUYER = ProxyStatus(
 )
 
 
-class FakeFleet:
+class FakeOverview:
     """Proxies whose lines a test sets."""
 
     def __init__(self) -> None:
@@ -67,10 +67,10 @@ class FakeFleet:
 class Told:
     """A reporter at work, and what it has put."""
 
-    def __init__(self, core: MemoryCore, reporter: Reporter, fleet: FakeFleet) -> None:
+    def __init__(self, core: MemoryCore, reporter: Reporter, overview: FakeOverview) -> None:
         self.core = core
         self.reporter = reporter
-        self.fleet = fleet
+        self.overview = overview
         self.key = PROXY_STATUS.key(BUYER.proxy_id)
 
     async def settles(self) -> bytes | None:
@@ -83,40 +83,40 @@ class Told:
 @pytest.fixture
 async def told(monkeypatch: pytest.MonkeyPatch):  # an async generator fixture
     monkeypatch.setattr(report, "PROGRESS_GAP_S", 0.001)
-    core, fleet = MemoryCore(), FakeFleet()
+    core, overview = MemoryCore(), FakeOverview()
     reporter = Reporter(core.bus("xds").status(), "xds", "x")
-    running = asyncio.ensure_future(reporter.run(cast(Fleet, fleet)))
-    yield Told(core, reporter, fleet)
+    running = asyncio.ensure_future(reporter.run(cast(Overview, overview)))
+    yield Told(core, reporter, overview)
     running.cancel()
 
 
 async def test_a_proxy_that_connects_is_told_at_once(told: Told) -> None:
-    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.overview.lines[BUYER.proxy_id] = BUYER
     told.reporter.touch(BUYER.proxy_id)
     assert await told.settles() is not None
 
 
 async def test_waiting_for_a_moment_is_no_news(told: Told) -> None:
-    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.overview.lines[BUYER.proxy_id] = BUYER
     told.reporter.touch(BUYER.proxy_id)
     before = await told.settles()
-    told.fleet.late = (BUYER.proxy_id,)
+    told.overview.late = (BUYER.proxy_id,)
     told.reporter.touch(BUYER.proxy_id)
     assert await told.settles() == before
 
 
 async def test_waiting_for_long_is_told_with_since_when(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "SLOW_S", 0.0)
-    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.overview.lines[BUYER.proxy_id] = BUYER
     told.reporter.touch(BUYER.proxy_id)
     before = await told.settles()
-    told.fleet.late = (BUYER.proxy_id,)
+    told.overview.late = (BUYER.proxy_id,)
     told.reporter.touch()  # a change has gone out, and nothing comes back
     line = await told.settles()
     assert line is not None
     assert b'"state":"waiting"' in line
     assert b"behind_since_s" in line
-    told.fleet.late = ()
+    told.overview.late = ()
     told.reporter.touch()
     assert await told.settles() == before
 
@@ -125,12 +125,12 @@ async def test_who_answers_one_change_after_the_other_is_not_waiting(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "SLOW_S", 0.05)
-    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.overview.lines[BUYER.proxy_id] = BUYER
     told.reporter.touch(BUYER.proxy_id)
     before = await told.settles()
-    told.fleet.late = (BUYER.proxy_id,)
+    told.overview.late = (BUYER.proxy_id,)
     for _ in range(100):
-        told.fleet.batch += 1
+        told.overview.batch += 1
         told.reporter.touch()
         await asyncio.sleep(0.002)
     assert await told.settles() == before
@@ -138,7 +138,7 @@ async def test_who_answers_one_change_after_the_other_is_not_waiting(
 
 async def test_a_rejection_is_told_at_once(told: Told) -> None:
     rejection = Rejection(type_url="t", resources=("r",), reason="Envoy does not like it")
-    told.fleet.lines[BUYER.proxy_id] = ProxyStatus(
+    told.overview.lines[BUYER.proxy_id] = ProxyStatus(
         proxy_id=BUYER.proxy_id,
         identity=BUYER.identity,
         replica="x",
@@ -153,16 +153,16 @@ async def test_a_rejection_is_told_at_once(told: Told) -> None:
 
 
 async def test_the_line_of_a_proxy_that_left_is_taken_away(told: Told) -> None:
-    told.fleet.lines[BUYER.proxy_id] = BUYER
+    told.overview.lines[BUYER.proxy_id] = BUYER
     told.reporter.touch(BUYER.proxy_id)
     assert await told.settles() is not None
-    del told.fleet.lines[BUYER.proxy_id]
+    del told.overview.lines[BUYER.proxy_id]
     told.reporter.touch(BUYER.proxy_id)
     assert await told.settles() is None
 
 
 async def test_progress_is_told_when_it_moves(told: Told) -> None:
-    told.fleet.acked = 7
+    told.overview.acked = 7
     told.reporter.touch()
     await told.settles()
     (line,) = (body for key, body in told.core.buckets["status"].bodies.items() if key.startswith("progress.xds"))
@@ -172,19 +172,19 @@ async def test_progress_is_told_when_it_moves(told: Told) -> None:
 async def test_a_rejected_object_is_told_of_until_the_rejection_is_lifted(told: Told) -> None:
     target = ObjectRef("TrafficTarget", "bookstore", "bookstore")
     problem = Problem(subject=target, field="spec.rules", what="Envoy rejects it")
-    told.fleet.words = {target: ObjectStatus(subject=target, problems=(problem,))}
+    told.overview.words = {target: ObjectStatus(subject=target, problems=(problem,))}
     told.reporter.touch()
     await told.settles()
     key = OBJECT_STATUS.key("xds", "TrafficTarget", "bookstore", "bookstore")
     assert b"Envoy rejects it" in told.core.buckets["status"].bodies[key]
-    told.fleet.words = {}
+    told.overview.words = {}
     told.reporter.touch()
     await told.settles()
     assert key not in told.core.buckets["status"].bodies
 
 
 async def test_where_a_canary_stands_is_told_with_the_progress(told: Told) -> None:
-    told.fleet.spread = (
+    told.overview.spread = (
         RolloutStatus(identity=BUYER.identity, state="canary", proxies=3, live=0, canaries=(BUYER.proxy_id,)),
     )
     told.reporter.touch()
