@@ -8,11 +8,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-DnsLabel = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-"""A Kubernetes namespace or service name (RFC 1123 label)."""
+DnsLabel = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$(?!\n)", max_length=63)]
+"""A Kubernetes namespace or service name (RFC 1123 label). To Python, `$` alone is before a closing line break too."""
 
-DnsName = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
-"""A Kubernetes object name (RFC 1123 subdomain); may hold dots, never `_`."""
+DnsName = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$(?!\n)", max_length=253)]
+"""A Kubernetes object name (RFC 1123 subdomain); may hold dots, never `_`, nor anything that a subject may not."""
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -20,8 +20,8 @@ ROOT_NAMESPACE = "osm-system"
 """Where the control plane lives; its identities are reserved (no workload may run under them)."""
 
 _SPIFFE = re.compile(
-    r"^spiffe://(?P<trust_domain>[a-z0-9.-]+)/ns/(?P<namespace>[a-z0-9-]+)/sa/(?P<account>[a-z0-9.-]+)"
-    r"(?:/proxy/(?P<proxy>[A-Za-z0-9.-]+))?$"
+    r"spiffe://(?P<trust_domain>[a-z0-9.-]+)/ns/(?P<namespace>[a-z0-9-]+)/sa/(?P<account>[a-z0-9.-]+)"
+    r"(?:/proxy/(?P<proxy>[A-Za-z0-9.-]+))?"
 )
 
 
@@ -64,7 +64,7 @@ class SpiffeId(Struct, frozen=True):
     @classmethod
     def parse(cls, uri: str) -> "SpiffeId | None":
         """None if the URI is not one that this mesh would write."""
-        found = _SPIFFE.match(uri)
+        found = _SPIFFE.fullmatch(uri)
         if found is None:
             return None
         return cls(
