@@ -33,7 +33,7 @@ forget-not-run:
 	@rm -f $(NOT_RUN)
 
 test-unit: dev ## pure code and small services
-	@scripts/kubernetes helm >/dev/null || : # the tests of the chart say what is missing
+	@scripts/kubernetes helm >/dev/null && scripts/bench proxies >/dev/null || : # the tests say what is missing
 	$(PYTEST) -n 2 tests/unit
 
 test-contract: dev nats-server ## the bus, in memory and over a real nats-server
@@ -69,13 +69,13 @@ lint: dev ## ruff, mypy, import contracts, stale generated files
 	.venv/bin/lint-imports
 	.venv/bin/python scripts/generated.py --check
 
-bench: dev ## from a change to the last acknowledgement, as tables and JSON in bench/results
+bench: dev ## from a change to the last acknowledgement, as tables and JSON in bench/results (needs Go)
 	.venv/bin/python -m bench
 
 bench-quick: dev ## the same within two minutes
 	.venv/bin/python -m bench --quick
 
-bench-peers: dev ## the same mesh and clients before go-control-plane and Istio (needs Go)
+bench-peers: dev ## the same mesh and proxies before go-control-plane and Istio
 	.venv/bin/python -m bench.peers
 
 soak: dev ## an hour of churn; fails unless memory and descriptors are flat after it (ARGS="--minutes 5 --streams 50")

@@ -2,7 +2,7 @@
 
     python -m bench [--quick]
 
-`world` says what the mesh is made of, `mesh` runs it with real services, `clients` play its proxies, `echo` is the
-least that gRPC can do, for comparison. `plan` puts them through their paces; `result`, `table` and `page` tell.
+`world` says what the mesh is made of, `mesh` runs it with real services, `go/proxies` plays its proxies, `echo` is
+the least that gRPC can do, for comparison. `plan` puts them through their paces; `result`, `table` and `page` tell.
 Not shipped: it measures what is.
 """

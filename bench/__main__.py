@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench import catalog, crew, page, plan
 from bench.machine import load, this_machine, versions
+from bench.programs import required
 from bench.result import CrewRun, Result, Run, missed, missed_by_crew
 from bench.rounds import Rounds
 from bench.table import show
@@ -28,6 +29,7 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> int:
     asked = _arguments()
     console = Console(width=140)
+    proxies = required("proxies")
     streams = tuple(asked.streams or (QUICK_STREAMS if asked.quick else STREAMS))
     rounds = QUICK_ROUNDS if asked.quick else ROUNDS
     load_before = load()
@@ -37,9 +39,11 @@ def main() -> int:
         load_before=load_before,
         versions=versions(),
         settings={"quick": asked.quick, "endpoints": rounds.endpoints, "policies": rounds.policies},
-        runs=tuple(_run(console, number, rounds) for number in streams),
+        runs=tuple(_run(console, proxies, number, rounds) for number in streams),
         catalog=catalog.thinking() if asked.catalog else (),
-        crews=tuple(_crew(console, number) for number in crew.STREAMS) if asked.crews and not asked.quick else (),
+        crews=tuple(_crew(console, proxies, number) for number in crew.STREAMS)
+        if asked.crews and not asked.quick
+        else (),
     )
     show(result, console)
     console.print(f"written: {_save(result)}")
@@ -49,14 +53,14 @@ def main() -> int:
     return 1 if any(map(missed, result.runs)) or any(map(missed_by_crew, result.crews)) else 0
 
 
-def _run(console: Console, streams: int, rounds: Rounds) -> Run:
+def _run(console: Console, proxies: Path, streams: int, rounds: Rounds) -> Run:
     console.print(f"{streams} proxies …", style="dim")
-    return asyncio.run(plan.run(streams, rounds))
+    return asyncio.run(plan.run(proxies, streams, rounds))
 
 
-def _crew(console: Console, streams: int) -> CrewRun:
+def _crew(console: Console, proxies: Path, streams: int) -> CrewRun:
     console.print(f"{streams} proxies, two workers …", style="dim")
-    return asyncio.run(crew.run(streams, 2, crew.ROUNDS))
+    return asyncio.run(crew.run(proxies, streams, 2, crew.ROUNDS))
 
 
 def _save(result: Result) -> Path:

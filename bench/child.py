@@ -21,10 +21,11 @@ ROOT = Path(__file__).parent.parent
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """What a child is to do, and how often."""
+    """What a child is to do, how often, and what it is to look for."""
 
     do: str
     rounds: int = 0
+    sought: str = ""
 
 
 class ChildFailed(Exception):
@@ -47,19 +48,18 @@ class Child:
             raise ChildFailed(f"{self._name} ended before it answered, with code {await self._process.wait()}")
         return msgspec.json.decode(line, type=kind)
 
-    async def ask(self, kind: type[T], do: str, rounds: int = 0) -> T:
+    async def ask(self, kind: type[T], do: str, rounds: int = 0, *, sought: str = "") -> T:
         assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(Ask(do=do, rounds=rounds)) + b"\n")
+        self._process.stdin.write(msgspec.json.encode(Ask(do=do, rounds=rounds, sought=sought)) + b"\n")
         return await self.answer(kind)
 
 
 @asynccontextmanager
-async def child(module: str, *arguments: object) -> AsyncIterator[Child]:
-    """Run `python -m module`, and end it by closing its input; by force if it does not go."""
+async def child(runs: str | Path, *arguments: object) -> AsyncIterator[Child]:
+    """Run a Python module or a program, and end it by closing its input; by force if it does not go."""
+    command = (runs,) if isinstance(runs, Path) else (sys.executable, "-m", runs)
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
+        *command,
         *map(str, arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -67,7 +67,7 @@ async def child(module: str, *arguments: object) -> AsyncIterator[Child]:
     )
     assert process.stdin is not None
     try:
-        yield Child(module, process)
+        yield Child(str(runs), process)
     finally:
         process.stdin.close()
         try:

@@ -17,9 +17,10 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from bench.child import Child, child
-from bench.clients import Configured, Cpu
 from bench.feed import Written
 from bench.mesh import PAUSE_S, WARM_UP, Samples, Serving, free_address
+from bench.programs import required
+from bench.proxies import Configured, Cpu
 from bench.result import CrewRun, Series, missed_by_crew, series
 from bench.rounds import KB, SETTLE_S, Rounds
 from bench.table import show_crews
@@ -81,8 +82,8 @@ class Crew:
         return (await self._feed.ask(Written, "now")).cpu_s + sum(one.cpu_s for one in await self.now())
 
 
-async def run(streams: int, workers: int, rounds: Rounds) -> CrewRun:
-    """Raises NoServer, ChildFailed, TimeoutError."""
+async def run(proxies: Path, streams: int, workers: int, rounds: Rounds) -> CrewRun:
+    """`proxies` is the program that plays them. Raises NoServer, ChildFailed, TimeoutError."""
     async with AsyncExitStack() as held:
         folder = Path(held.enter_context(TemporaryDirectory(prefix="osm-bench-")))
         (folder / "keys").mkdir()
@@ -95,7 +96,7 @@ async def run(streams: int, workers: int, rounds: Rounds) -> CrewRun:
             for number in range(workers)
         ]
         empty = [(await worker.answer(Serving)).rss_bytes for worker in crew]
-        clients = await held.enter_async_context(child("bench.clients", folder, listen, streams))
+        clients = await held.enter_async_context(child(proxies, folder, listen, streams))
         configured = await clients.answer(Configured)
         await asyncio.sleep(SETTLE_S)
         at_work = Crew(feed, tuple(crew), clients)
@@ -121,7 +122,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS.endpoints, help="changes of an endpoint")
     asked = parser.parse_args()
     rounds = Rounds(endpoints=asked.rounds, policies=ROUNDS.policies)
-    runs = tuple(asyncio.run(run(streams, asked.workers, rounds)) for streams in asked.streams)
+    proxies = required("proxies")
+    runs = tuple(asyncio.run(run(proxies, streams, asked.workers, rounds)) for streams in asked.streams)
     show_crews(runs, Console(width=140))
     return 1 if any(missed_by_crew(one) for one in runs) else 0
 

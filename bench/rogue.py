@@ -15,8 +15,8 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 from grpc import aio
 
 from bench.child import answer_asks, say
-from bench.clients import Cpu
 from bench.passports import Passport, Passports, load
+from bench.proxies import Cpu
 from bench.proxy import encoded
 from osm.ads.types import CLUSTER, LISTENER
 from osm.testing.ads_client import DELTA_METHOD, ClientIdentity, channel

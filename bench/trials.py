@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.child import Child, child
-from bench.clients import Configured, Cpu
 from bench.mesh import Connected, Serving
 from bench.plan import measured
+from bench.programs import required
+from bench.proxies import Configured, Cpu
 from bench.result import Series
 from bench.rounds import SETTLE_S
 from bench.world import SERVICES
@@ -32,18 +33,18 @@ NOISE = 1.1
 KINDS = {"silent": "one never reads", "nacks": "one rejects all"}
 
 
-async def edited_policy(services: int, rounds: int) -> Series:
+async def edited_policy(proxies: Path, services: int, rounds: int) -> Series:
     """A policy of one identity is edited in a large mesh."""
     async with AsyncExitStack() as held:
-        mesh, clients, _ = await _open(held, FEW_PROXIES, FEW_PROXIES, services)
+        mesh, clients, _ = await _open(held, proxies, FEW_PROXIES, FEW_PROXIES, services)
         found, _ = await measured(mesh, clients, "edit policy", rounds)
         return found
 
 
-async def neighbours(streams: int, rounds: int) -> dict[str, Series]:
+async def neighbours(proxies: Path, streams: int, rounds: int) -> dict[str, Series]:
     """An endpoint moves, for well-behaved proxies alone and beside each kind of rogue."""
     async with AsyncExitStack() as held:
-        mesh, clients, (folder, target) = await _open(held, streams, streams + 1, SERVICES)
+        mesh, clients, (folder, target) = await _open(held, proxies, streams, streams + 1, SERVICES)
         told = {"alone": (await measured(mesh, clients, "move endpoint", rounds))[0]}
         for kind, what in KINDS.items():
             async with child("bench.rogue", folder, target, kind) as rogue:
@@ -57,11 +58,13 @@ async def neighbours(streams: int, rounds: int) -> dict[str, Series]:
         return told
 
 
-async def _open(held: AsyncExitStack, streams: int, known: int, services: int) -> tuple[Child, Child, tuple[Path, str]]:
+async def _open(
+    held: AsyncExitStack, proxies: Path, streams: int, known: int, services: int
+) -> tuple[Child, Child, tuple[Path, str]]:
     folder = Path(held.enter_context(TemporaryDirectory(prefix="osm-bench-")))
     mesh = await held.enter_async_context(child("bench.mesh", folder, known, services))
     target = (await mesh.answer(Serving)).target
-    clients = await held.enter_async_context(child("bench.clients", folder, target, streams))
+    clients = await held.enter_async_context(child(proxies, folder, target, streams))
     await clients.answer(Configured)
     await asyncio.sleep(SETTLE_S)
     return mesh, clients, (folder, target)
@@ -99,8 +102,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=60, help="changes of each kind")
     asked = parser.parse_args()
     console = Console(width=140)
-    edit = asyncio.run(edited_policy(asked.services, asked.rounds)) if asked.services else None
-    told = asyncio.run(neighbours(asked.streams, asked.rounds)) if asked.streams else {}
+    proxies = required("proxies")
+    edit = asyncio.run(edited_policy(proxies, asked.services, asked.rounds)) if asked.services else None
+    told = asyncio.run(neighbours(proxies, asked.streams, asked.rounds)) if asked.streams else {}
     edits = {f"a policy is edited, {asked.services} services": edit} if edit is not None else {}
     _show(console, {**edits, **{f"{asked.streams} proxies, {what}": one for what, one in told.items()}})
     misses = missed(edit, told)

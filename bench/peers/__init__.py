@@ -2,7 +2,7 @@
 
     python -m bench.peers
 
-`recorded` writes down what xds serves, and `gocontrolplane` (Go) serves the same from go-control-plane's caches.
-`istio` runs the stock istiod before a real API server (`cluster`), with `sidecars` for proxies. `plan` puts all through
-one series of changes; `result` and `table` tell. Ratios within a run are what counts.
+`recorded` writes down what xds serves, and `../go/gocontrolplane` serves the same from go-control-plane's caches.
+`istio` runs the stock istiod before a real API server (`cluster`), and proxies that speak as its own do. `plan` puts
+all through one series of changes; `result` and `table` tell. Ratios within a run are what counts.
 """

@@ -1,6 +1,6 @@
 """`python -m bench.peers`: ours and the peers, as a table and as JSON in bench/results.
 
-Their programs are built first (scripts/peers, needs Go). Others on the machine blur times; ratios stand longer.
+Programs are built first (scripts/bench, needs Go). Others on the machine blur times; ratios stand longer.
 """
 
 import argparse
@@ -15,10 +15,10 @@ from rich.console import Console
 
 from bench.machine import load, this_machine, versions
 from bench.peers import page, plan
-from bench.peers.built import NotBuilt, built, version_of
 from bench.peers.istio import IstioPrograms
 from bench.peers.result import Comparison, PeerRun
 from bench.peers.table import show
+from bench.programs import required, version_of
 
 GO_CONTROL_PLANE, ISTIO = "go-control-plane", "istio"
 PEERS = [GO_CONTROL_PLANE, ISTIO]
@@ -30,11 +30,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 def main() -> int:
     asked = _arguments()
     console = Console(width=160)
-    try:
-        programs, peer_versions = asyncio.run(_programs(asked.peers))
-    except NotBuilt as error:
-        console.print(str(error), style="red")
-        return 1
+    programs, peer_versions = _programs(asked.peers)
     load_before = load()
     found = Comparison(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -55,15 +51,15 @@ def main() -> int:
     return 0
 
 
-async def _programs(peers: list[str]) -> tuple[plan.Programs, dict[str, str]]:
-    """Where they are, and their versions. Raises NotBuilt."""
-    programs, told = plan.Programs(), {}
+def _programs(peers: list[str]) -> tuple[plan.Programs, dict[str, str]]:
+    """Where they are, and the versions of the peers'."""
+    programs, told = plan.Programs(proxies=required("proxies")), {}
     if GO_CONTROL_PLANE in peers:
-        program = await built("go-control-plane")
+        program = required("go-control-plane")
         programs = structs.replace(programs, gocontrolplane=program)
         told["go-control-plane"] = version_of(program.parent)
     if ISTIO in peers:
-        both = IstioPrograms(istiod=await built("istio"), cluster=await built("kubernetes"))
+        both = IstioPrograms(istiod=required("istio"), cluster=required("kubernetes"))
         programs = structs.replace(programs, istio=both)
         told |= {"istio": version_of(both.istiod.parent), "kubernetes": version_of(both.cluster)}
     return programs, told

@@ -9,15 +9,14 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from bench.child import Child, child
-from bench.clients import Configured, Cpu
 from bench.mesh import HUB, PAUSE_S, WARM_UP, Samples
 from bench.passports import save
 from bench.peers.cluster import Cluster, cluster
-from bench.peers.istio_config import NAMESPACES, SERVICES, SLICES, endpoint_slice, namespace, service
+from bench.peers.istio_config import NAMESPACES, SERVICES, SLICES, endpoint_slice, moved_address, namespace, service
 from bench.peers.istio_passports import issue
 from bench.peers.istiod import Istiod, istiod
 from bench.peers.result import PeerRun
-from bench.peers.sidecars import Answered, Received
+from bench.proxies import Answered, Configured, Cpu, Received
 from bench.result import series
 from bench.rounds import KB, MB, SETTLE_S
 from bench.world import World
@@ -34,7 +33,9 @@ class IstioPrograms(Struct, frozen=True, kw_only=True):
     cluster: Path
 
 
-async def run(peer: str, programs: IstioPrograms, settings: Mapping[str, str], *, streams: int, rounds: int) -> PeerRun:
+async def run(
+    peer: str, programs: IstioPrograms, proxies: Path, settings: Mapping[str, str], *, streams: int, rounds: int
+) -> PeerRun:
     """Raises ChildFailed, TimeoutError."""
     world = World(streams=streams)
     a_second = 0 if LIMIT in settings else ADMITTED_A_SECOND
@@ -46,7 +47,8 @@ async def run(peer: str, programs: IstioPrograms, settings: Mapping[str, str], *
             await _write(objects, world)
             async with istiod(programs.istiod, folder, passports, objects.kubeconfig, settings) as server:
                 baseline = server.rss_bytes()
-                async with child("bench.peers.sidecars", folder, server.target, streams, a_second) as sidecars:
+                paced = ("-istio", "-a-second", a_second)
+                async with child(proxies, *paced, folder, server.target, streams) as sidecars:
                     configured = await sidecars.answer(Configured)
                     await asyncio.sleep(SETTLE_S)
                     told = await sidecars.ask(Received, "received")
@@ -104,7 +106,7 @@ class Hand:
     async def _move(self) -> tuple[float, float, Answered]:
         """Seconds from the change until it was written, and until the last acknowledgement."""
         self._moves += 1
-        await self._sidecars.ask(Received, "arm", self._moves)
+        await self._sidecars.ask(Received, "arm", sought=moved_address(self._world, self._moves))
         document = endpoint_slice(self._world, HUB, moved=self._moves)
         began_s = time.monotonic()
         await self._objects.replace(f"{SLICES}/{document['metadata']['name']}", document)

@@ -1,22 +1,21 @@
 """One number of proxies: ours and then each peer, one after the other, each in a process of its own."""
 
 import asyncio
-from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
 from bench import plan as bench_plan
-from bench.child import child
-from bench.clients import Configured, Cpu
+from bench.child import Child, child
 from bench.mesh import Connected, Samples, Serving
 from bench.peers import istio
-from bench.peers.built import program_child
 from bench.peers.istio import IstioPrograms
 from bench.peers.istiod import DEFAULT, TUNED
 from bench.peers.recorded import record
 from bench.peers.result import PeerRun, of_ours
+from bench.proxies import Configured, Cpu
 from bench.result import series
 from bench.rounds import KB, MB, SETTLE_S, Rounds
 from bench.world import World
@@ -26,42 +25,47 @@ POLICY_ROUNDS = 5
 
 
 class Programs(Struct, frozen=True, kw_only=True):
-    """Where the peers' programs are; None for those that are left out."""
+    """Where they are: the one that plays the proxies, and the peers' own; None for those that are left out."""
 
+    proxies: Path
     gocontrolplane: Path | None = None
     istio: IstioPrograms | None = None
 
 
 async def run(streams: int, rounds: int, programs: Programs) -> tuple[PeerRun, ...]:
     """Raises ChildFailed, TimeoutError."""
-    ours = await bench_plan.run(streams, Rounds(endpoints=rounds, policies=POLICY_ROUNDS))
+    ours = await bench_plan.run(programs.proxies, streams, Rounds(endpoints=rounds, policies=POLICY_ROUNDS))
     runs = [of_ours(ours)]
     if programs.gocontrolplane is not None:
-        runs += await _go_control_plane(programs.gocontrolplane, streams, rounds)
+        runs += await _go_control_plane(programs.gocontrolplane, programs.proxies, streams, rounds)
     if programs.istio is not None:
         for peer, settings in (("Istio", DEFAULT), ("Istio, tuned", TUNED)):
-            runs.append(await istio.run(peer, programs.istio, settings, streams=streams, rounds=rounds))
+            runs.append(
+                await istio.run(peer, programs.istio, programs.proxies, settings, streams=streams, rounds=rounds)
+            )
     return tuple(runs)
 
 
-async def _go_control_plane(program: Path, streams: int, rounds: int) -> list[PeerRun]:
+async def _go_control_plane(program: Path, proxies: Path, streams: int, rounds: int) -> list[PeerRun]:
     world = World(streams=streams)
     with TemporaryDirectory(prefix="osm-bench-") as found:
         folder = Path(found)
         async with child("bench.mesh", folder, max(streams, world.identities), world.services) as mesh:
             await record(folder, (await mesh.answer(Serving)).target, world)
-        ways = {
-            "go-control-plane": (program, folder),
-            "go-control-plane, linear": (program, "-linear", folder),
-        }
-        return [await _served(peer, command, folder, streams, rounds) for peer, command in ways.items()]
+        ways = {"go-control-plane": (), "go-control-plane, linear": ("-linear",)}
+        return [
+            await _served(peer, child(program, *how, folder), proxies, folder, streams=streams, rounds=rounds)
+            for peer, how in ways.items()
+        ]
 
 
-async def _served(peer: str, command: Sequence[object], folder: Path, streams: int, rounds: int) -> PeerRun:
+async def _served(
+    peer: str, opened: AbstractAsyncContextManager[Child], proxies: Path, folder: Path, *, streams: int, rounds: int
+) -> PeerRun:
     """The same questions as `bench.plan.run` asks our mesh."""
-    async with program_child(*command) as server:
+    async with opened as server:
         serving = await server.answer(Serving)
-        async with child("bench.clients", folder, serving.target, streams) as clients:
+        async with child(proxies, folder, serving.target, streams) as clients:
             configured = await clients.answer(Configured)
             await asyncio.sleep(SETTLE_S)
             connected = await server.ask(Connected, "connected")

@@ -1,12 +1,14 @@
+from pathlib import Path
+
 import pytest
 
 from bench import plan
 from bench.rounds import Rounds
 
 
-@pytest.mark.timeout(90)
-async def test_three_proxies_are_measured_from_their_connection_to_an_edit_without_meaning() -> None:
-    run = await plan.run(3, Rounds(endpoints=2, policies=2))
+@pytest.mark.timeout(300)
+async def test_three_proxies_are_measured_from_their_connection_to_an_edit_without_meaning(proxies: Path) -> None:
+    run = await plan.run(proxies, 3, Rounds(endpoints=2, policies=2))
     assert run.move_endpoint.rounds == 2
     assert run.move_endpoint.pushes_each == 3
     assert run.edit_policy.pushes_each >= 1

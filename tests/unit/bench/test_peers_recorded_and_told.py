@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from bench.mesh import HUB
 from bench.peers import page
-from bench.peers.built import version_of
 from bench.peers.istio_config import endpoint_slice, moved_address
 from bench.peers.recorded import Recorded, recording
 from bench.peers.result import OURS, Comparison, PeerRun
 from bench.peers.table import numbers
+from bench.programs import version_of
 from bench.result import Machine, Series
 from bench.world import World
 from osm.ads.types import CLUSTER, ENDPOINT

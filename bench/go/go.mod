@@ -1,4 +1,4 @@
-module osm.example/bench/peers
+module osm.example/bench
 
 go 1.24.0
 

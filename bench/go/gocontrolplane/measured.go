@@ -3,18 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"log"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
+	"osm.example/bench/child"
 )
 
 // As bench/mesh.py has them: the peers are measured alike.
@@ -89,7 +85,7 @@ func (e *eye) callbacks() server.Callbacks {
 func (e *eye) answer(typeURL string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.answeredS = monotonicS()
+	e.answeredS = child.MonotonicS()
 	if typeURL != resource.EndpointType || e.awaited == 0 {
 		return
 	}
@@ -102,7 +98,7 @@ func (e *eye) connected() connected {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return connected{
-		AnsweredS: e.answeredS, Pushes: e.pushes, Bytes: e.bytes, CPUS: cpuS(), RssBytes: rssBytes(),
+		AnsweredS: e.answeredS, Pushes: e.pushes, Bytes: e.bytes, CPUS: child.CPUS(), RssBytes: child.RSSBytes(),
 	}
 }
 
@@ -140,11 +136,11 @@ func (h hand) change() (given, answered float64, err error) {
 	h.eye.mu.Lock()
 	h.eye.awaited = h.eye.streams
 	h.eye.mu.Unlock()
-	beganS := monotonicS()
+	beganS := child.MonotonicS()
 	if err := h.store.moveEndpoint(); err != nil {
 		return 0, 0, err
 	}
-	given = monotonicS() - beganS
+	given = child.MonotonicS() - beganS
 	select {
 	case <-h.eye.done:
 	case <-time.After(answerWithin):
@@ -153,35 +149,4 @@ func (h hand) change() (given, answered float64, err error) {
 	h.eye.mu.Lock()
 	defer h.eye.mu.Unlock()
 	return given, h.eye.answeredS - beganS, nil
-}
-
-// monotonicS is the clock that the clients read too.
-func monotonicS() float64 {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		log.Fatalf("gocontrolplane: the clock: %v", err)
-	}
-	return float64(now.Sec) + float64(now.Nsec)/1e9
-}
-
-// cpuS is the processor time of this process so far, threads included.
-func cpuS() float64 {
-	var used unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &used); err != nil {
-		log.Fatalf("gocontrolplane: the clock: %v", err)
-	}
-	return float64(used.Sec) + float64(used.Nsec)/1e9
-}
-
-// rssBytes is the resident memory of this process.
-func rssBytes() int64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		log.Fatalf("gocontrolplane: its own memory: %v", err)
-	}
-	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
-	if err != nil {
-		log.Fatalf("gocontrolplane: its own memory: %v", err)
-	}
-	return pages * int64(os.Getpagesize())
 }

@@ -6,29 +6,22 @@
 //
 // With -linear, load assignments come from one linear cache for all groups instead: the cheapest way the library has
 // to change one of them. FOLDER holds passports.json (bench/passports.py) and resources.json (bench/peers/recorded.py).
-// It is asked over its standard input and answers over its standard output, one JSON line each, as bench/child.py has
-// it; it ends when its input does.
+// It answers as package child has it, and ends when its input does.
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"flag"
-	"fmt"
 	"log"
 	"net"
-	"os"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"osm.example/bench/child"
+	"osm.example/bench/passports"
 )
-
-type ask struct {
-	Do     string `json:"do"`
-	Rounds int    `json:"rounds"`
-}
 
 func main() {
 	log.SetFlags(0)
@@ -47,7 +40,11 @@ func run(folder string, linear bool) error {
 	if err != nil {
 		return err
 	}
-	secured, err := mutualTLS(folder)
+	found, err := passports.Read(folder)
+	if err != nil {
+		return err
+	}
+	secured, err := found.Serving()
 	if err != nil {
 		return err
 	}
@@ -61,42 +58,20 @@ func run(folder string, linear bool) error {
 	}
 	eye := newEye()
 	server3 := server.NewServer(context.Background(), store.cache, eye.callbacks())
-	rpc := grpc.NewServer(grpc.Creds(secured))
+	rpc := grpc.NewServer(grpc.Creds(credentials.NewTLS(secured)))
 	discovery.RegisterAggregatedDiscoveryServiceServer(rpc, server3)
 	ended := make(chan error, 1)
 	go func() { ended <- rpc.Serve(listener) }()
 	defer rpc.Stop()
 
-	say(serving{Target: listener.Addr().String(), RssBytes: rssBytes()})
-	go func() { ended <- answerAsks(hand{store: store, eye: eye}) }()
+	if err := child.Say(serving{Target: listener.Addr().String(), RssBytes: child.RSSBytes()}); err != nil {
+		return err
+	}
+	hand := hand{store: store, eye: eye}
+	answers := map[string]func(child.Ask) (any, error){
+		"connected":     func(child.Ask) (any, error) { return eye.connected(), nil },
+		"move endpoint": func(asked child.Ask) (any, error) { return hand.moveEndpoint(asked.Rounds) },
+	}
+	go func() { ended <- child.AnswerAsks(answers) }()
 	return <-ended
-}
-
-func answerAsks(hand hand) error {
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		var asked ask
-		if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
-			return err
-		}
-		switch asked.Do {
-		case "connected":
-			say(hand.eye.connected())
-		case "move endpoint":
-			found, err := hand.moveEndpoint(asked.Rounds)
-			if err != nil {
-				return err
-			}
-			say(found)
-		default:
-			return fmt.Errorf("asked to do %q, known are \"connected\" and \"move endpoint\"", asked.Do)
-		}
-	}
-	return lines.Err()
-}
-
-func say(answer any) {
-	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
-		log.Fatalf("gocontrolplane: cannot answer: %v", err)
-	}
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +13,6 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -38,8 +34,12 @@ type recorded struct {
 }
 
 func readWorld(folder string) (world, error) {
+	text, err := os.ReadFile(filepath.Join(folder, "resources.json"))
+	if err != nil {
+		return world{}, err
+	}
 	var found recorded
-	if err := readJSON(filepath.Join(folder, "resources.json"), &found); err != nil {
+	if err := json.Unmarshal(text, &found); err != nil {
 		return world{}, err
 	}
 	var made world
@@ -66,40 +66,4 @@ func readWorld(folder string) (world, error) {
 		made.groups = append(made.groups, group)
 	}
 	return made, nil
-}
-
-// mutualTLS asks every proxy for its certificate, as xds does.
-func mutualTLS(folder string) (credentials.TransportCredentials, error) {
-	var found struct {
-		Server struct {
-			ChainPEM string `json:"chain_pem"`
-			KeyPEM   string `json:"key_pem"`
-		} `json:"server"`
-		RootsPEM string `json:"roots_pem"`
-	}
-	if err := readJSON(filepath.Join(folder, "passports.json"), &found); err != nil {
-		return nil, err
-	}
-	own, err := tls.X509KeyPair([]byte(found.Server.ChainPEM), []byte(found.Server.KeyPEM))
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM([]byte(found.RootsPEM)) {
-		return nil, errors.New("passports.json: roots_pem holds no certificate")
-	}
-	return credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{own},
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    roots,
-		MinVersion:   tls.VersionTLS12,
-	}), nil
-}
-
-func readJSON(path string, into any) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, into)
 }
