@@ -28,14 +28,21 @@ def version(facts: After) -> Iterator[Line]:
 def workloads(facts: After) -> Iterator[Line]:
     standing = facts.standing
     for trouble in standing.troubles:
-        logs = f"kubectl logs -n {facts.mesh.namespace} {trouble.subject.removeprefix('pod ')}"
-        yield error(CONTROL_PLANE, str(trouble), trouble.remedy or logs)
+        remedy = trouble.remedy or _where_more_is_said(trouble.subject, facts.mesh.namespace)
+        yield error(CONTROL_PLANE, str(trouble), remedy)
     if not standing.workloads:
         yield error(CONTROL_PLANE, f"namespace [{facts.mesh.namespace}] has no control plane", "osm install")
     elif standing.ready == len(standing.workloads):
         yield ok(CONTROL_PLANE, f"all {standing.ready} Deployments and StatefulSets are ready")
     elif not standing.troubles:
         yield error(CONTROL_PLANE, f"{standing.ready} of {len(standing.workloads)} are ready", "osm check --wait")
+
+
+def _where_more_is_said(subject: str, home: str) -> str:
+    """A pod says it itself; of a Deployment that has none, the cluster does."""
+    if subject.startswith("pod "):
+        return f"kubectl logs -n {home} {subject.removeprefix('pod ')}"
+    return f"kubectl describe all -n {home} -l app={subject}"
 
 
 def config(facts: After) -> Iterator[Line]:
