@@ -2,19 +2,20 @@
 
 import asyncio
 import contextlib
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
+import yaml
+from rich.markup import escape
 
 from osm.bus import BusError, Document, Update, nats_keys
 from osm.bus.permissions import USERS, render
 from osm.cli.bus_state import BucketState, Reader, bucket_states
 from osm.cli.client import BusOption, in_cluster, mesh, of_kind
 from osm.cli.kubernetes.where import Where, on_cluster
-from osm.cli.output import CommandError, Format, OutputOption, stdout, structured, table
+from osm.cli.output import CommandError, Format, OutputOption, plain, stdout, structured, table
 from osm.cli.running import run
 from osm.contracts.channels import BUCKETS, PROGRESS
 
@@ -32,7 +33,9 @@ WATCH_BODY_CHARS = 160
 def watch(
     buckets: Annotated[list[str] | None, typer.Argument(help="Buckets to watch; all but status by default.")] = None,
     bus: BusOption = None,
-    output: Annotated[Format, typer.Option("--output", "-o", help="json prints a document a line.")] = Format.table,
+    output: Annotated[
+        Format, typer.Option("--output", "-o", help="json prints a document a line, yaml a stream of documents.")
+    ] = Format.table,
     *,
     once: Annotated[bool, typer.Option("--once", help="Print what is there now and end.")] = False,
     where: Where,
@@ -53,8 +56,7 @@ async def _watch(bus: str | None, where: Where, buckets: tuple[str, ...], output
     async with mesh(bus, where) as connected:
         async for update in connected.watch(*buckets):
             for document in update.documents:
-                _print(document, output)
-            sys.stdout.flush()
+                show(document, output)
             waiting.discard(update.bucket)
             if once and not waiting:
                 return
@@ -72,7 +74,7 @@ def check(bus: BusOption = None, output: OutputOption = Format.table, *, where: 
     """
     states = run(_states(bus, where))
     if output is Format.table:
-        table("", BUCKET_COLUMNS, map(_row, states))
+        table(BUCKET_COLUMNS, map(_row, states))
     else:
         structured({"buckets": states}, output)
     nobodys = {"local"} if in_cluster(bus, where) else set()
@@ -127,7 +129,7 @@ def permissions(
     for name in users or ():
         if name not in USERS:
             raise typer.BadParameter(f"found {name!r}; allowed are {', '.join(USERS)}", param_hint="USERS")
-    sys.stdout.write(render(tuple(users or USERS)))
+    plain(render(tuple(users or USERS)))
 
 
 @app.command()
@@ -168,19 +170,22 @@ def credentials(
     stdout.print(f"credentials in {folder}: {', '.join(changed) or 'all there already'}", soft_wrap=True)
 
 
-def _print(document: Document, output: Format) -> None:
+def show(document: Document, output: Format) -> None:
     if output is Format.table:
         verb = "[red]-[/]" if document.deleted else "[green]+[/]"
         writer = document.writer or "?"
         stdout.print(f"{verb} {document.bucket} [bold]{document.key}[/] [dim]by {writer} at {document.revision}[/]")
         body = document.body.decode(errors="replace")
         if document.why:
-            stdout.print(f"  [yellow]cannot be decoded:[/] {document.why}", soft_wrap=True)
+            stdout.print(f"  [yellow]cannot be decoded:[/] {escape(document.why)}", soft_wrap=True)
         if body:
             short = body if len(body) <= WATCH_BODY_CHARS else body[:WATCH_BODY_CHARS] + "…"
             stdout.print(f"  {short}", markup=False, soft_wrap=True)
         return
-    sys.stdout.write(msgspec.json.encode(as_data(document)).decode() + "\n")
+    if output is Format.yaml:
+        plain(yaml.safe_dump(as_data(document), sort_keys=False, explicit_start=True))
+    else:
+        plain(msgspec.json.encode(as_data(document)).decode() + "\n")
 
 
 def as_data(document: Document) -> dict[str, Any]:

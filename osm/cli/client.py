@@ -54,15 +54,20 @@ async def mesh(bus: str | None, where: Where) -> AsyncIterator[Bus]:
     """The bus of the mesh that the user means. Raises CommandError if there is none or it cannot be reached."""
     async with AsyncExitStack() as stack:
         if in_cluster(bus, where):
-            reach = await stack.enter_async_context(cluster_bus(where))
+            reach, remedy = await stack.enter_async_context(cluster_bus(where)), f"{program()} check"
         else:
-            reach = Reach.told(find(bus), os.environ)
+            reach, remedy = (
+                Reach.told(find(bus), os.environ),
+                f"{program()} demo starts a mesh; --bus names another one",
+            )
         try:
-            yield await stack.enter_async_context(connect(reach.url, "cli", reach.settings("cli")))
+            connected = await stack.enter_async_context(connect(reach.url, "cli", reach.settings("cli")))
         except (BusError, BadSetting, OSError) as error:
-            raise CommandError(
-                f"{reach.url}: {error}", remedy=f"{program()} demo starts a mesh; --bus names another one"
-            ) from error
+            raise CommandError(f"{reach.url}: {error}", remedy=remedy) from error
+        try:
+            yield connected
+        except BusError as error:
+            raise CommandError(f"{reach.url}: {error}", remedy=remedy) from error
 
 
 async def pods_by_proxy(bus: str | None, where: Where) -> Mapping[str, str]:

@@ -1,4 +1,5 @@
-"""The command tree, and how every command ends: 0 done, 1 not as asked, 2 asked wrongly, 130 interrupted."""
+"""The command tree, and how every command ends: 0 done, 1 not as asked, 2 asked wrongly, 130 interrupted,
+141 when nobody reads on."""
 
 import os
 import sys
@@ -17,7 +18,7 @@ from osm.cli.kubernetes.prepare import prepare
 from osm.cli.kubernetes.verify import command as verify
 from osm.cli.kubernetes.version import env, version
 from osm.cli.machine import up
-from osm.cli.output import CommandError, fail
+from osm.cli.output import CommandError, fail, plain
 from osm.cli.spelling import spelled
 from osm.cli.status import status
 from osm.cli.wait import wait
@@ -90,6 +91,5 @@ def main() -> None:
         fail(error)
     except ServiceFailed as error:
         fail(CommandError(f"the mesh has ended: {error}", remedy="--log-level info shows more"))
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has enough; Python would complain about it at exit
-        raise SystemExit(141) from None
+    finally:
+        plain()  # else Python does it, and complains if nobody reads

@@ -3,6 +3,7 @@
 Colours are rich's business: it leaves them out when the output is no terminal (or NO_COLOR is set).
 """
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -28,10 +29,27 @@ class Format(StrEnum):
 
 OutputOption = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")]
 
-PIPED_COLUMNS = 240
-"""Wide enough that no table is folded where no terminal says how wide it is."""
+PIPED_COLUMNS = 100_000
+"""No line is folded where no terminal says how wide it is: programs read by lines, and a mesh may have long names."""
 
-stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
+READER_LEFT = 141
+"""Exit status when whoever read our output has had enough, as `head` has: the shell's for SIGPIPE."""
+
+
+class Output(Console):
+    """A console whose reader may go."""
+
+    def on_broken_pipe(self) -> None:
+        reader_left()
+
+
+def reader_left() -> NoReturn:
+    """End quietly: what is still to be flushed goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(READER_LEFT) from None
+
+
+stdout = Output(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -71,19 +89,28 @@ def structured(value: Any, output: Format) -> None:
     """Print plain data (or structs) as JSON or YAML."""
     data = msgspec.to_builtins(_whole(value), order="deterministic")
     if output is Format.yaml:
-        sys.stdout.write(yaml.safe_dump(data, sort_keys=False))
+        plain(yaml.safe_dump(data, sort_keys=False))
     else:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
+        plain(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "") -> None:
+def plain(text: str = "") -> None:
+    """Write a text as it is, and all that was written before it."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        reader_left()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "") -> None:
     """Print a table, or the sentence `empty` if there is no row."""
     filled = [[_cell(value) for value in row] for row in rows]
     if not filled:
         if empty:
             stdout.print(f"[dim]{escape(empty)}[/]")
         return
-    grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         grid.add_column(column.upper(), overflow="fold")
     for row in filled:
@@ -103,4 +130,5 @@ def problem_line(problem: Problem) -> str:
 
 
 def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else "-" if value is None else str(value)
+    """A name may hold what rich takes for markup, such as `[1]`."""
+    return "-" if value is None else escape(str(value))

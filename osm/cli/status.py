@@ -128,7 +128,6 @@ def _print(said: Said, pods: Mapping[str, str]) -> None:
     services, proxies, processes = said.services, said.proxies, said.processes
     now_s = time.time()
     table(
-        "",
         ("service", "replica", "state", "up", "waits for"),
         ((s.service, s.replica, s.state, age(now_s - s.started_at_s), ", ".join(s.waiting_for)) for s in services),
         empty="no service reports",
@@ -142,8 +141,9 @@ def _print(said: Said, pods: Mapping[str, str]) -> None:
         for rejection in proxy.rejections:
             origins = ", ".join(map(str, rejection.origins)) or "no user's object"
             name = pods.get(proxy.proxy_id, proxy.proxy_id)
-            stdout.print(f"[red]rejected[/] by {name}: {', '.join(rejection.resources)} (from {origins})")
-            stdout.print(f"  Envoy says: {rejection.reason}", markup=False)
+            what = escape(", ".join(rejection.resources))
+            stdout.print(f"[red]rejected[/] by {name}: {what} (from {origins})", soft_wrap=True)
+            stdout.print(f"  Envoy says: {rejection.reason}", markup=False, soft_wrap=True)
     if said.problems:
         stdout.print()
         problems(said.problems)
@@ -156,16 +156,15 @@ def _print_rollouts(rollouts: list[RolloutStatus]) -> None:
         return
     stdout.print()
     table(
-        "",
         ("change for", "state", "live", "canaries"),
         ((str(r.identity), r.state, f"{r.live} of {r.proxies}", ", ".join(r.canaries) or "-") for r in rollouts),
-        empty="",
     )
     rejected = {rejection for rollout in rollouts for rejection in rollout.rejections}
     for rejection in sorted(rejected, key=lambda each: each.resources):
         origins = ", ".join(map(str, rejection.origins)) or "no user's object"
-        stdout.print(f"[red]quarantined[/]: {escape(', '.join(rejection.resources))} (from {origins})")
-        stdout.print(f"  Envoy says: {rejection.reason}", markup=False)
+        what = escape(", ".join(rejection.resources))
+        stdout.print(f"[red]quarantined[/]: {what} (from {origins})", soft_wrap=True)
+        stdout.print(f"  Envoy says: {rejection.reason}", markup=False, soft_wrap=True)
 
 
 def print_proxies(
@@ -178,7 +177,7 @@ def print_proxies(
         (*_proxy_cells(proxy, pods, now_s), *(() if pods else _process_cells(by_workload.get(proxy.proxy_id))))
         for proxy in sorted(proxies, key=lambda each: pods.get(each.proxy_id, each.proxy_id))
     )
-    table("", columns, rows, empty="no proxy is connected")
+    table(columns, rows, empty="no proxy is connected")
 
 
 PROXY_COLUMNS = ("proxy", "identity", "state", "connected")

@@ -1,6 +1,5 @@
 """`osm install`: helm installs the chart, and what it waits for is told while it waits."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ from osm.cli.kubernetes.program import HELM, Ended
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.troubles import advice
 from osm.cli.kubernetes.where import Where, on_cluster
-from osm.cli.output import CommandError, stdout
+from osm.cli.output import CommandError, plain, stdout
 from osm.cli.running import run
 from osm.k8s.resource import MESH_CONFIGS
 from osm.smi.onemesh import MESH_CONFIG_NAME
@@ -72,7 +71,7 @@ def install(
         atomic=atomic,
     )
     if render:
-        sys.stdout.write(run(rendered(release, kube_version)))
+        plain(run(rendered(release, kube_version)))
     else:
         run(_install(release, alone=enforce_single_mesh))
 

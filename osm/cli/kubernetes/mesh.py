@@ -39,10 +39,10 @@ def list_meshes(output: OutputOption = Format.table, *, where: Where) -> None:
         stdout.print("No OSM control planes found")
         return
     rows = ((each.name, each.namespace, each.version or "Unknown", ", ".join(each.members) or "-") for each in found)
-    table("", ("mesh name", "mesh namespace", "version", "added namespaces"), rows)
+    table(("mesh name", "mesh namespace", "version", "added namespaces"), rows)
     stdout.print()
     smi = ", ".join(served) or "-"
-    table("", ("mesh name", "mesh namespace", "smi supported"), ((each.name, each.namespace, smi) for each in found))
+    table(("mesh name", "mesh namespace", "smi supported"), ((each.name, each.namespace, smi) for each in found))
     stdout.print(
         "\nTo see a mesh's pods: kubectl get pods -n <osm-mesh-namespace> -l app.kubernetes.io/name=openservicemesh.io"
     )

@@ -118,7 +118,7 @@ def list_namespaces(mesh_name: AnyMeshOption = "", output: OutputOption = Format
         return
     empty = f"No namespaces in mesh [{mesh_name}]" if mesh_name else "No namespaces in any mesh"
     rows = ((each.namespace, each.mesh, each.injection) for each in found)
-    table("", ("namespace", "mesh", "sidecar-injection"), rows, empty=empty)
+    table(("namespace", "mesh", "sidecar-injection"), rows, empty=empty)
 
 
 async def _list(where: Where, mesh: str) -> tuple[Membership, ...]:

@@ -42,7 +42,7 @@ def version(
     if found:
         stdout.print()
         rows = ((each.name, each.namespace, each.version or "Unknown") for each in found)
-        table("", ("mesh name", "mesh namespace", "version"), rows)
+        table(("mesh name", "mesh namespace", "version"), rows)
     if any(each.version not in ("", own) for each in found):
         stderr.print("  a mesh has another version than this CLI: osm mesh upgrade", markup=False)
 
