@@ -4,10 +4,6 @@ A group has two lanes. The canary lane is offered the newest resources, except t
 rest is offered what is proven: each resource goes on as soon as every canary holds it. Whatever is held back is
 replaced by the last good resource of that name (`blend`). A small group is all canaries, and waits for nothing.
 
-The canaries stand: they are the oldest members, and stay so from change to change. One that has said nothing for
-`silence_s` is replaced by a member that was not tried yet. After `MOST_SILENT` of them the change is the suspect and
-not the proxies: it stays where it is until one answers, or something newer comes.
-
 A group of which nothing is proven yet (its first proxy has just come, or the server has) has nothing better to offer.
 Its rest is held, and keeps what it has, until the canaries have answered; but not for longer than `silence_s`, and
 not past the next change, which may take something back.
@@ -20,33 +16,17 @@ Where canaries are also told by their traffic, what they hold is put on `trial` 
 that traffic speaks against it is for the owner, who rejects it then.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
-from msgspec import Struct
-
 from osm.ads.blend import Table, blend, flat, nested
+from osm.ads.canaries import Group, Terms
 from osm.ads.references import Key, needs
 from osm.ads.resource import Resource
 from osm.ads.trial import Trial
 
-MOST_SILENT = 3
-"""Canaries replaced for one change. One or two may be about to die; a fourth would be one too many to lose."""
-
 Held = Callable[[int, str], Mapping[str, str]]
 """A member and a type URL → the versions it has accepted, by name."""
-
-
-class Terms(Struct, frozen=True, kw_only=True):
-    """How many canaries: `count` or `share` of the group (0 to 1), whichever is more; `silence_s` as above."""
-
-    count: int = 1
-    share: float = 0.01
-    silence_s: float = 5.0
-
-    def canaries(self, members: int) -> int:
-        return min(members, max(self.count, math.ceil(self.share * members), 1))
 
 
 class Verdicts(Protocol):
@@ -60,22 +40,20 @@ class Verdicts(Protocol):
 
 
 class Rollout:
-    """One group: who is in which lane, and what each lane is offered.
+    """What each lane of one group is offered. Who is in which lane is known to `group`.
 
-    After each call that returns True the lanes (`canary`, `rest`, `canaries`) may differ from before.
+    After each call that returns True the lanes (`canary`, `rest`, `group.canaries`) may differ from before.
     """
 
     def __init__(
         self, terms: Terms, verdicts: Verdicts, good: Iterable[Resource] = (), trial: Trial | None = None
     ) -> None:
         self._terms = terms
+        self.group = Group(terms)
         self._trial = trial
         self._verdicts = verdicts
         self._newest: Table = {}
         self._good: Table = nested({(one.type_url, one.name): one for one in good})
-        self._members: dict[int, float] = {}  # in the order they came → when it last said something
-        self._chosen: dict[int, None] = {}
-        self._silent: set[int] = set()
         self._stage: Literal["held", "open", "proven"] = "held"
         self._offered_at = 0.0
         self.pending: dict[Key, int] = {}
@@ -83,55 +61,10 @@ class Rollout:
         self.canary: Table = {}
         self._rest: Table | None = None  # made when it is asked for: most groups have no rest
 
-    # Members
-
-    @property
-    def members(self) -> tuple[int, ...]:
-        return tuple(self._members)
-
-    @property
-    def size(self) -> int:
-        return len(self._members)
-
-    @property
-    def canaries(self) -> tuple[int, ...]:
-        return tuple(self._chosen)
-
-    @property
-    def others(self) -> int:
-        """How many are in the rest."""
-        return len(self._members) - len(self._chosen)
-
     @property
     def is_stalled(self) -> bool:
         """Whether the canaries are silent and no other is tried."""
-        return bool(self.pending) and len(self._silent) >= MOST_SILENT
-
-    def is_next_canary(self) -> bool:
-        """Whether the next who joins becomes a canary."""
-        return len(self._chosen) < self._terms.canaries(len(self._members) + 1)
-
-    def join(self, member: int, now: float) -> None:
-        """A newcomer fills a free place among the canaries, if there is one."""
-        is_canary = self.is_next_canary()
-        self._members[member] = now
-        if is_canary:
-            self._chosen[member] = None
-
-    def leave(self, member: int, now: float) -> bool:
-        """The oldest member that was not tried yet takes a canary's place."""
-        self._members.pop(member, None)
-        self._silent.discard(member)
-        was_canary = member in self._chosen
-        self._chosen.pop(member, None)
-        return self._fill(now, self._untried()) or self._fill(now, list(self._members)) or was_canary
-
-    def answered(self, member: int, now: float) -> None:
-        """A member has accepted or rejected something."""
-        if member in self._members:
-            self._members[member] = now
-
-    # Resources
+        return bool(self.pending) and self.group.is_silent
 
     @property
     def is_held(self) -> bool:
@@ -153,8 +86,7 @@ class Rollout:
             self._stage = "open"
         self._newest = newest
         self._offered_at = now
-        self._silent.clear()
-        self._fill(now, self._untried())
+        self.group.begin(now)
         self._look_anew(revision)
 
     def reconsider(self, *, revision: int) -> None:
@@ -166,13 +98,13 @@ class Rollout:
 
         True if that was news.
         """
-        if not self._chosen:
+        if not self.group.canaries:
             return False
         views: dict[str, list[Mapping[str, str]]] = {}
         proven: list[Resource] = []
         for type_url, name in self.pending:
             if type_url not in views:
-                views[type_url] = [held(member, type_url) for member in self._chosen]
+                views[type_url] = [held(member, type_url) for member in self.group.canaries]
             resource = self._newest[type_url][name]
             if all(view.get(name) == resource.version for view in views[type_url]):
                 proven.append(resource)
@@ -189,15 +121,9 @@ class Rollout:
         if self._stage == "held" and now - self._offered_at >= self._terms.silence_s:
             self._stage = "open"
             return True
-        if not self.others or len(self._silent) >= MOST_SILENT or self._all_on_trial():
+        if not self.group.others or self.group.is_silent or self._all_on_trial():
             return False
-        silent = [member for member in self._chosen if now - self._since(member) >= self._terms.silence_s]
-        for member in silent:
-            self._silent.add(member)
-            del self._chosen[member]
-            if not self._fill(now, self._untried()):
-                self._chosen[member] = None  # nobody is left to take its place
-        return bool(silent)
+        return self.group.replace_silent(self._offered_at, now)
 
     # What is said about it
 
@@ -237,28 +163,13 @@ class Rollout:
 
     # Inside
 
-    def _untried(self) -> list[int]:
-        return [member for member in self._members if member not in self._silent]
-
-    def _fill(self, now: float, among: list[int]) -> bool:
-        """Choose canaries up to the number the group should have; True if any was chosen."""
-        wanted = max(self._terms.canaries(len(self._members)) - len(self._chosen), 0)
-        fresh = [member for member in among if member not in self._chosen][:wanted]
-        for member in fresh:
-            self._chosen[member] = None
-            self._members[member] = now
-        return bool(fresh)
-
-    def _since(self, member: int) -> float:
-        return max(self._members[member], self._offered_at)
-
     def _tried(self, trial: Trial, accepted: list[Resource], now: float) -> list[Resource]:
         """What needs no trial, and what has passed it.
 
         A group's first configuration has nothing to go back to, and what only takes back is with the rest already.
         """
         tried = [each for each in accepted if trial.has(each) or self._needs_trial(each)]
-        passed = {id(each) for each in trial.passed(tried, self._chosen, self._members, now)}
+        passed = {id(each) for each in trial.passed(tried, self.group.canaries, self.group.members, now)}
         waits = {id(each) for each in tried} - passed
         return [each for each in accepted if id(each) not in waits]
 
@@ -312,7 +223,7 @@ class Rollout:
         """What follows once it is known what is pending. With nothing pending, what the canaries have is good."""
         if not self.pending:
             self._stage = "proven"
-            self._silent.clear()
+            self.group.finish()
             self._good = self._newest if self.canary is self._newest else self._worth_keeping()
         self._rest = None
 

@@ -9,11 +9,11 @@ import time
 
 import structlog
 
+from osm.ads.canaries import Terms
 from osm.ads.credentials import ServerIdentity
 from osm.ads.engine import Engine
 from osm.ads.load_reports import Reports
 from osm.ads.resource import Resource
-from osm.ads.rollout import Terms
 from osm.ads.server import AdsServer, ServerSettings
 from osm.bus import Bus, Update
 from osm.bus.trace import continued

@@ -12,10 +12,10 @@ import structlog
 
 from osm.ads.admission import NoRoom
 from osm.ads.blame import is_of_the_machine
+from osm.ads.canaries import Terms
 from osm.ads.engine import Engine
 from osm.ads.peer import Denied, Peer, StreamInfo
 from osm.ads.resource import Resource
-from osm.ads.rollout import Terms
 from osm.contracts.names import Identity
 from services.xds.admission import Proxy, admit
 from services.xds.classes import Classes, ProxyClass

@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Mapping
 from msgspec import Struct
 
 from osm.ads.blend import Table
+from osm.ads.canaries import Terms
 from osm.ads.engine import Engine
 from osm.ads.references import Key
 from osm.ads.resource import Resource
-from osm.ads.rollout import Rollout, Terms
+from osm.ads.rollout import Rollout
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from osm.contracts.names import ServiceName
 from osm.contracts.quarantine import BY_TRAFFIC
@@ -83,13 +84,13 @@ class Lanes:
 
     def next_lane(self, proxy_class: ProxyClass) -> Lane:
         """Where the next who joins a served class will be."""
-        return Lane(proxy_class, self._served[proxy_class].rollout.is_next_canary())
+        return Lane(proxy_class, self._served[proxy_class].rollout.group.is_next_canary())
 
     def join(self, proxy_class: ProxyClass, stream_id: int) -> Lane:
         served = self._served[proxy_class]
         lane = self.next_lane(proxy_class)
-        served.rollout.join(stream_id, self._clock())
-        served.canaries = frozenset(served.rollout.canaries)
+        served.rollout.group.join(stream_id, self._clock())
+        served.canaries = frozenset(served.rollout.group.canaries)
         self._put_in_force(proxy_class)
         return lane
 
@@ -98,8 +99,8 @@ class Lanes:
         served = self._served.get(proxy_class)
         if served is None:
             return
-        served.rollout.leave(stream_id, self._clock())
-        if served.rollout.size:
+        served.rollout.group.leave(stream_id, self._clock())
+        if served.rollout.group.size:
             self._settle(proxy_class)
             self._put_in_force(proxy_class)
 
@@ -112,7 +113,7 @@ class Lanes:
 
     def members(self, proxy_class: ProxyClass) -> tuple[int, ...]:
         served = self._served.get(proxy_class)
-        return served.rollout.members if served else ()
+        return served.rollout.group.members if served else ()
 
     # Resources
 
@@ -155,7 +156,7 @@ class Lanes:
         served = self._served.get(proxy_class)
         if served is None or type_url not in TRIED_FIRST or not served.rollout.pending:
             return
-        served.rollout.answered(stream_id, self._clock())
+        served.rollout.group.answered(stream_id, self._clock())
         if self._settle(proxy_class):
             self._put_in_force(proxy_class)
 
@@ -166,7 +167,7 @@ class Lanes:
         served = self._served.get(proxy_class)
         if served is None or resource.type_url not in TRIED_FIRST:
             return
-        served.rollout.answered(stream_id, self._clock())
+        served.rollout.group.answered(stream_id, self._clock())
         if served.rollout.is_proven(resource):
             return
         self._reject(served, resource, proxy_id=proxy_id, reason=reason)
@@ -220,9 +221,10 @@ class Lanes:
         """Give the engine what the rollout says now. What has not changed costs nothing."""
         served = self._served[proxy_class]
         rollout = served.rollout
-        since, served.since = served.since, min(rollout.pending.values(), default=None) if rollout.others else None
+        oldest = min(rollout.pending.values(), default=None) if rollout.group.others else None
+        since, served.since = served.since, oldest
         self._offer_lane(proxy_class, served, is_canary=True, since=None)
-        if not rollout.others:
+        if not rollout.group.others:
             self._drop_rest(proxy_class, served)
         elif not rollout.is_held:
             self._offer_lane(proxy_class, served, is_canary=False, since=since)
@@ -246,9 +248,9 @@ class Lanes:
             self._engine.drop(Lane(proxy_class, is_canary=False))
 
     def _move(self, proxy_class: ProxyClass, served: _Served) -> None:
-        before, served.canaries = served.canaries, frozenset(served.rollout.canaries)
+        before, served.canaries = served.canaries, frozenset(served.rollout.group.canaries)
         for stream_id in sorted(before ^ served.canaries):
-            if stream_id in served.rollout.members:
+            if stream_id in served.rollout.group.members:
                 self._engine.move(stream_id, Lane(proxy_class, stream_id in served.canaries))
 
 

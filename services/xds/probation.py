@@ -33,8 +33,8 @@ class Probation(Struct, frozen=True, kw_only=True):
         """What speaks against what the canaries of a class have on trial; None if nothing does, or nothing is."""
         if not rollout.on_trial():
             return None
-        canaries = rollout.canaries
-        others = set(rollout.members).difference(canaries)
+        canaries = rollout.group.canaries
+        others = set(rollout.group.members).difference(canaries)
         heard = Heard(
             canaries=len(canaries),
             others=len(others),

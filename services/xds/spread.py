@@ -26,11 +26,11 @@ def rollout_status(
 ) -> RolloutStatus | None:
     """None if there is nothing to say: a small class is all canaries, and its proxies say themselves how they are."""
     rejections = rejections_of(rejected)
-    late = sum(map(is_behind, rollout.members))
-    waits = rollout.others if rollout.pending else 0
-    if not rejections and not waits and not (late and rollout.others):
+    late = sum(map(is_behind, rollout.group.members))
+    waits = rollout.group.others if rollout.pending else 0
+    if not rejections and not waits and not (late and rollout.group.others):
         return None
-    held = sum(map(is_behind, rollout.canaries)) if waits else late
+    held = sum(map(is_behind, rollout.group.canaries)) if waits else late
     return RolloutStatus(
         identity=identity,
         state="stalled"
@@ -38,11 +38,11 @@ def rollout_status(
         else "canary"
         if waits
         else "spreading"
-        if late and rollout.others
+        if late and rollout.group.others
         else "quarantined",
-        proxies=rollout.size,
-        live=max(rollout.size - waits - held, 0),
-        canaries=tuple(map(proxy_of, rollout.canaries)) if waits else (),
+        proxies=rollout.group.size,
+        live=max(rollout.group.size - waits - held, 0),
+        canaries=tuple(map(proxy_of, rollout.group.canaries)) if waits else (),
         rejections=rejections,
     )
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from osm.ads.blend import flat, nested
+from osm.ads.canaries import MOST_SILENT, Terms
 from osm.ads.references import message_of, needs
 from osm.ads.resource import Resource
-from osm.ads.rollout import MOST_SILENT, Rollout, Terms
+from osm.ads.rollout import Rollout
 from osm.ads.types import CLUSTER, ROUTE
 
 CLUSTERS = ("c1", "c2")
@@ -136,14 +137,14 @@ class Spread(RuleBasedStateMachine):
     def join(self):
         self.next_id += 1
         self.proxies[self.next_id] = Proxy()
-        self.rollout.join(self.next_id, self.now)
+        self.rollout.group.join(self.next_id, self.now)
 
     @precondition(lambda self: self.proxies)
     @rule(data=st.data())
     def leave(self, data):
         gone = data.draw(st.sampled_from(sorted(self.proxies)))
         del self.proxies[gone]
-        self.rollout.leave(gone, self.now)
+        self.rollout.group.leave(gone, self.now)
         self.settle()
 
     @precondition(lambda self: self.proxies)
@@ -164,9 +165,9 @@ class Spread(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 5.0]))
     def time_passes(self, seconds):
         self.now += seconds
-        before = set(self.rollout.canaries)
+        before = set(self.rollout.group.canaries)
         self.rollout.tick(self.now)
-        self.replaced += len(before - set(self.rollout.canaries))
+        self.replaced += len(before - set(self.rollout.group.canaries))
         self.settle()
 
     # How
@@ -179,7 +180,7 @@ class Spread(RuleBasedStateMachine):
         return {name: version for (url, name), version in self.proxies[member].held.items() if url == type_url}
 
     def lane(self, number):
-        if number in self.rollout.canaries:
+        if number in self.rollout.group.canaries:
             return flat(self.rollout.canary)
         return None if self.rollout.is_held else flat(self.rollout.rest)
 
@@ -209,7 +210,7 @@ class Spread(RuleBasedStateMachine):
         if proxy.is_silent or not proxy.unanswered:
             return False
         answered, proxy.unanswered = proxy.unanswered, {}
-        self.rollout.answered(number, self.now)
+        self.rollout.group.answered(number, self.now)
         for key, resource in answered.items():
             if not FACTS[resource.version].is_bad:
                 proxy.held[key] = resource.version
@@ -228,14 +229,14 @@ class Spread(RuleBasedStateMachine):
         newest = self.newest.get(key)
         allowed = FACTS[newest.version].grants if newest else frozenset()
         assert FACTS[resource.version].grants <= allowed, "what was revoked is granted"
-        if number not in self.rollout.canaries and self.had_a_proof and not FACTS[resource.version].cut:
+        if number not in self.rollout.group.canaries and self.had_a_proof and not FACTS[resource.version].cut:
             assert resource.version in self.accepted, "an unproven version to one who is no canary"
 
     @invariant()
     def canaries_are_few(self):
         if hasattr(self, "rollout") and self.proxies:
-            assert len(self.rollout.canaries) <= max(self.terms.canaries(8), 1)
-            assert len(self.rollout.canaries) >= self.terms.canaries(len(self.proxies)) or self.replaced
+            assert len(self.rollout.group.canaries) <= max(self.terms.canaries(8), 1)
+            assert len(self.rollout.group.canaries) >= self.terms.canaries(len(self.proxies)) or self.replaced
 
     @invariant()
     def few_are_lost_to_one_change(self):

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from osm.ads.canaries import Terms
 from osm.ads.resource import Resource
-from osm.ads.rollout import Rollout, Terms
+from osm.ads.rollout import Rollout
 from osm.ads.trial import Trial
 from osm.ads.types import CLUSTER, ROUTE
 from tests.unit.ads.test_trial import WATCH_S, Counted
@@ -31,7 +32,7 @@ class Group:
         self.rollout = Rollout(Terms(), Verdicts(), (), Trial(WATCH_S, Counted(1, 2)))
         self.revision = 0
         for member in (1, 2):
-            self.rollout.join(member, 0.0)
+            self.rollout.group.join(member, 0.0)
 
     def offer(self, now: float, **versions: str) -> None:
         self.revision += 1
@@ -87,8 +88,8 @@ def test_what_had_no_form_before_is_suspected_only_if_nothing_else_is() -> None:
 
 def test_without_a_trial_nothing_waits() -> None:
     rollout = Rollout(Terms(), Verdicts())
-    rollout.join(1, 0.0)
-    rollout.join(2, 0.0)
+    rollout.group.join(1, 0.0)
+    rollout.group.join(2, 0.0)
     for version in ("1", "2"):
         rollout.offer({CLUSTER: {"a": resource(CLUSTER, "a", version)}}, revision=int(version), now=0.0)
         assert rollout.settle(lambda _member, _type, held=version: {"a": held})

@@ -4,10 +4,10 @@ import pytest
 from msgspec import structs
 
 from osm.ads.admission import NoRoom
+from osm.ads.canaries import Terms
 from osm.ads.delta import DeltaSubscription
 from osm.ads.engine import Engine
 from osm.ads.peer import Peer, StreamInfo
-from osm.ads.rollout import Terms
 from osm.contracts.names import Identity
 from osm.testing.authority import Authority
 from services.xds.documents import Documents

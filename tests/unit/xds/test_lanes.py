@@ -2,10 +2,10 @@
 
 import pytest
 
+from osm.ads.canaries import MOST_SILENT, Terms
 from osm.ads.delta import DeltaSubscription
 from osm.ads.engine import Engine, Session
 from osm.ads.resource import Resource
-from osm.ads.rollout import MOST_SILENT, Terms
 from osm.ads.subscription import Acked, Push
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from osm.ads.wire import Request

@@ -2,7 +2,7 @@
 
 import pytest
 
-from osm.ads.rollout import Terms
+from osm.ads.canaries import Terms
 from osm.ads.types import ENDPOINT
 from osm.ads.wire import Request
 from services.xds.judgement import Allowed, Load
@@ -133,7 +133,7 @@ def test_a_watched_canary_is_not_replaced_for_its_silence(fleet: Watched) -> Non
     fleet.take(1)
     for _ in range(int(WATCH_S) - 1):
         fleet.second()
-    assert fleet.lanes.rollouts()[CLASS].canaries == (1,)
+    assert fleet.lanes.rollouts()[CLASS].group.canaries == (1,)
 
 
 def test_endpoints_do_not_wait(fleet: Watched) -> None:
