@@ -15,7 +15,9 @@ from msgspec import Raw, Struct
 from osm.k8s.access import access
 from osm.k8s.connection import Call, Connection, opened
 from osm.k8s.errors import ApiError
+from osm.k8s.objects import Object
 from osm.k8s.resource import PODS, Resource
+from osm.k8s.selection import METADATA, METADATA_LIST, WHOLE, Listing, Selection
 
 T = TypeVar("T")
 
@@ -44,27 +46,6 @@ class _List(Struct, frozen=True):
     items: tuple[Raw, ...] | None = None
 
 
-class Selection(Struct, frozen=True, kw_only=True):
-    """Which objects of a kind; of all namespaces if none is given. Selectors are written as kubectl has them."""
-
-    what: Resource
-    namespace: str = ""
-    labels: str = ""
-    fields: str = ""
-
-    @property
-    def query(self) -> dict[str, str]:
-        found = {"labelSelector": self.labels, "fieldSelector": self.fields}
-        return {name: selector for name, selector in found.items() if selector}
-
-
-class Listing(Struct, frozen=True, kw_only=True):
-    """All objects of a kind at one version, each as JSON."""
-
-    items: tuple[Raw, ...]
-    version: str
-
-
 class Cluster:
     """One API server; open it with `connected`. Every method raises ApiError."""
 
@@ -72,14 +53,16 @@ class Cluster:
         self._connection = connection
 
     async def get(self, what: Resource, name: str, namespace: str = "", *, as_: type[T]) -> T:
-        call = Call(asked=_asked("get", what, namespace, name), path=what.path(namespace, name))
+        accept = METADATA if as_ is Object else WHOLE
+        call = Call(asked=_asked("get", what, namespace, name), path=what.path(namespace, name), accept=accept)
         return await self._answer(call, as_)
 
     async def list(
         self, what: Resource, namespace: str = "", *, as_: type[T], labels: str = "", fields: str = ""
     ) -> tuple[T, ...]:
         """`labels` and `fields` are selectors as kubectl writes them."""
-        listing = await self.listing(Selection(what=what, namespace=namespace, labels=labels, fields=fields))
+        of = Selection(what=what, namespace=namespace, labels=labels, fields=fields, metadata_only=as_ is Object)
+        listing = await self.listing(of)
         asked = _asked("list", what, namespace)
         return tuple(_read(asked, item, as_) for item in listing.items)
 
@@ -176,8 +159,9 @@ class Cluster:
         items: list[Raw] = []
         asked, path, query = _asked("list", of.what, of.namespace), of.what.path(of.namespace), of.query
         query["limit"] = str(page)
+        accept = METADATA_LIST if of.metadata_only else WHOLE
         while True:
-            answer = await self._answer(Call(asked=asked, path=path, query=dict(query)), _List)
+            answer = await self._answer(Call(asked=asked, path=path, query=dict(query), accept=accept), _List)
             items += answer.items or ()
             if not answer.metadata.next_page:
                 return Listing(items=tuple(items), version=answer.metadata.resource_version)
@@ -197,7 +181,12 @@ class Cluster:
             "timeoutSeconds": str(max(1, round(for_s))),
             **of.query,
         }
-        call = Call(asked=_asked("watch", of.what, of.namespace), path=of.what.path(of.namespace), query=query)
+        call = Call(
+            asked=_asked("watch", of.what, of.namespace),
+            path=of.what.path(of.namespace),
+            query=query,
+            accept=METADATA if of.metadata_only else WHOLE,
+        )
         return self._connection.lines(call, idle_s=idle_s)
 
     async def _answer(self, call: Call, kind: type[T]) -> T:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from osm.k8s.access import Access
 from osm.k8s.errors import ApiError, Busy, Unreachable, refusal
+from osm.k8s.selection import WHOLE
 
 CONNECT_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 60.0
@@ -41,6 +42,7 @@ class Call(Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = {}
     body: Any = None
     content_type: str = "application/json"
+    accept: str = WHOLE
 
 
 class Connection:
@@ -85,7 +87,7 @@ class Connection:
         """A good answer. Credentials that are refused are read again, once."""
         data = None if call.body is None else msgspec.json.encode(call.body)
         for renewed in (False, True):
-            headers = {"Accept": "application/json", "User-Agent": _USER_AGENT, **self._access.headers()}
+            headers = {"Accept": call.accept, "User-Agent": _USER_AGENT, **self._access.headers()}
             if data is not None:
                 headers["Content-Type"] = call.content_type
             with _translated(call.asked, self._access.host):

@@ -15,12 +15,14 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from osm.k8s.client import Cluster, Selection
+from osm.k8s.client import Cluster
 from osm.k8s.errors import ApiError, Busy, Forbidden, NotFound, Unreachable
 from osm.k8s.known import Known, Seen, Told
 from osm.k8s.measures import Measures
+from osm.k8s.objects import Object
 from osm.k8s.patience import Pace, Patience, jittered
 from osm.k8s.resource import Resource
+from osm.k8s.selection import Selection
 
 __all__ = ["Pace", "Seen", "follow"]
 
@@ -51,7 +53,7 @@ async def follow(
     Never raises for a server that is away or says no: it tells nothing then, and says so in the log, once.
     A reader that leaves early closes it (`contextlib.aclosing`), or the watch stays open for a while.
     """
-    of = Selection(what=what, namespace=namespace, labels=labels, fields=fields)
+    of = Selection(what=what, namespace=namespace, labels=labels, fields=fields, metadata_only=as_ is Object)
     follower = _Follower(cluster, of, as_, pace or Pace())
     while True:
         try:

@@ -34,7 +34,6 @@ class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel"):
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     owner_references: tuple[OwnerReference, ...] = ()
-    finalizers: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -101,7 +100,6 @@ class ContainerPort(Struct, frozen=True, kw_only=True, rename="camel"):
     container_port: int
     name: str = ""
     protocol: str = "TCP"
-    host_port: int = 0
 
 
 class Container(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -126,9 +124,6 @@ class PodSpec(Struct, frozen=True, kw_only=True, rename="camel"):
     """What a pod is to run."""
 
     service_account_name: str = ""
-    node_name: str = ""
-    hostname: str = ""
-    subdomain: str = ""
     host_network: bool = False
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
@@ -146,7 +141,6 @@ class PodStatus(Struct, frozen=True, kw_only=True, rename="camel"):
     phase: str = ""
     pod_ip: str = field(name="podIP", default="")
     pod_ips: tuple[PodAddress, ...] = field(name="podIPs", default=())
-    host_ip: str = field(name="hostIP", default="")
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
@@ -174,7 +168,6 @@ class ServicePort(Struct, frozen=True, kw_only=True, rename="camel"):
     protocol: str = "TCP"
     app_protocol: str = ""
     target_port: int | str = 0
-    node_port: int = 0
 
 
 class ServiceSpec(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -183,10 +176,8 @@ class ServiceSpec(Struct, frozen=True, kw_only=True, rename="camel"):
     type: str = "ClusterIP"
     cluster_ip: str = field(name="clusterIP", default="")
     cluster_ips: tuple[str, ...] = field(name="clusterIPs", default=())
-    external_name: str = ""
     ports: tuple[ServicePort, ...] = ()
     selector: Mapping[str, str] = {}
-    publish_not_ready_addresses: bool = False
 
 
 class Service(Object, frozen=True, kw_only=True, rename="camel"):
@@ -208,8 +199,6 @@ class SliceEndpoint(Struct, frozen=True, kw_only=True, rename="camel"):
 
     addresses: tuple[str, ...] = ()
     conditions: EndpointConditions = EndpointConditions()
-    hostname: str = ""
-    node_name: str = ""
     zone: str = ""
     target_ref: ObjectReference | None = None
 

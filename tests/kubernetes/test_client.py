@@ -1,18 +1,20 @@
 """The client against a real API server."""
 
 import json
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from osm.k8s.access import InPod
-from osm.k8s.client import Cluster, Selection, connected
+from osm.k8s.client import Cluster, connected
 from osm.k8s.connection import opened
 from osm.k8s.errors import Conflict, Forbidden, Invalid, NoCluster, NotFound, Unreachable
 from osm.k8s.events import tell
-from osm.k8s.objects import ConfigMap, Namespace, ObjectReference, Secret
+from osm.k8s.objects import ConfigMap, Namespace, Object, ObjectReference, Secret
 from osm.k8s.resource import CONFIG_MAPS, EVENTS, NAMESPACES, PODS, SECRETS
+from osm.k8s.selection import Selection
 from osm.testing.authority import Authority
 from osm.testing.kubernetes import STRANGER, ApiServer
 
@@ -88,6 +90,29 @@ async def test_a_list_longer_than_a_page_is_whole(api: Path) -> None:
             await cluster.create(CONFIG_MAPS, {"metadata": {"name": f"p{number}", "labels": {"p": ""}}}, "default")
         listing = await cluster.listing(Selection(what=CONFIG_MAPS, labels="p"), page=3)
         assert len(listing.items) == 7
+
+
+async def test_of_a_secret_whose_metadata_alone_is_wanted_no_key_is_sent(api: Path) -> None:
+    async with connected(str(api)) as cluster:
+        made = {"metadata": {"name": "kept", "labels": {"for": "metadata"}}, "stringData": {"key": "hidden"}}
+        await cluster.create(SECRETS, made, "default")
+        of = Selection(what=SECRETS, namespace="default", labels="for=metadata", metadata_only=True)
+        listing = await cluster.listing(of)
+        await cluster.patch(SECRETS, "kept", {"metadata": {"annotations": {"a": "b"}}}, "default")
+        async with aclosing(cluster.watching(of, listing.version, for_s=60, idle_s=60)) as batches:
+            async for lines in batches:
+                if lines:
+                    line = lines[0]
+                    break
+        whole = await cluster.get(SECRETS, "kept", "default", as_=dict[str, Any])
+        assert (await cluster.get(SECRETS, "kept", "default", as_=Object)).metadata.name == "kept"
+        (found,) = await cluster.list(SECRETS, "default", as_=Object, labels="for=metadata")
+    assert found.metadata.annotations == {"a": "b"}
+    key = whole["data"]["key"].encode()
+    assert b'"kept"' in bytes(listing.items[0])
+    assert key not in bytes(listing.items[0])
+    assert b'"MODIFIED"' in line
+    assert key not in line
 
 
 async def test_an_event_said_twice_is_one_that_counts(api: Path) -> None:
