@@ -14,6 +14,7 @@ import nats.errors
 from osm.bus import BusError, TooLarge, nats_wire, trace
 from osm.bus.nats_link import AWAY, Link
 from osm.bus.nats_proof import Claim
+from osm.bus.nats_wire import Step
 
 WINDOW = 256
 """Writes under way at once: enough to hide the round trip, few enough to refresh a lease in between."""
@@ -21,9 +22,6 @@ WINDOW = 256
 WINDOW_BYTES = 1024 * 1024
 
 ACK_TIMEOUT_S = 5.0
-
-Step = tuple[str, bytes | None]
-"""A key and its new body; None deletes."""
 
 
 def window(steps: Sequence[Step]) -> list[Step]:
@@ -92,6 +90,8 @@ class Fence:
             headers[trace.TRACEPARENT] = traceparent
         try:
             reply = await self._link.request(nats_wire.subject(self._bucket, key), body or b"", headers, ACK_TIMEOUT_S)
+        except nats.errors.BadSubjectError as error:  # no retry would mend it
+            raise BusError(f"bucket {self._bucket}: {key!r} can be no key") from error
         except nats.errors.MaxPayloadError as error:
             found, limit = len(body or b""), self._link.max_body_bytes
             raise TooLarge(f"{self._bucket} {key}: the document has {found} bytes, allowed are {limit}") from error

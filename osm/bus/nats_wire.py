@@ -39,6 +39,10 @@ OVERTAKEN = frozenset({10070, 10071, 10164})
 """JetStream's error codes for a failed compare-and-set: by message id, by sequence, and by sequence since 2.12."""
 
 
+Step = tuple[str, bytes | None]
+"""A write: a key and its new body; None deletes."""
+
+
 class Mark(Struct, frozen=True, kw_only=True):
     """The value of `_synced`. `incarnation` is made anew whenever a writer finds none: the bucket was empty.
 

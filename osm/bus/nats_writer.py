@@ -1,8 +1,7 @@
-"""The one hand on a bucket in NATS: what it should hold, what it does hold, and the writes between the two.
+"""The one hand on a bucket in NATS: it has the right to write, sends what is missing (`nats_content`), and keeps both.
 
 When a write fails because somebody else has written (`nats_fence`), or nobody answered, the bucket is read again: if
 our lease still stands, what differs is written again; if it is another's, we are deposed and write no more.
-What is not signed by this service is nobody's: it deposes nobody, is not taken over, and is overwritten.
 """
 
 import asyncio
@@ -17,16 +16,17 @@ from nats.js.errors import NotFoundError
 
 from osm.bus import BusError, LeadershipLost, Writer, documents, nats_fence, nats_lease, nats_wire
 from osm.bus.alongside import alongside
-from osm.bus.nats_fence import Fence, Step
+from osm.bus.nats_content import Content
+from osm.bus.nats_fence import Fence
 from osm.bus.nats_lease import Holding, Rivals
 from osm.bus.nats_link import AWAY, RETRY_S, Link
-from osm.bus.nats_wire import Entry, Forgery, Lease, Mark
+from osm.bus.nats_wire import Entry, Forgery, Lease, Step
 
 log = structlog.get_logger()
 
 TOMBSTONE_S = 3600.0
-"""How long a deletion stays visible. Readers start from a whole picture, so no reader needs it longer."""
-
+"""For at least this long a deletion stays visible, at most twice as long. Whoever follows the bucket has seen it long
+before, and readers start from a whole picture."""
 
 GIVE_BACK_WITHIN_S = 3.0
 """Enough to read a large bucket; a process that ends has more, and a standby waits hardly longer for the lease."""
@@ -50,36 +50,28 @@ class NatsWriter(Writer):
         self._leased_at = 0.0
         self._lock = asyncio.Lock()
         self._lost = ""
-        self._published = False
         self._behind = False
         """Whether a write was broken off, so that the bucket may not hold what it should."""
-        self._desired: dict[str, bytes] = {}
-        self._actual: dict[str, bytes] = {}
-        self._forged: set[str] = set()
-        """Keys of ours that hold what we have not put there."""
-        self._marks: dict[str, Mark] = {}
-        self._keys: set[str] = set()
-        self._tombstones: dict[str, int] = {}
-        self._revision = 0
+        self._content = Content(entities)
 
     async def publish(self, puts: Mapping[str, Struct], *, keep: Collection[str] = ()) -> int:
         bodies = self._encode(puts)
         async with self._lock:
-            wanted = documents.whole(self._desired, bodies, keep)
-            self._published = True
+            wanted = documents.whole(self._content.desired, bodies, keep)
+            self._content.whole = True
             return await self._change(wanted)
 
     async def apply(self, puts: Mapping[str, Struct], deletes: Collection[str] = ()) -> int:
-        if not self._published:
+        if not self._content.whole:
             raise BusError(f"bucket {self._bucket}: apply before the first publish")
         bodies = self._encode(puts)
         for key in deletes:
             documents.require_kind(self._bucket, key, self._entities)
         async with self._lock:
-            return await self._change(documents.change(self._desired, bodies, deletes))
+            return await self._change(documents.change(self._content.desired, bodies, deletes))
 
     def held(self) -> Mapping[str, bytes]:
-        return self._desired
+        return self._content.desired
 
     async def take_over(self) -> None:
         """Wait until no other lease stands, and take it. Raises BusError if the server refuses."""
@@ -89,7 +81,7 @@ class NatsWriter(Writer):
             self._believe(holding)
             taken = [(key, None) for key in rivals.overdue() if key not in nats_wire.lease_keys(self._entities)]
             if await self._send([*taken, *self._lease_steps()]):
-                self._desired = dict(self._actual)
+                self._content.desired = dict(self._content.actual)
                 return
 
     async def keep_lease(self) -> None:
@@ -133,39 +125,19 @@ class NatsWriter(Writer):
             raise LeadershipLost(f"bucket {self._bucket}: {self._link.name} is no longer its writer, {self._lost}")
 
     async def _change(self, change: documents.Change) -> int:
-        self._desired.update(change.puts)
-        for key in change.deletes:
-            self._desired.pop(key, None)
-        steps = [*change.puts.items(), *((key, None) for key in change.deletes)]
-        await self._write(self._missing() if self._behind or self._forged else self._framed(steps))
-        return self._revision
+        steps = self._content.want(change)
+        await self._write(self._content.missing() if self._behind or self._content.doubtful else steps)
+        return self._content.revision
 
-    async def _write(self, steps: Sequence[Step]) -> None:
+    async def _write(self, steps: list[Step]) -> None:
         """Until the bucket holds what it should. Raises LeadershipLost, or BusError if the server refuses."""
         self._require_leadership()
         self._behind = True
-        while steps and not await self._send(steps):
+        framed = self._content.framed(steps, secrets.token_hex(8))
+        while framed and not await self._send(framed):
             await self._recover()
-            steps = self._missing()
+            framed = self._content.framed(self._content.missing(), secrets.token_hex(8))
         self._behind = False
-
-    def _missing(self) -> list[Step]:
-        puts = [(key, body) for key, body in self._desired.items() if self._actual.get(key) != body]
-        forged = self._forged if self._published else set()  # what they held we know only after a full picture
-        gone = [(key, None) for key in sorted((self._actual.keys() | forged) - self._desired.keys())]
-        return self._framed([*puts, *gone])
-
-    def _framed(self, steps: list[Step]) -> list[Step]:
-        """With the marks of a filling around the steps, if the bucket is not known to be full."""
-        keys = nats_wire.mark_keys(self._entities)
-        marks = {self._marks.get(key) for key in keys}
-        if not self._published or all(mark is not None and mark.complete for mark in marks):
-            return steps
-        incarnation = secrets.token_hex(8)
-        begin, end = (
-            msgspec.json.encode(Mark(incarnation=incarnation, complete=complete)) for complete in (False, True)
-        )
-        return [*((key, begin) for key in keys), *steps, *((key, end) for key in keys)]
 
     async def _send(self, steps: Sequence[Step]) -> bool:
         """Write in order; False as soon as one was not, or not surely, written. Raises BusError for a refusal."""
@@ -175,56 +147,19 @@ class NatsWriter(Writer):
                 rest = [*self._lease_steps(), *rest]
             window = nats_fence.window(rest)
             written = await self._fence.write(window)
-            for step, sequence in zip(window, written, strict=False):
-                self._note(*step, sequence)
+            for (key, body), sequence in zip(window, written, strict=False):
+                self._content.wrote(key, body, sequence, self._now())
+                if nats_wire.is_lease(key):
+                    self._leased_at = self._now()
             if len(written) < len(window):
                 return False
             del rest[: len(window)]
         return True
 
-    def _note(self, key: str, body: bytes | None, sequence: int) -> None:
-        self._keys.add(key)
-        if nats_wire.is_lease(key):
-            self._leased_at = self._now()
-            return
-        self._revision = sequence
-        self._remember(key, body, sequence)
-
-    def _remember(self, key: str, body: bytes | None, sequence: int) -> None:
-        self._tombstones.pop(key, None)
-        self._forged.discard(key)
-        if nats_wire.is_mark(key):
-            mark = nats_wire.read_mark(body)
-            if mark is not None:
-                self._marks[key] = mark
-        elif body is None:
-            self._actual.pop(key, None)
-            self._tombstones[key] = sequence
-        else:
-            self._actual[key] = body
-
     def _believe(self, holding: Holding) -> None:
         """Take what was read for what the bucket holds."""
-        self._actual, self._marks, self._tombstones, self._revision = {}, {}, {}, 0
-        self._forged, self._keys = set(), set(holding.entries)
         self._fence.last, self._fence.created = holding.last, holding.created
-        for entry in holding.entries.values():
-            if nats_wire.is_lease(entry.key):
-                continue
-            self._revision = max(self._revision, entry.revision)
-            if self._is_ours(entry.key):
-                self._take_note(entry)
-
-    def _take_note(self, entry: Entry | Forgery) -> None:
-        if isinstance(entry, Entry):
-            self._remember(entry.key, entry.body, entry.revision)
-        elif not nats_wire.is_mark(entry.key):  # a mark that is missing is made anew, and all with it
-            self._forged.add(entry.key)
-
-    def _is_ours(self, key: str) -> bool:
-        if nats_wire.is_mark(key):
-            return key in nats_wire.mark_keys(self._entities)
-        return not self._entities or documents.entity(key) in self._entities
+        self._content.read(holding.entries.values(), self._now())
 
     async def _recover(self) -> None:
         """Read the bucket again after a write that failed. Raises LeadershipLost if another has taken over."""
@@ -252,32 +187,27 @@ class NatsWriter(Writer):
     async def _look_after(self) -> None:
         if await self._is_whole() and await self._send(self._lease_steps()):
             return
-        log.info("bus bucket written anew", bucket=self._bucket, revision=self._revision)
+        log.info("bus bucket written anew", bucket=self._bucket, revision=self._content.revision)
         await self._recover()
-        await self._write(self._missing())
+        await self._write(self._content.missing())
 
     async def _is_whole(self) -> bool:
-        """Whether the stream is the one we wrote, and holds as many keys. Purges leave no other trace."""
+        """Whether the stream is the one we wrote, and holds as many keys."""
         try:
             info = await self._link.api(self._link.jetstream.stream_info(nats_wire.stream(self._bucket)))
         except NotFoundError:
             return False
-        if str(info.created) != self._fence.created:
-            return False
-        if self._entities:  # others write here too
-            return info.state.messages >= len(self._keys)
-        return info.state.messages == len(self._keys)
+        return str(info.created) == self._fence.created and self._content.is_of(info.state.messages)
 
     async def _sweep(self) -> None:
         """Remove deletions that every reader has seen. Only up to their own sequence: never a newer value."""
-        old, self._tombstones = self._tombstones, {}
-        for key, sequence in old.items():
+        for key, sequence in self._content.tombstones(self._now() - TOMBSTONE_S).items():
             await self._link.api(
                 self._link.jetstream.purge_stream(
                     nats_wire.stream(self._bucket), seq=sequence + 1, subject=nats_wire.subject(self._bucket, key)
                 )
             )
-            self._keys.discard(key)
+            self._content.swept(key)
 
     def _lease_steps(self) -> list[Step]:
         return [(key, self._lease) for key in nats_wire.lease_keys(self._entities)]
