@@ -16,7 +16,7 @@ from osm.ads.engine import Engine
 from osm.ads.load_reports import METHOD, SERVICE, ClusterLoad, Elsewhere
 from osm.ads.peer import Denied, Peer
 from osm.ads.server import AdsServer, ServerSettings
-from osm.testing.ads_status import ending
+from osm.testing.ads_status import StreamEnded, ending
 
 HELLO = LoadStatsRequest(node={"id": "web-0.shop"}).SerializeToString()
 REPORT = LoadStatsRequest(
@@ -71,9 +71,26 @@ async def status_of(call: aio.StreamStreamCall) -> tuple[grpc.StatusCode, str]:
     return await call.code(), await call.details()
 
 
+async def ended_by(call: aio.StreamStreamCall, said: bytes) -> StreamEnded:
+    """The status with which the server ends a stream that says this."""
+    status = ending(call)
+    with suppress(aio.AioRpcError, asyncio.InvalidStateError):  # the end may come while the write is under way
+        await call.write(said)
+    return await status
+
+
 async def greeted(call: aio.StreamStreamCall) -> LoadStatsResponse:
     await call.write(HELLO)
     return LoadStatsResponse.FromString(await call.read())
+
+
+async def reporting(call: aio.StreamStreamCall, taken: Taken) -> None:
+    """Greet and report: once the report is taken, nothing of the greeting is under way any more."""
+    await greeted(call)
+    await call.write(REPORT)
+    async with asyncio.timeout(30):
+        while not taken.reports:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_proxy_is_told_to_report_all_every_second_and_its_reports_are_taken() -> None:
@@ -102,11 +119,7 @@ async def test_a_proxy_is_told_to_report_all_every_second_and_its_reports_are_ta
 )
 async def test_a_stream_that_makes_no_sense_is_ended(said: bytes, code: grpc.StatusCode, why: str) -> None:
     async with serving(Taken()) as (_, method):
-        call = method()
-        status = ending(call)
-        with suppress(aio.AioRpcError, asyncio.InvalidStateError):  # the end may come while the write is under way
-            await call.write(said)
-        ended = await status
+        ended = await ended_by(method(), said)
         assert ended.code is code
         assert why in str(ended.details)
 
@@ -116,10 +129,9 @@ async def test_nonsense_after_a_good_beginning_ends_it_as_well(monkeypatch: pyte
     async with serving(Taken()) as (_, method):
         call = method()
         await greeted(call)
-        await call.write(REPORT)
-        code, details = await status_of(call)
-        assert code is grpc.StatusCode.INVALID_ARGUMENT
-        assert "1 clusters in one report, allowed are 0" in details
+        ended = await ended_by(call, REPORT)
+        assert ended.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert "1 clusters in one report, allowed are 0" in str(ended.details)
 
 
 async def test_who_is_configured_elsewhere_is_sent_away() -> None:
@@ -128,8 +140,8 @@ async def test_who_is_configured_elsewhere_is_sent_away() -> None:
         call = method()
         await greeted(call)
         taken.is_here = False
-        await call.write(REPORT)
-        assert await status_of(call) == (grpc.StatusCode.UNAVAILABLE, "it is elsewhere; come back")
+        ended = await ended_by(call, REPORT)
+        assert (ended.code, ended.details) == (grpc.StatusCode.UNAVAILABLE, "it is elsewhere; come back")
 
 
 async def test_a_proxy_has_one_stream() -> None:
@@ -149,20 +161,22 @@ async def test_there_is_room_for_so_many() -> None:
         assert (await status_of(method()))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_who_says_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_says_nothing_more_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_reports, "FIRST_REQUEST_DEADLINE_S", 0.0)
-    async with serving(Taken()) as (server, method):
+    taken = Taken()
+    async with serving(taken) as (server, method):
         call = method()
-        await greeted(call)
+        await reporting(call, taken)
         assert server._reports is not None
         server._reports.check(datetime.now(UTC))
         assert (await status_of(call))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 async def test_a_server_that_stops_ends_the_streams() -> None:
-    async with serving(Taken()) as (server, method):
+    taken = Taken()
+    async with serving(taken) as (server, method):
         call = method()
-        await greeted(call)
+        await reporting(call, taken)
         await server.stop()
         assert (await status_of(call))[0] is grpc.StatusCode.UNAVAILABLE
 
