@@ -49,9 +49,10 @@ async def until(predicate):
 # Stopping
 
 
-async def test_a_server_that_stops_takes_no_one_in_and_sends_its_proxies_away_one_after_the_other():
+async def test_a_server_that_stops_takes_no_one_in_and_sends_its_proxies_away_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(server, "LONGEST_PAUSE_S", 0.4)
     clock, ended_at = asyncio.get_running_loop().time, []
-    async with xds_server(settings=ServerSettings(drain_s=1.0)) as xds, asyncio.TaskGroup() as tasks:
+    async with xds_server(settings=ServerSettings(drain_s=4.0)) as xds, asyncio.TaskGroup() as tasks:
         xds.put(cluster("web"))
 
         async def stay():
@@ -70,7 +71,7 @@ async def test_a_server_that_stops_takes_no_one_in_and_sends_its_proxies_away_on
             assert (await late.end()).code is grpc.StatusCode.UNAVAILABLE
         assert len(ended_at) < 10
         await stopping
-        assert ended_at[-1] - ended_at[0] >= 0.8
+        assert ended_at[-1] - ended_at[0] >= 2.0
 
 
 async def test_proxies_that_have_not_been_sent_away_yet_still_get_what_changes(monkeypatch):
@@ -146,7 +147,7 @@ async def test_stopping_ends_though_a_peer_does_not_read():
 
 async def test_a_stream_that_is_old_ends_with_a_reason_and_nothing_is_sent_again(monkeypatch):
     monkeypatch.setattr(server, "WATCH_INTERVAL_S", 0.05)
-    async with xds_server(settings=ServerSettings(max_connection_age_s=1.0)) as xds:
+    async with xds_server(settings=ServerSettings(max_connection_age_s=3.0)) as xds:
         xds.put(cluster("web"))
         async with ads_client(target(xds)) as client:
             await client.version(CLUSTER, "web")
@@ -164,7 +165,7 @@ async def test_a_stream_that_is_old_ends_with_a_reason_and_nothing_is_sent_again
 async def test_streams_that_began_together_do_not_end_together(monkeypatch):
     monkeypatch.setattr(server, "WATCH_INTERVAL_S", 0.01)
     clock, ended_at = asyncio.get_running_loop().time, []
-    async with xds_server(settings=ServerSettings(max_connection_age_s=1.5)) as xds:
+    async with xds_server(settings=ServerSettings(max_connection_age_s=3.0)) as xds:
         xds.put(cluster("web"))
 
         async def grow_old():
@@ -186,7 +187,7 @@ def _eager_watch(monkeypatch):
 
 @pytest.mark.usefixtures("_eager_watch")
 async def test_one_that_stops_reading_among_two_hundred_delays_nobody_and_is_cut_off():
-    settings = ServerSettings(write_deadline_s=1.0)
+    settings = ServerSettings(write_deadline_s=5.0)  # longer than two hundred clients in one process may take
     async with (
         xds_server(settings=settings, group_of=lambda node: "stuck" if node == "stuck" else "all") as xds,
         aio.insecure_channel(target(xds), options=NO_READ_AHEAD) as channel,
@@ -208,7 +209,7 @@ async def test_one_that_stops_reading_among_two_hundred_delays_nobody_and_is_cut
             xds.put(cluster("web", seconds), group="all")
             await until(lambda: {line.stream_id for line in xds.engine.behind()} <= {stuck})
         assert seconds > 2  # the others have had every change meanwhile
-        assert xds.disconnections == [("stuck", "the proxy has not read a response for 1 s")]
+        assert xds.disconnections == [("stuck", "the proxy has not read a response for 5 s")]
         await until(lambda: xds.open_streams == 200)  # the call is over too, though its peer never answers
         done.set()
         assert {await one for one in lives} == {True}
