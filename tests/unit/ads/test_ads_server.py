@@ -359,13 +359,21 @@ async def test_a_certificate_of_another_root_is_refused(authority):
         assert xds.streams == {}
 
 
+class InTwoHours(datetime):
+    """The wall clock, when a certificate of an hour has long expired."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return super().now(tz) + timedelta(hours=2)
+
+
 async def test_a_stream_ends_when_its_certificate_expires(authority, monkeypatch):
     monkeypatch.setattr(server, "WATCH_INTERVAL_S", 0.05)
-    short = authority.client(PROXY, lifetime=timedelta(seconds=2))
     async with xds_server(identity=authority.server) as xds:
         xds.put(cluster("web"))
-        async with ads_client(target(xds), identity=short) as client:
+        async with ads_client(target(xds), identity=authority.client(PROXY, lifetime=timedelta(hours=1))) as client:
             await client.version(CLUSTER, "web")
+            monkeypatch.setattr(server, "datetime", InTwoHours)
             ended = await client.end()
             assert ended.code is grpc.StatusCode.UNAUTHENTICATED
             assert "expired at" in ended.details
