@@ -7,6 +7,7 @@ such a bus is made by whoever runs the whole mesh in one process (`MemoryCore`),
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from osm.bus import Bus, BusError
 from osm.bus.nats_settings import NatsSettings
@@ -27,10 +28,18 @@ async def connect(url: str, name: str, nats: NatsSettings | None = None) -> Asyn
         raise BusError(f"bus {url}: memory reaches only one process (`osm up`), allowed here are {FORMS}")
     if scheme == "unix" and rest.startswith("/"):
         yield SocketBus(Path(rest), name)
-    elif scheme in ("nats", "tls") and rest.startswith("//"):
+    elif scheme in ("nats", "tls") and _names_a_server(url):
         from osm.bus.nats import open_nats  # noqa: PLC0415  # half of the start-up time of a CLI that has no NATS
 
         async with open_nats(url, name, nats or NatsSettings()) as bus:
             yield bus
     else:
         raise BusError(f"bus {url}: no such form of address, allowed are {FORMS}")
+
+
+def _names_a_server(url: str) -> bool:
+    try:
+        found = urlsplit(url)
+        return bool(found.hostname) and found.port != 0
+    except ValueError:  # of a port that is no number
+        return False

@@ -2,7 +2,7 @@
 
 This is the wiring. The ideas are in `nats_writer` and `nats_fence` (one hand on a bucket), `nats_lease` (who may
 write), `nats_proof` and `nats_keys` (who has written), `nats_follow` (a stream read without holes), `nats_watch`
-(whole pictures), `nats_status`, `nats_rpc` and `nats_link` (the connection).
+(whole pictures), `nats_status`, `nats_rpc`, `nats_link` (the connection) and `nats_dial` (how it is made).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection

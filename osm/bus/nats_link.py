@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 
 import nats.errors
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 from opentelemetry import metrics
 
 from osm.bus import BusError, nats_keys, nats_wire
+from osm.bus.nats_dial import DiallingClient
 from osm.bus.nats_keys import Keys
 from osm.bus.nats_settings import NatsSettings, read_secret, require_private
+from osm.bus.repeats import Repeats
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Link:
         self.name = name
         self.url = url
         self.keys = keys
-        self.client = Client()
+        self.client = DiallingClient()
         self.generation = 0
         self.wake: set[asyncio.Event] = set()
         self._disbelieved = metrics.get_meter("osm.bus").create_counter(
@@ -68,7 +69,7 @@ class Link:
         self._told: set[tuple[str, str, str]] = set()
         self._up = asyncio.Event()
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._last_error = ""
+        self._errors = Repeats()
         self._dialled = False
 
     @property
@@ -125,7 +126,7 @@ class Link:
         raise BusError(f"bus {self.url}: the connection is closed ({why})")
 
     async def connect(self, settings: NatsSettings) -> None:
-        """Returns once connected. Raises BusError if the server refuses us."""
+        """Returns once connected. Raises BusError if the server refuses us, or the URL makes no sense."""
         options = _credentials(self.name, settings)
         connecting = asyncio.ensure_future(
             self.client.connect(
@@ -150,6 +151,9 @@ class Link:
             if not connecting.done():
                 raise BusError(f"bus {self.url}: the server refuses {self.name} ({self._closed.result()})")
             connecting.result()
+        except nats.errors.Error as error:
+            self._dialled = False
+            raise BusError(f"bus {self.url}: {error}") from error
         finally:
             connecting.cancel()
         await self._on_connected()
@@ -164,10 +168,11 @@ class Link:
         self._up.clear()
         with suppress(*AWAY):
             await self.client.close()
+        await self.client.names.close()
 
     async def _on_connected(self) -> None:
         self.generation += 1
-        self._last_error = ""
+        self._errors.over()
         self._up.set()
         log.info("bus connected", url=self.url, user=self.name)
         self._wake_all()
@@ -182,12 +187,13 @@ class Link:
         self._end(str(self.client.last_error or "closed"))
 
     async def _on_error(self, error: Exception) -> None:
+        """The client's word on every attempt that failed, and on what goes wrong in between."""
         words = str(error) or type(error).__name__
         if self.generation == 0 and "authorization" in words.lower():
             self._end(words)
-        if words != self._last_error:
-            self._last_error = words
-            log.warning("bus error", url=self.url, user=self.name, error=words)
+        if self._errors.due(words, asyncio.get_running_loop().time()):
+            event = "bus error" if self.connected else "bus not reached, trying again"
+            log.warning(event, url=self.url, user=self.name, error=words)
 
     def _end(self, why: str) -> None:
         self._up.clear()
