@@ -1,14 +1,17 @@
-"""How the NATS client gets to its server: names looked up without leaving lookups behind.
+"""How the NATS client gets to its server: names looked up without leaving lookups behind, and closed is closed.
 
 Apart from `nats_link`, which lives with the connection, since this mends what the client and uvloop do between them.
 uvloop forgets the lookup of an attempt that is given up, and complains when that fails later; while a cluster's DNS is
-not up, each attempt would leave one.
+not up, each attempt would leave one. And it calls writing to a connection that has just broken a RuntimeError, which
+nobody takes for what it is: the client would stop to send, and its caller to live.
 """
 
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ssl import SSLContext
 from urllib.parse import ParseResult
 
 from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
@@ -79,6 +82,28 @@ class Wire(TcpTransport):
             else:
                 return
         raise failed
+
+    async def connect_tls(
+        self, uri: str | ParseResult, ssl_context: SSLContext, buffer_size: int, connect_timeout: int
+    ) -> None:
+        with _closed_is_closed():
+            await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
+
+    def write(self, payload: bytes) -> None:
+        with _closed_is_closed():
+            super().write(payload)  # type: ignore[no-untyped-call]  # the client's transports carry no types
+
+    def writelines(self, payload: list[bytes]) -> None:
+        with _closed_is_closed():
+            super().writelines(payload)  # type: ignore[no-untyped-call]  # the client's transports carry no types
+
+
+@contextmanager
+def _closed_is_closed() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise ConnectionError("the connection has broken") from error
 
 
 class DiallingClient(Client):
