@@ -8,11 +8,14 @@ import structlog
 from osm.k8s.client import connected
 from osm.k8s.lease import Leadership, leading
 
+LEASE_S = 5.0
+"""Longer than a busy machine keeps a living leader from renewing, and no longer than a test should wait."""
+
 
 async def lead(kubeconfig: str, name: str, holder: str) -> None:
     async with connected(kubeconfig) as cluster:
         say("waiting")
-        async with leading(cluster, "default", name, holder, lease_s=2.0) as leadership:
+        async with leading(cluster, "default", name, holder, lease_s=LEASE_S) as leadership:
             say("leading")
             loop = asyncio.get_running_loop()
             loop.add_reader(sys.stdin, lambda: answer(leadership))
