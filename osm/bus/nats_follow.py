@@ -55,7 +55,7 @@ class Follower:
         self._behind = (-1, 0.0)
         self._delivered = 0
         self._whole_at = 0
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at = self._looked_at = asyncio.get_running_loop().time()
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -94,8 +94,14 @@ class Follower:
                 return  # the connection is gone, and the subscription with it
 
     def check(self) -> bool:
-        """Whether the thread still holds; `lost` says why not."""
+        """Whether the thread still holds; `lost` says why not.
+
+        Whoever has not looked for longer than a heartbeat was busy: what the server has said meanwhile may not have
+        been read yet, so that time is no silence. A large picture would else be read anew each time it is worked in.
+        """
         now = asyncio.get_running_loop().time()
+        busy_s = max(now - self._looked_at - HEARTBEAT_S, 0.0)
+        self._looked_at, self._heard_at = now, min(self._heard_at + busy_s, now)
         behind_at, since = self._behind
         if self._link.generation != self._generation:
             self.lost = "reconnected"
