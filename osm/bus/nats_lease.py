@@ -7,12 +7,16 @@ and every write of a deposed leader, who expects the old one, fails, on whicheve
 import asyncio
 from collections.abc import Mapping
 
+import structlog
 from msgspec import Struct
 
 from osm.bus import BusError, nats_buckets, nats_wire
 from osm.bus.nats_follow import Follower, wait
 from osm.bus.nats_link import AWAY, RETRY_S, Link, is_refusal
 from osm.bus.nats_wire import Entry, Forgery, Lease
+from osm.bus.repeats import Repeats
+
+log = structlog.get_logger()
 
 
 class Holding(Struct, frozen=True, kw_only=True):
@@ -70,6 +74,7 @@ async def read_when_free(link: Link, bucket: str, rivals: Rivals | None, *, repl
 
     Waits as long as the server is away. Raises BusError if it refuses.
     """
+    failures = Repeats()
     while True:
         await link.until_connected()
         try:
@@ -77,6 +82,9 @@ async def read_when_free(link: Link, bucket: str, rivals: Rivals | None, *, repl
         except AWAY as error:
             if is_refusal(error):
                 raise BusError(f"bucket {bucket}: the server refuses: {error}") from error
+            words = str(error) or "no answer"
+            if failures.due(words, asyncio.get_running_loop().time()):
+                log.info("bus bucket not read, trying again", bucket=bucket, error=words)
             await asyncio.sleep(RETRY_S)
 
 

@@ -29,6 +29,10 @@ ERROR = "Osm-Error"
 NO_ROOM = frozenset({10002, 10023, 10028, 10047, 10077})
 """JetStream's error codes for a store or an account that is full, some of which it calls unavailable (503)."""
 
+PASSING = frozenset({10005, 10007, 10009, 10041})
+"""JetStream's error codes of a cluster of servers that are not all there yet, or have no leader just now; they come with
+the codes of mistakes (400) and faults (500)."""
+
 HEADERS_BYTES = 4096
 """Room for headers: the server counts them into `max_payload`."""
 
@@ -204,7 +208,7 @@ UNKNOWN_LEASE_S = 60.0
 
 def is_refusal(code: int, err_code: int) -> bool:
     """Whether JetStream's error stays until a person does something; an unavailable server comes back by itself."""
-    return code != 503 or err_code in NO_ROOM
+    return err_code in NO_ROOM or (code != 503 and err_code not in PASSING)
 
 
 def read_ack(body: bytes) -> Ack:
