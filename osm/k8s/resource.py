@@ -73,6 +73,20 @@ VALIDATING_WEBHOOKS: Final = Resource(
     namespaced=False,
 )
 
+ADMISSION_POLICIES: Final = Resource(
+    group=_ADMISSION,
+    plural="validatingadmissionpolicies",
+    kind="ValidatingAdmissionPolicy",
+    namespaced=False,
+)
+"""In this version from Kubernetes 1.30 on."""
+ADMISSION_POLICY_BINDINGS: Final = Resource(
+    group=_ADMISSION,
+    plural="validatingadmissionpolicybindings",
+    kind="ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+)
+
 _CONFIG = "config.openservicemesh.io"
 MESH_CONFIGS: Final = Resource(group=_CONFIG, version="v1alpha2", plural="meshconfigs", kind="MeshConfig")
 MESH_ROOT_CERTIFICATES: Final = Resource(

@@ -33,17 +33,18 @@ class Helm(Struct, frozen=True, kw_only=True):
     program: Path
     chart: Path
 
-    def render(self, *settings: str) -> str:
+    def render(self, *settings: str, kubernetes: str = KUBERNETES) -> str:
         """The manifests for `--set` of each of the settings, without CRDs. Raises Refused."""
-        return self._run("template", "osm", str(self.chart), "--namespace=osm-system", *_sets(settings))
+        place = ("template", "osm", str(self.chart), "--namespace=osm-system")
+        return self._run(*place, *_sets(settings), kubernetes=kubernetes)
 
     def lint(self, *settings: str) -> str:
         """helm's words. Raises Refused."""
         return self._run("lint", "--strict", str(self.chart), *_sets(settings))
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str, kubernetes: str = KUBERNETES) -> str:
         done = subprocess.run(
-            [str(self.program), *arguments, f"--kube-version={KUBERNETES}"],
+            [str(self.program), *arguments, f"--kube-version={kubernetes}"],
             capture_output=True,
             text=True,
             timeout=RENDERED_WITHIN_S,

@@ -32,6 +32,8 @@ IN_HOME = (
 CLUSTER_WIDE = (
     resource.MUTATING_WEBHOOKS,
     resource.VALIDATING_WEBHOOKS,
+    resource.ADMISSION_POLICY_BINDINGS,
+    resource.ADMISSION_POLICIES,
     resource.CLUSTER_ROLES,
     resource.CLUSTER_ROLE_BINDINGS,
 )

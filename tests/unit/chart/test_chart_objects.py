@@ -34,6 +34,8 @@ CLUSTER_WIDE = {
     "ClusterRoleBinding",
     "MutatingWebhookConfiguration",
     "ValidatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
 }
 POLICIES = {
     spec["names"]["plural"]
@@ -348,3 +350,11 @@ def test_levels_of_osms_log_are_ours(rendered: Render) -> None:
         deployment = named(rendered(f"osm.controllerLogLevel={osms}"), "Deployment")["osm-xds"]
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         assert {"name": "OSM_LOG_LEVEL", "value": ours} in container["env"]
+
+
+@pytest.mark.parametrize(("kubernetes", "policies"), [("1.29.14", 0), ("1.30.0", 1), ("1.30.5-gke.14", 1)])
+def test_secrets_are_kept_from_the_injector_where_kubernetes_can(kubernetes: str, policies: int, helm: Helm) -> None:
+    words = helm.render(kubernetes=kubernetes)
+    objects = tuple(each for each in yaml.safe_load_all(words) if each)
+    for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"):
+        assert len(named(objects, kind)) == policies
