@@ -4,12 +4,8 @@ Of Secrets only names go in, of config dumps what Envoy itself redacts, and ever
 """
 
 import asyncio
-import io
 import re
-import tarfile
-import time
-import zipfile
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,12 +14,14 @@ import msgspec
 import typer
 from msgspec import Struct
 
+from osm.cli.kubernetes.archive import archived
 from osm.cli.kubernetes.check import judged
 from osm.cli.kubernetes.checks import gather
 from osm.cli.kubernetes.cluster import all_of, opened
 from osm.cli.kubernetes.leftovers import CRDS
 from osm.cli.kubernetes.meshes import Mesh, chosen
 from osm.cli.kubernetes.observed import Event, Pod
+from osm.cli.kubernetes.redaction import redacted
 from osm.cli.kubernetes.sidecar import pages
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, on_cluster
@@ -43,27 +41,22 @@ AT_A_TIME = 4
 """Sidecars that are asked at once: each costs a forwarded port and some megabytes."""
 
 PAGES = ("config_dump", "clusters", "listeners", "certs", "stats", "ready", "server_info")
-HIDDEN = "[hidden]"
+INGRESSES = resource.Resource(group="networking.k8s.io", plural="ingresses", kind="Ingress")
 
-_SECRETS = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
-    (re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{HIDDEN}"),
-    (
-        re.compile(r"(?i)(\"?(?:password|token|secret|authorization|api[-_]?key)\"?\s*[:=]\s*\"?)[^\s\",}]{4,}"),
-        rf"\1{HIDDEN}",
-    ),
-    (re.compile(r"(?i)(\w+://[^\s:/@]+:)[^\s@/]+@"), rf"\1{HIDDEN}@"),
-    (re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"), HIDDEN),
-)
-"""Keys, tokens and passwords, by their shapes."""
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""An annotation that repeats the object as it once was, as a text in a text."""
 
 app = typer.Typer(no_args_is_help=True, help="Help for those who help.")
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """Which pods of applications to include: by namespace, `namespace/pod` or `namespace/deployment`."""
+    """What to include beside the control plane.
+
+    Pods of applications are named by namespace, `namespace/pod` or `namespace/deployment`.
+    """
 
     everything: bool = False
+    ingress: bool = False
     namespaces: tuple[str, ...] = ()
     deployments: tuple[str, ...] = ()
     pods: tuple[str, ...] = ()
@@ -93,6 +86,7 @@ def bug_report(
     app_pods: Annotated[
         list[str] | None, typer.Option("--app-pods", metavar="NAMESPACE/POD", help="Include them.")
     ] = None,
+    ingress: Annotated[bool, typer.Option("--ingress", help="Include the cluster's Ingresses.")] = False,
     out_file: Annotated[
         Path | None, typer.Option("--out-file", "-o", help="A .zip, .tar or .tar.gz file; by default made here.")
     ] = None,
@@ -104,14 +98,14 @@ def bug_report(
     """
     asked = Asked(
         everything=everything,
+        ingress=ingress,
         namespaces=_split(app_namespaces),
         deployments=_split(app_deployments),
         pods=_split(app_pods),
     )
     file = out_file or Path(f"osm-bug-report-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
-    archive(file, {})  # a place that cannot be written is told before the work
-    texts = run(_texts(where, asked))
-    archive(file, {name: redacted(text) for name, text in texts.items()})
+    with archived(file) as texts:
+        texts |= {name: redacted(text) for name, text in run(_texts(where, asked)).items()}
     stdout.print(f"[+] Bug report with {len(texts)} files: {file}", markup=False)
     stdout.print("    read it before you publish it: names of your services and addresses are in it", markup=False)
 
@@ -130,7 +124,7 @@ async def _texts(where: Where, asked: Asked) -> dict[str, str]:
             texts["check.json"] = as_json([msgspec.to_builtins(line) for line in judged(facts)])
             texts["mesh.json"] = as_json(msgspec.to_builtins(facts.meshes))
             texts["bus.json"] = as_json(msgspec.to_builtins(facts.bus))
-            texts |= await _objects(cluster, mesh)
+            texts |= await _objects(cluster, mesh, [INGRESSES] if asked.ingress else [])
             texts |= await _logs(cluster, facts.standing.pods)
             chosen_pods = [pod for pod in facts.pods if asked.includes(pod)]
             texts |= await _logs(cluster, chosen_pods)
@@ -141,8 +135,8 @@ async def _texts(where: Where, asked: Asked) -> dict[str, str]:
     return texts
 
 
-async def _objects(cluster: "Cluster", mesh: Mesh) -> dict[str, str]:
-    kinds = [*CRDS, resource.MUTATING_WEBHOOKS, resource.VALIDATING_WEBHOOKS, resource.NODES]
+async def _objects(cluster: "Cluster", mesh: Mesh, more: list[resource.Resource]) -> dict[str, str]:
+    kinds = [*CRDS, *more, resource.MUTATING_WEBHOOKS, resource.VALIDATING_WEBHOOKS, resource.NODES]
     texts = {f"objects/{kind}.json": await said(_bodies(cluster, kind, "")) for kind in kinds}
     for kind in (resource.DEPLOYMENTS, resource.STATEFUL_SETS, resource.PODS, resource.SERVICES, resource.JOBS):
         texts[f"control-plane/{kind}.json"] = await said(_bodies(cluster, kind, mesh.namespace))
@@ -154,7 +148,8 @@ async def _objects(cluster: "Cluster", mesh: Mesh) -> dict[str, str]:
 async def _bodies(cluster: "Cluster", kind: resource.Resource, namespace: str) -> str:
     found = await all_of(cluster, kind, namespace, as_=dict[str, Any])
     for body in found:
-        body.get("metadata", {}).pop("managedFields", None)  # half of an object, and nobody reads it
+        body["metadata"].pop("managedFields", None)  # half of an object, and nobody reads it
+        body["metadata"].get("annotations", {}).pop(LAST_APPLIED, None)
     return as_json(found)
 
 
@@ -201,36 +196,3 @@ async def said(text: Awaitable[str]) -> str:
 
 def as_json(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=1).decode() + "\n"
-
-
-def redacted(text: str) -> str:
-    """The text without what looks like a key, a token or a password."""
-    for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    return text
-
-
-def archive(file: Path, texts: Mapping[str, str]) -> None:
-    """Write the texts as one file, of the form that its name says. Raises CommandError."""
-    try:
-        if file.suffix == ".zip":
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
-                for name, text in sorted(texts.items()):
-                    made.writestr(name, text)
-        elif file.name.endswith((".tar", ".tar.gz", ".tgz")):
-            with tarfile.open(file, "w" if file.suffix == ".tar" else "w:gz") as tar:
-                for name, text in sorted(texts.items()):
-                    _add(tar, name, text.encode())
-        else:
-            raise CommandError(
-                f"{file}: the name must end in .zip, .tar or .tar.gz", remedy="-o report.tar.gz", status=2
-            )
-        file.chmod(0o600)
-    except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}", remedy="-o FILE in a folder that can be written") from error
-
-
-def _add(tar: tarfile.TarFile, name: str, body: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mtime, entry.mode = len(body), int(time.time()), 0o600
-    tar.addfile(entry, io.BytesIO(body))

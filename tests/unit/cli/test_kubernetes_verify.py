@@ -1,23 +1,18 @@
-"""What `osm verify` finds, fault by fault, and what a bug report leaves out."""
+"""What `osm verify` finds, fault by fault."""
 
 import json
-import tarfile
-import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec import structs
 
-from osm.cli.kubernetes.bug_report import Asked, archive, redacted
 from osm.cli.kubernetes.observed import Pod
 from osm.cli.kubernetes.verify.believed import Believed, believed
 from osm.cli.kubernetes.verify.command import judge, judge_ingress, judge_outside
 from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, text
-from osm.cli.output import CommandError
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRule, IngressBackend, IngressPort, SourceService, TrafficTarget
 from osm.k8s.objects import Namespace, Service
@@ -200,56 +195,3 @@ def test_ingress_is_verified_from_gateway_to_chain(
     result = judge_ingress(gateway, STORE, CALLED, WORLD, ref=REF, parsed=parsed, port=port)
     reasons = [each.reason for each in failures(result)]
     assert any(words in reason for reason in reasons) if words else reasons == []
-
-
-# Bug reports
-
-SECRETS = (
-    "-----BEGIN EC PRIVATE KEY-----\nMHcCAQ\n-----END EC PRIVATE KEY-----",
-    "Authorization: Bearer abcdefgh12345678",
-    '{"password": "hunter2222"}',
-    "OSM_NATS_PASSWORD=hunter2222",
-    "nats://cli:hunter2222@nats:4222",
-    "token=eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl",
-)
-
-
-@pytest.mark.parametrize("secret", SECRETS)
-def test_what_looks_like_a_secret_is_hidden(secret: str) -> None:
-    hidden = redacted(f"before {secret} after")
-    assert "[hidden]" in hidden
-    for word in ("hunter2222", "MHcCAQ", "abcdefgh12345678", "c2lnbmF0dXJl"):
-        assert word not in hidden
-    assert hidden.startswith("before ")
-
-
-def test_ordinary_words_stay() -> None:
-    said = "service-cert:shop/web is active; secret osm-nats-xds not found; token expired"
-    assert redacted(said) == said
-
-
-def test_the_archive_is_what_its_name_says_and_for_its_owner_alone(tmp_path: Path) -> None:
-    texts = {"b/c.log": "one\n", "a.json": "{}\n"}
-    archive(tmp_path / "r.zip", texts)
-    archive(tmp_path / "r.tar.gz", texts)
-    with zipfile.ZipFile(tmp_path / "r.zip") as made:
-        assert made.namelist() == ["a.json", "b/c.log"]
-    with tarfile.open(tmp_path / "r.tar.gz") as tar:
-        assert tar.getnames() == ["a.json", "b/c.log"]
-    assert (tmp_path / "r.zip").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(CommandError, match=r"must end in \.zip"):
-        archive(tmp_path / "r.doc", texts)
-
-
-def test_pods_are_asked_for_by_namespace_deployment_or_name() -> None:
-    found = msgspec.convert(
-        {"metadata": {"name": "web-7d4b9c6f5-x2x8q", "namespace": "shop", "labels": {"osm-proxy-uuid": "u"}}}, Pod
-    )
-    assert Asked(namespaces=("shop",)).includes(found)
-    assert Asked(deployments=("shop/web",)).includes(found)
-    assert Asked(pods=("shop/web-7d4b9c6f5-x2x8q",)).includes(found)
-    assert Asked(everything=True).includes(found)
-    assert not Asked(deployments=("shop/we",)).includes(found)
-    assert not Asked(everything=True).includes(
-        structs.replace(found, metadata=structs.replace(found.metadata, labels={}))
-    )
