@@ -22,6 +22,7 @@ from osm.contracts.policy import Mesh
 from osm.manifests.yaml import read
 from osm.smi import parse
 from osm.testing.chart import Helm, Refused
+from services.injector.decide import NEVER_IN
 
 ROOT = Path(__file__).parents[3]
 EVERY_LABEL = {
@@ -220,7 +221,11 @@ def test_pods_wait_for_a_sidecar_and_policies_for_nobody(rendered: Render) -> No
     (mutating,) = named(rendered(), "MutatingWebhookConfiguration").values()
     (inject,) = mutating["webhooks"]
     assert mutating["metadata"]["name"] == "osm-webhook-osm"
-    assert (inject["failurePolicy"], inject["namespaceSelector"]) == ("Fail", SELECTOR)
+    assert inject["failurePolicy"] == "Fail"
+    assert inject["namespaceSelector"]["matchLabels"] == SELECTOR["matchLabels"]
+    ignored, never, control_plane = inject["namespaceSelector"]["matchExpressions"]
+    assert [ignored, control_plane] == SELECTOR["matchExpressions"][::2]
+    assert set(never["values"]) == {"osm-system", *NEVER_IN}
     assert inject["clientConfig"]["service"] == {
         "namespace": "osm-system",
         "name": "osm-injector",
