@@ -4,6 +4,7 @@ That is kept for the end of `make test`, which says it once for all parts.
 """
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ import pytest
 from osm.testing.chart import Helm, NoHelm, find_helm
 
 NOT_RUN = Path(".pytest_cache/not-run")
+
+
+def pytest_configure() -> None:
+    """What a script starts in the background ignores Ctrl-C, and so does all that it starts: but tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
