@@ -16,15 +16,20 @@ import structlog
 from osm.bus import Bus, BusError
 from osm.contracts.channels import SIGN
 from osm.contracts.codec import Undecodable
+from osm.contracts.names import Identity
 from osm.contracts.trust import Chain, ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
 from osm.pki.keys import PrivateKey, key_pem, make_csr, make_key
-from osm.pki.reading import BadCertificate, load_chain
+from osm.pki.reading import BadCertificate, load_chain, not_after_s, spiffe_id
 from osm.pki.renewal import renew_at, retry_in
 
 ANSWER_WITHIN_S = 5.0
 
 LEAST_PERIOD_S = 1.0
 """Between two certificates, however short they live: an issuer about to end must not be asked in a tight loop."""
+
+LEAST_SHARE = 0.1
+"""Of what a new certificate has left: to a clock that is ahead it seems old from the first moment, and so does the next
+one."""
 
 LONGEST_NAP_S = 60.0
 """A laptop that slept has missed its renewal by the wall clock only: look at it again this often."""
@@ -33,7 +38,8 @@ WARN_AT_FAILURE = 6
 """Some seconds of retries: a mesh that starts asks before certmgr answers, and that is nobody's concern."""
 
 REFUSED_PAUSE_S = 300.0
-"""A refusal that asking again will not change is asked again after this, in case certmgr's rules have changed."""
+"""A refusal that asking again will not change is asked again after this, in case certmgr's rules have changed; half of
+it is jitter either way, since all may have been refused at once."""
 
 Wait = Callable[[asyncio.Event, float], Awaitable[None]]
 
@@ -118,13 +124,17 @@ class Holder:
     async def run(self) -> NoReturn:
         """Endless: obtain, wait until renewal is due or asked for, obtain again."""
         held = self.current
-        chain = held.chain if held is not None else await self._renewed()
+        due_s = self._clock() if held is None else self._due_s(held.chain)
         while True:
-            now_s = self._clock()
-            due_s = max(renew_at(chain.not_before_s, chain.not_after_s, self._jitter()), now_s + LEAST_PERIOD_S)
             while (left_s := due_s - self._clock()) > 0 and not self._asked.is_set():
                 await self._wait(self._asked, min(left_s, LONGEST_NAP_S))
             chain = await self._renewed()
+            now_s = self._clock()
+            least_s = max(LEAST_PERIOD_S, (chain.not_after_s - now_s) * LEAST_SHARE)
+            due_s = max(self._due_s(chain), now_s + least_s)
+
+    def _due_s(self, chain: Chain) -> float:
+        return renew_at(chain.not_before_s, chain.not_after_s, self._jitter())
 
     async def _renewed(self) -> Chain:
         """Ask until there is a chain; the old one stays in use meanwhile."""
@@ -141,11 +151,15 @@ class Holder:
             if failures == WARN_AT_FAILURE or not held.retry:
                 log.warning("no certificate yet", subject=str(self.subject.identity), why=held.why, retry=held.retry)
             self.why = held.why
-            pause_s = retry_in(failures, self._jitter(), self._left_s()) if held.retry else REFUSED_PAUSE_S
-            await self._wait(self._asked, pause_s)
+            await self._wait(self._asked, self._pause_s(failures, held))
 
     async def _once(self) -> Held | Refused:
-        return await certify(self._bus, self.subject, lifetime_s=self._lifetime_s)
+        return await certify(self._bus, self.subject, lifetime_s=self._lifetime_s, clock=self._clock)
+
+    def _pause_s(self, failures: int, refused: Refused) -> float:
+        if refused.retry:
+            return retry_in(failures, self._jitter(), self._left_s())
+        return REFUSED_PAUSE_S * (0.5 + self._jitter())
 
     def _left_s(self) -> float | None:
         held = self.current
@@ -153,7 +167,11 @@ class Holder:
 
 
 async def certify(
-    bus: Bus, subject: MeshLeaf | ProxyClient | ControlPlane, *, lifetime_s: int | None = None
+    bus: Bus,
+    subject: MeshLeaf | ProxyClient | ControlPlane,
+    *,
+    lifetime_s: int | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Held | Refused:
     """One key, one question. A bus that is away and an answer that makes no sense are refusals to retry."""
     key = make_key()
@@ -164,14 +182,37 @@ async def certify(
         outcome = Refused(why=str(error), retry=True)
     if isinstance(outcome, Refused):
         return outcome
-    return Held(key, outcome) if _is_for(key, outcome) else Refused(why="the chain is for another key", retry=True)
+    why = _objection(outcome, key, subject, clock())
+    return Refused(why=why, retry=True) if why else Held(key, outcome)
 
 
-def _is_for(key: PrivateKey, chain: Chain) -> bool:
+def _objection(chain: Chain, key: PrivateKey, subject: MeshLeaf | ProxyClient | ControlPlane, now_s: float) -> str:
+    """Why the chain is of no use to us, though certmgr gave it; empty if it is."""
     try:
-        return load_chain(chain.chain_pem)[0].public_key() == key.public_key()
-    except BadCertificate:
-        return False
+        leaf = load_chain(chain.chain_pem)[0]
+    except BadCertificate as error:
+        return f"the answer is {error}"
+    if leaf.public_key() != key.public_key():
+        return "the chain is for another key"
+    named, meant = spiffe_id(leaf), _named(subject)
+    found = (named.identity, named.proxy_id) if named else None
+    if found != meant:
+        return f"the chain is for {_spelt(found)}, asked for was {_spelt(meant)}"
+    if now_s >= min(chain.not_after_s, not_after_s(leaf)):
+        late_s = now_s - min(chain.not_after_s, not_after_s(leaf))
+        return f"the chain is new and has ended {late_s:.0f} s ago by this machine's clock; set the clock right"
+    return ""
+
+
+def _named(subject: MeshLeaf | ProxyClient | ControlPlane) -> tuple[Identity, str | None]:
+    return subject.identity, subject.proxy_id if isinstance(subject, ProxyClient) else None
+
+
+def _spelt(named: tuple[Identity, str | None] | None) -> str:
+    if named is None:
+        return "nobody of a mesh"
+    identity, proxy_id = named
+    return f"proxy {proxy_id} of {identity}" if proxy_id else str(identity)
 
 
 async def _wait(event: asyncio.Event, most_s: float) -> None:

@@ -4,11 +4,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 import structlog
+from msgspec import structs
 
 from osm.bus import NoAnswer
 from osm.contracts.names import Identity
-from osm.contracts.trust import Chain, MeshLeaf, Refused, SignReply
-from osm.pki.holder import REFUSED_PAUSE_S, Held, Holder
+from osm.contracts.trust import Chain, MeshLeaf, ProxyClient, Refused, SignReply
+from osm.pki.holder import REFUSED_PAUSE_S, Held, Holder, certify
 from osm.pki.issuing import make_root, profile_of, sign, signable
 from osm.pki.keys import make_csr, make_key, read_csr
 from osm.pki.reading import chain_pem, key_id, load_chain, not_after_s, not_before_s
@@ -167,6 +168,60 @@ async def test_a_chain_for_another_key_is_not_taken():
         held = await holder.obtain()
     assert len(world.asked) == 2
     assert load_chain(held.chain.chain_pem)[0].public_key() == held.key.public_key()
+
+
+@pytest.mark.parametrize(
+    ("subject", "why"),
+    [
+        (
+            MeshLeaf(identity=Identity("shop", "thief")),
+            "the chain is for shop/thief, asked for was bookstore/bookstore",
+        ),
+        (ProxyClient(identity=STORE.identity, proxy_id="web-0.shop"), "the chain is for bookstore/bookstore, "),
+    ],
+)
+async def test_a_chain_for_another_name_is_not_taken(subject, why):
+    world = World()
+    real = world.signed
+    world.signed = lambda request: real(structs.replace(request, subject=subject))
+    found = await certify(world, STORE, clock=lambda: world.now_s)
+    assert isinstance(found, Refused)
+    assert found.why.startswith(why)
+    assert found.retry
+
+
+async def test_a_clock_that_is_days_ahead_is_told_and_not_renewed_for_ever():
+    world = World()
+    holder = Holder(world, STORE, clock=lambda: world.now_s + 10**6, jitter=lambda: 0.5, wait=world.wait)
+    async with running(holder):
+        while len(world.asked) < 10:
+            await asyncio.sleep(0)
+    assert holder.current is None
+    assert holder.why.endswith("by this machine's clock; set the clock right")
+    assert world.waits[-1] > 10
+
+
+async def test_a_clock_that_is_ahead_does_not_ask_every_second():
+    """To it a certificate of an hour is three quarters over when it is made."""
+    world = World()
+    holder = Holder(world, STORE, clock=lambda: world.now_s + 2700, jitter=lambda: 0.5, wait=world.wait)
+    async with running(holder):
+        await newest(holder, 4)
+    moments = [moment for moment, _ in world.asked]
+    assert min(later - earlier for earlier, later in itertools.pairwise(moments)) >= 90
+
+
+async def test_those_refused_together_do_not_come_back_together():
+    waits = set()
+    for jitter in (0.0, 0.5, 0.9):
+        world = World(Refused(why="the root has ended"))
+        holder = Holder(
+            world, STORE, clock=lambda world=world: world.now_s, jitter=lambda it=jitter: it, wait=world.wait
+        )
+        async with running(holder):
+            await holder.obtain()
+        waits.add(world.waits[0])
+    assert len(waits) == 3
 
 
 async def test_a_new_lifetime_is_asked_for_at_once():
