@@ -34,7 +34,7 @@ class Access(Protocol):
         """What to send with every request."""
 
     async def renew(self) -> None:
-        """Read the credentials again: the server no longer takes them."""
+        """Read the credentials again: the server no longer takes them. Raises NoCluster if they cannot be had."""
 
 
 async def access(kubeconfig: str = "", context: str = "") -> Access:
@@ -73,6 +73,7 @@ class InPod:
         self._header = ""
         try:
             self.tls = ssl.create_default_context(cafile=str(mounted / "ca.crt"))
+            self.tls.verify_flags &= ~ssl.VERIFY_X509_STRICT  # for the reason that `credentials.tls` has
             self.headers()
         except OSError as error:
             raise NoCluster(
@@ -80,9 +81,14 @@ class InPod:
             ) from error
 
     def headers(self) -> Mapping[str, str]:
+        """With the last token while none can be read: kubelet is about to put one there, or the server refuses it."""
         now = time.monotonic()
         if now - self._read_s >= TOKEN_GOOD_FOR_S:
-            self._header, self._read_s = f"Bearer {self._token.read_text().strip()}", now
+            try:
+                self._header, self._read_s = f"Bearer {self._token.read_text().strip()}", now
+            except OSError:
+                if not self._header:
+                    raise
         return {"Authorization": self._header}
 
     async def renew(self) -> None:

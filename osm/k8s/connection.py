@@ -4,6 +4,7 @@ Apart from the client, which knows what is asked: here it is HTTP, credentials a
 """
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from osm.k8s.access import Access
-from osm.k8s.errors import ApiError, Busy, Unreachable, refusal
+from osm.k8s.errors import ApiError, Busy, Forbidden, NoCluster, Unreachable, refusal
 from osm.k8s.selection import WHOLE
 
 CONNECT_WITHIN_S = 10.0
@@ -24,6 +25,9 @@ TRIES = 3
 """Of a request that the server says it has not begun (429 with Retry-After)."""
 
 LONGEST_RETRY_S = 10.0
+
+LATEST = 1.5
+"""Times what the server asks for: it asks the same of everyone that it holds back at a moment."""
 
 MAX_IDLE_CONNECTIONS_S = 30.0
 """Unused connections are closed before a load balancer between us and the server forgets them."""
@@ -62,7 +66,7 @@ class Connection:
             except _NotBegun as busy:
                 if not tries_left:
                     raise
-                await asyncio.sleep(busy.after_s)
+                await asyncio.sleep(busy.after_s * random.uniform(1, LATEST))  # noqa: S311  # spreads load, hides nothing
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def lines(self, call: Call, *, idle_s: float) -> AsyncGenerator[tuple[bytes, ...], None]:
@@ -108,7 +112,10 @@ class Connection:
                     error = _refusal(call.asked, answer, await answer.read())
             if error.status != _WHO_ARE_YOU or renewed:
                 raise error
-            await self._access.renew()
+            try:
+                await self._access.renew()
+            except NoCluster as failed:
+                raise Forbidden(f"{error}; {failed}", status=error.status, reason=error.reason) from failed
 
 
 class _NotBegun(Busy):

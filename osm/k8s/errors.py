@@ -43,7 +43,7 @@ class Gone(ApiError):
 
 
 class Busy(ApiError):
-    """429, 500, 503 or 504: not now."""
+    """429, or 500 and 502 to 504, which is also what stands before a server that restarts: not now."""
 
 
 class Unreachable(ApiError):
@@ -63,6 +63,7 @@ _KINDS: Final = {
     422: Invalid,
     429: Busy,
     500: Busy,
+    502: Busy,
     503: Busy,
     504: Busy,
 }

@@ -47,11 +47,17 @@ async def tell(
 def _event(
     about: ObjectReference, reason: str, message: str, now: str, *, warning: bool, component: str
 ) -> dict[str, Any]:
-    """Named after what it says. Events about objects of no namespace stand in `default`, as Kubernetes' own do."""
+    """Named after what it says; what is left of a name that was cut ends with a letter or digit.
+
+    Events about objects of no namespace stand in `default`, as Kubernetes' own do.
+    """
     message = message if len(message) <= MOST_WORDS else message[: MOST_WORDS - 1] + "…"
     said = hashlib.sha256("\0".join((about.kind, about.uid, reason, message)).encode()).hexdigest()[:16]
     return {
-        "metadata": {"name": f"{about.name[:LONGEST_NAME]}.{said}", "namespace": about.namespace or "default"},
+        "metadata": {
+            "name": f"{about.name[:LONGEST_NAME].rstrip('-.')}.{said}",
+            "namespace": about.namespace or "default",
+        },
         "involvedObject": msgspec.to_builtins(about),
         "reason": reason,
         "message": message,

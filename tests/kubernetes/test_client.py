@@ -129,6 +129,16 @@ async def test_an_event_said_twice_is_one_that_counts(api: Path) -> None:
         ]
 
 
+async def test_an_event_about_a_name_that_must_be_cut_has_a_name_itself(api: Path) -> None:
+    about = ObjectReference(
+        api_version="v1", kind="Pod", namespace="default", name="x" * 199 + "-" + "y" * 50, uid="cut"
+    )
+    async with connected(str(api)) as cluster:
+        await tell(cluster, about, "Cut", "its name is long", warning=False)
+        found = await cluster.list(EVENTS, "default", as_=dict[str, Any], fields="reason=Cut")
+    assert [each["metadata"]["name"].partition(".")[0] for each in found] == ["x" * 199]
+
+
 async def test_a_server_that_is_away_is_named(tmp_path: Path, server: ApiServer) -> None:
     nowhere = server.kubeconfig_of("admin", "127.0.0.1:1")
     async with connected(str(nowhere)) as cluster:
@@ -168,6 +178,38 @@ async def test_a_pod_reads_its_token_again_when_it_is_refused(server: ApiServer,
             await cluster.version()
         (tmp_path / "token").write_text("admin\n")
         assert await cluster.version() == (1, 35)
+
+
+async def test_a_pod_whose_token_is_away_for_a_moment_goes_on_with_the_last(server: ApiServer, tmp_path: Path) -> None:
+    """kubelet replaces it, and whoever reads just then must not end for that."""
+    roots = server.kubeconfig.parent / "api" / "apiserver.crt"
+    (tmp_path / "ca.crt").write_bytes(roots.read_bytes())
+    (tmp_path / "token").write_text("admin")
+    host, _, port = server.address.rpartition(":")
+    access = InPod(host, port, tmp_path)
+    (tmp_path / "token").unlink()
+    await access.renew()
+    async with opened(access) as connection:
+        assert await Cluster(connection).version() == (1, 35)
+
+
+async def test_a_login_program_that_fails_later_is_a_refusal_like_any_other(server: ApiServer, tmp_path: Path) -> None:
+    """What follows a cluster goes on trying; only who has never got there is told that there is none."""
+    (tmp_path / "login").write_text(LOGIN.replace("touch again", "[ ! -e again ] || exit 3; touch again"))
+    (tmp_path / "login").chmod(0o700)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "./login"}}
+    config = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [
+            {"name": "c", "cluster": {"server": f"https://{server.address}", "insecure-skip-tls-verify": True}}
+        ],
+        "users": [{"name": "u", "user": user}],
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    async with connected(str(tmp_path / "config")) as cluster:
+        with pytest.raises(Forbidden, match=r"Unauthorized; login program \./login ended with code 3"):
+            await cluster.version()
 
 
 async def test_a_login_program_is_run_and_run_again_when_its_token_is_refused(
