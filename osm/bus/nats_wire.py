@@ -30,8 +30,7 @@ NO_ROOM = frozenset({10002, 10023, 10028, 10047, 10077})
 """JetStream's error codes for a store or an account that is full, some of which it calls unavailable (503)."""
 
 PASSING = frozenset({10005, 10007, 10009, 10041})
-"""JetStream's error codes of a cluster of servers that are not all there yet, or have no leader just now; they come with
-the codes of mistakes (400) and faults (500)."""
+"""JetStream's error codes of a cluster that is not whole or has no leader, told as mistake (400) or fault (500)."""
 
 HEADERS_BYTES = 4096
 """Room for headers: the server counts them into `max_payload`."""
