@@ -41,7 +41,7 @@ async def run_service(name: str, run: Run[Any], bus: Bus, settings: object, heal
     """Run until cancelled. Raises ServiceFailed, from the first real error, if the service ends by itself."""
     with structlog.contextvars.bound_contextvars(service=name, replica=health.replica):
         log.info("service starts", version=health.status.version)
-        health.on_change(_tell)
+        health.on_change(_teller())
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(report(bus, health), name=f"{name}: status")
@@ -55,8 +55,18 @@ async def run_service(name: str, run: Run[Any], bus: Bus, settings: object, heal
         raise AssertionError("unreachable: the group ends by an error or by cancellation")
 
 
-def _tell(status: ServiceStatus) -> None:
-    log.info("service state changed", state=status.state, waiting_for=status.waiting_for)
+def _teller() -> Callable[[ServiceStatus], None]:
+    """Says each change of state, and each new thing that is waited for; that one has come is no news."""
+    told: tuple[str, frozenset[str]] = ("", frozenset())
+
+    def tell(status: ServiceStatus) -> None:
+        nonlocal told
+        (state, before), now = told, frozenset(status.waiting_for)
+        told = (status.state, now)
+        if state != status.state or not now < before:
+            log.info("service state changed", state=status.state, waiting_for=status.waiting_for)
+
+    return tell
 
 
 async def _endless(name: str, work: Awaitable[None]) -> NoReturn:

@@ -61,6 +61,22 @@ async def test_every_change_of_state_is_a_log_line():
     ]
 
 
+async def test_one_thing_less_to_wait_for_is_no_log_line_and_another_thing_is():
+    async def run(bus, settings, health):
+        health.starting("pods", "services")
+        health.starting("services")
+        health.starting("its own certificate")
+        health.standby("the right to write")
+
+    with pytest.raises(ServiceFailed), structlog.testing.capture_logs() as lines:
+        await run_service("certmgr", run, MemoryCore().bus("certmgr"), None, health())
+    assert [line["waiting_for"] for line in lines if line["event"] == "service state changed"] == [
+        ("pods", "services"),
+        ("its own certificate",),
+        ("the right to write",),
+    ]
+
+
 async def test_a_line_that_does_not_change_is_refreshed(monkeypatch):
     monkeypatch.setattr(service, "REFRESH_S", 0.01)
     puts = []
