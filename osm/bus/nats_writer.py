@@ -181,7 +181,7 @@ class NatsWriter(Writer):
             return
         lease = nats_wire.read_lease(entry.body)
         if lease is None or lease.holder != self._holder:
-            self._lost = f"{entry.writer or 'another'} has taken it over"
+            self._lost = "another process has taken it over"
             self._require_leadership()
 
     async def _look_after(self) -> None:

@@ -1,6 +1,7 @@
 """A whole process: settings from the environment, everything observed, one service or many, and a clean end.
 
-Exit codes: 0 asked to end and did; 1 a service failed (its name and reason are on stderr); 2 a wrong setting.
+Exit codes: 0 asked to end and did; 1 a service failed (its name and reason are on stderr); 2 a wrong setting;
+3 another replica has taken over what this one wrote: started again, it stands by.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from osm.runtime.allocator import use_one_arena
 from osm.runtime.health import Health, installed_version, replica_name
 from osm.runtime.http import serve_http
 from osm.runtime.metrics import Metrics
-from osm.runtime.service import Run, ServiceFailed, first_reason, run_service
+from osm.runtime.service import Deposed, Run, ServiceFailed, first_reason, run_service
 from osm.runtime.settings import BadSetting, Common, misspelt, read, read_service
 from osm.runtime.tracing import Traces
 
@@ -36,6 +37,9 @@ COLLECT_AFTER = (50_000, 20, 20)
 """Objects made and not yet freed before the cyclic collector looks at the youngest; then how many looks to each at
 older ones. Its own defaults stop a process with a thousand streams for a quarter of its time, since each push in
 flight is an object that outlives a look; reference counting frees nearly everything of ours without it."""
+
+DEPOSED = 3
+"""Apart from 1: it happens to a process that was paused or starved for longer than its lease, and mends itself."""
 
 C = TypeVar("C", bound=Common)
 
@@ -83,7 +87,7 @@ def serve(name: str, run: Run[C], settings_type: type[C]) -> NoReturn:
         sys.exit(1)
     except ServiceFailed as error:
         sys.stderr.write(f"osm {error}\n")
-        sys.exit(1)
+        sys.exit(DEPOSED if isinstance(error, Deposed) else 1)
     sys.exit(0)
 
 
@@ -101,6 +105,7 @@ def _seated(nats: NatsSettings, replica: str) -> NatsSettings:
 
 
 async def _alone(run: Run[C], settings: C, nats: NatsSettings, health: Health, eyes: Observed) -> None:
+    health.starting("the bus")
     async with (
         serve_http(
             settings.http,

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 import structlog
 
-from osm.bus import Bus, BusError
+from osm.bus import Bus, BusError, LeadershipLost
 from osm.contracts.channels import SERVICE_STATUS, STATUS_MAX_AGE_S
 from osm.contracts.status import ServiceStatus
 from osm.runtime.health import Health
@@ -37,6 +37,10 @@ class ServiceFailed(Exception):
         self.reason = reason
 
 
+class Deposed(ServiceFailed):
+    """Another replica has taken over what this one wrote: nothing is broken, and started again it stands by."""
+
+
 async def run_service(name: str, run: Run[Any], bus: Bus, settings: object, health: Health) -> NoReturn:
     """Run until cancelled. Raises ServiceFailed, from the first real error, if the service ends by itself."""
     with structlog.contextvars.bound_contextvars(service=name, replica=health.replica):
@@ -48,11 +52,20 @@ async def run_service(name: str, run: Run[Any], bus: Bus, settings: object, heal
                 await _endless(name, run(bus, settings, health))
         except BaseExceptionGroup as group:
             reason = first_reason(group)
-            log.exception("service failed", exc_info=reason)
-            if isinstance(reason, ServiceFailed):
-                raise reason from None
-            raise ServiceFailed(name, f"{type(reason).__name__}: {reason}") from reason
+            failed = _failed(name, reason)
+            raise failed from (None if failed is reason else reason)
         raise AssertionError("unreachable: the group ends by an error or by cancellation")
+
+
+def _failed(name: str, reason: BaseException) -> ServiceFailed:
+    """Say why, once. The bus's own word is a whole sentence; of anything else it helps to know where it came from."""
+    if isinstance(reason, BusError):
+        log.error("service failed", why=str(reason))
+        kind = Deposed if isinstance(reason, LeadershipLost) else ServiceFailed
+        return kind(name, str(reason))
+    failed = reason if isinstance(reason, ServiceFailed) else ServiceFailed(name, f"{type(reason).__name__}: {reason}")
+    log.error("service failed", why=failed.reason, exc_info=reason)
+    return failed
 
 
 def _teller() -> Callable[[ServiceStatus], None]:

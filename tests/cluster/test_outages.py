@@ -153,7 +153,7 @@ def test_a_leader_that_was_paused_past_its_lease_finds_itself_deposed(
                 woken = parts.signal(cluster, old, "SIGCONT")
             eventually(lambda: parts.restarts(cluster, service)[old] > before, "the woken one to be started anew")
         (last,) = [line for line in lines if line["event"] == "service failed"]
-        assert "is no longer its writer" in last["exception"]
+        assert "is no longer its writer" in last["why"]
         deposed = parts.at_s(last) - woken
         heart.stop()
     figures.tell(

@@ -1,8 +1,10 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -154,6 +156,45 @@ def test_a_bus_of_an_unknown_form_is_one_line_and_code_1(start):
     _, err = process.communicate()
     assert process.returncode == 1
     assert err.startswith("osm certmgr: bus kafka://here: no such form of address")
+
+
+def test_a_deposed_writer_ends_with_a_code_of_its_own_and_one_sentence(start):
+    process = start(
+        """
+        from contextlib import asynccontextmanager
+        from osm.bus import LeadershipLost
+        from osm.bus.memory import MemoryCore
+        from osm.runtime import process
+
+        @asynccontextmanager
+        async def connect(url, name, nats):
+            yield MemoryCore().bus(name)
+
+        async def run(bus, settings, health):
+            raise LeadershipLost("bucket certmgr: certmgr is no longer its writer, another process has taken it over")
+
+        process.connect = connect
+        serve("certmgr", run, Common)
+    """,
+        OSM_BUS="nats://127.0.0.1:1",
+    )
+    _, err = process.communicate()
+    assert process.returncode == 3
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("osm certmgr: bucket certmgr: certmgr is no longer its writer")
+
+
+def test_who_waits_for_the_bus_says_so_on_its_page(start, tmp_path):
+    page = tmp_path / "http.sock"
+    start(SERVE, OSM_BUS="nats://127.0.0.1:1", OSM_HTTP=f"unix:{page}", OSM_NATS_UNSIGNED="true")
+    while not page.exists():
+        time.sleep(0.05)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(page))
+        connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        answer = connection.makefile().read()
+    assert answer.startswith("HTTP/1.0 503 ")
+    assert answer.endswith("\n\ncertmgr: starting, waiting for the bus\n")
 
 
 def test_importing_the_runtime_sets_nothing_up(start):

@@ -4,7 +4,7 @@ from contextlib import suppress
 import pytest
 import structlog
 
-from osm.bus import BusError
+from osm.bus import BusError, LeadershipLost
 from osm.bus.memory import MemoryCore
 from osm.contracts.channels import SERVICE_STATUS
 from osm.contracts.codec import decode
@@ -117,6 +117,19 @@ async def test_a_service_that_fails_is_told_by_name_and_first_reason():
         await run_service("certmgr", run, MemoryCore().bus("certmgr"), None, health())
     assert str(caught.value) == "certmgr: LookupError: no root"
     assert isinstance(caught.value.__cause__, LookupError)
+
+
+async def test_the_word_of_the_bus_is_said_as_it_is_and_without_a_traceback():
+    why = LeadershipLost("bucket certmgr: certmgr is no longer its writer, another process has taken it over")
+
+    async def run(bus, settings, health):
+        raise why
+
+    with pytest.raises(ServiceFailed) as caught, structlog.testing.capture_logs() as lines:
+        await run_service("certmgr", run, MemoryCore().bus("certmgr"), None, health())
+    assert str(caught.value) == f"certmgr: {why}"
+    assert caught.value.__cause__ is why
+    assert lines[-1] == {"event": "service failed", "log_level": "error", "why": str(why)}
 
 
 async def test_a_service_that_returns_has_failed():
