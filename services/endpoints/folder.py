@@ -64,9 +64,9 @@ class Folder:
         if scan is not None:
             self._found = in_force(scan, parse, self._found)
             self._state.offer(offers(self._found, isolated=self._isolated))
-        changed, full = self._inbox.take_workloads()
+        changed, full, unclear = self._inbox.take_workloads()
         if changed or full:
-            self._state.run(changed, full=full)
+            self._state.run(changed, full=full, unclear=unclear)
         return change(before, self._state.documents)
 
     def unsure(self, held: Iterable[str]) -> Collection[str]:
@@ -103,6 +103,8 @@ class _Inbox:
         self._scan: Scan | None = None
         self._workloads: dict[str, LocalWorkload | None] = {}
         self._full = False
+        self._unclear: set[str] = set()
+        """Of a full picture: those that are there and cannot be read, by a newer writer, say."""
         self._unread = {FOLDER, BUCKET}
         self._changed = asyncio.Event()
 
@@ -117,13 +119,16 @@ class _Inbox:
 
     def put_workloads(self, update: Update) -> None:
         if update.full:
-            self._workloads, self._full = {}, True
+            self._workloads, self._full, self._unclear = {}, True, set()
             self._unread.discard(BUCKET)
         for document in update.documents:
             key = LOCAL_WORKLOAD.parse(document.key)
-            if key is None or (document.value is None and not document.deleted):
-                continue  # another kind, or a body of a newer writer: the last good value stays
-            self._workloads[key[0]] = document.value if isinstance(document.value, LocalWorkload) else None
+            if key is None:
+                continue
+            if document.value is None and not document.deleted:
+                self._unclear.add(key[0])  # the last good value stays
+            else:
+                self._workloads[key[0]] = document.value if isinstance(document.value, LocalWorkload) else None
         self.revision = update.revision
         self._changed.set()
 
@@ -135,7 +140,7 @@ class _Inbox:
         scan, self._scan = self._scan, None
         return scan
 
-    def take_workloads(self) -> tuple[Mapping[str, LocalWorkload | None], bool]:
-        taken = self._workloads, self._full
-        self._workloads, self._full = {}, False
+    def take_workloads(self) -> tuple[Mapping[str, LocalWorkload | None], bool, Collection[str]]:
+        taken = self._workloads, self._full, self._unclear
+        self._workloads, self._full, self._unclear = {}, False, set()
         return taken

@@ -3,7 +3,7 @@
 A change of workloads recomputes the namespaces it touches and nothing else; what comes out equal is not a change.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct
 
@@ -43,9 +43,9 @@ class State:
         running = {each.identity.namespace for each in self._workloads.values()}
         self._recompute({*before, *self._by_namespace, *running})
 
-    def run(self, changed: Mapping[str, LocalWorkload | None], *, full: bool) -> None:
-        """Take in workloads that came, changed or went (None); `full`: there are no others."""
-        gone = {id_: None for id_ in self._workloads if full and id_ not in changed}
+    def run(self, changed: Mapping[str, LocalWorkload | None], *, full: bool, unclear: Collection[str] = ()) -> None:
+        """Take in workloads that came, changed or went (None); `full`: there are no others but the `unclear`."""
+        gone = {id_: None for id_ in self._workloads if full and id_ not in changed and id_ not in unclear}
         touched: set[str] = set()
         for id_, new in {**changed, **gone}.items():
             old = self._workloads.pop(id_, None)

@@ -1,6 +1,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+from msgspec import structs
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -107,6 +108,23 @@ async def test_what_an_unreadable_file_may_hold_is_not_taken_back(tmp_path):
             assert "service.local.town.shop" in core.buckets["endpoints"].bodies
             (tmp_path / "shop.yaml").write_text("# nothing is offered any more")
             await until(core, "endpoints", lambda seen: seen == {})
+
+
+async def test_a_workload_that_cannot_be_read_stays_as_it_was_last(tmp_path):
+    """A mesh's bus was lost, and a newer agent fills it again: what it says of one workload is not understood."""
+    (tmp_path / "shop.yaml").write_text(MANIFESTS)
+    core = MemoryCore()
+    key, other = LOCAL_WORKLOAD.key("shop-0.town"), LOCAL_WORKLOAD.key("late-0.town")
+    async with core.bus("local").writer("local") as local, serving(core, tmp_path):
+        await local.publish({key: shop(ready=True)})
+        await until(core, "endpoints", lambda seen: "workload.shop-0_town" in seen)
+        core.lose("local")
+        core.put("local", key, b'{"id": 5}')
+        await local.publish({other: structs.replace(shop(ready=True), id="late-0.town")}, keep=[key])
+        seen = await until(core, "endpoints", lambda seen: "workload.late-0_town" in seen)
+        assert "workload.shop-0_town" in seen
+        await local.apply({}, [key])
+        await until(core, "endpoints", lambda seen: "workload.shop-0_town" not in seen)
 
 
 async def test_what_it_writes_begins_a_trace(tmp_path, monkeypatch):
