@@ -75,6 +75,8 @@ class Picture:
                 elif document is not None and document != old:
                     puts[key] = document
             self._hear(outcome.lines)
+            if self._rooms[name].empty:
+                del self._rooms[name]
         self._touched.clear()
         self.documents.update(puts)
         for key in deletes:

@@ -44,6 +44,10 @@ class Relations:
         self._selectors = Selectors()
         self._touched = Touched()
 
+    @property
+    def empty(self) -> bool:
+        return not (self.pods or self.services or self.slices_by_name or self.vouchers)
+
     def take(self) -> Touched:
         touched, self._touched = self._touched, Touched()
         return touched

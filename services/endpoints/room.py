@@ -38,6 +38,11 @@ class Room:
         self._told: dict[str, list[str]] = {}
         """Proxy id → pods that were told that they are not the one."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether a new one would be the same: namespaces come and go for years."""
+        return self._where == Namespace(name=self._name, meshed=False) and self.relations.empty
+
     def put_namespace(self, where: Namespace | None) -> None:
         """Everything in it comes, goes, or is judged anew, unless nothing that concerns us has changed."""
         where = where or Namespace(name=self._name, meshed=False)

@@ -536,3 +536,21 @@ def test_a_services_line_names_its_meaning():
     made.put(shop_service(clusterIP="10.0.0.2"))
     assert before
     assert made.picture.lines["object.endpoints.Service.town.shop"].generation != before
+
+
+def test_of_a_namespace_that_is_gone_with_all_that_was_in_it_nothing_is_kept():
+    cluster = Cluster()
+    cluster.put(
+        ("Namespace", namespace("town", labels=MESHED)),
+        ("ServiceAccount", account("town", "shop")),
+        ("Service", service("town", "shop", ports=[HTTP], selector={"app": "shop"})),
+        ("Pod", pod("town", "shop-1", labels={"app": "shop"}, sidecar="u1", account="shop", ip="10.1.0.1")),
+        ("EndpointSlice", endpoint_slice("town", "shop", spot("10.1.0.1", "shop-1"), ports=AT_8080)),
+    )
+    for kind, name in (("Pod", "shop-1"), ("Service", "shop"), ("ServiceAccount", "shop"), ("EndpointSlice", "shop-1")):
+        cluster.gone(kind, "town", name)
+    cluster.only("EndpointSlice")
+    assert cluster.picture._rooms  # the namespace itself
+    cluster.gone("Namespace", "", "town")
+    assert cluster.picture._rooms == {}
+    assert cluster.picture.documents == {}
