@@ -57,12 +57,11 @@ class Publisher:
             output=self._revision,
             at_s=time.time(),
         )
-        try:
-            for key, line in lines.items():
+        for key, line in {**lines, PROGRESS.key("endpoints", self._replica): progress}.items():
+            try:
                 if line is None:
                     await self._status.delete(key)
                 else:
                     await self._status.put(key, line)
-            await self._status.put(PROGRESS.key("endpoints", self._replica), progress)
-        except BusError as error:
-            log.warning("verdicts not written", why=str(error))
+            except BusError as error:  # the others are told all the same: a source says each but once
+                log.warning("verdict not written", key=key, why=str(error))
