@@ -135,7 +135,7 @@ def observed(shop: Bookshop, share: float) -> tuple[Burst, str]:
     by_first = burst.identities.get(STORES[0], 0)
     assert sold(burst), burst
     assert low <= by_first <= high, burst
-    return burst, f"{by_first} of {SENT} by v1 (99.9 % interval: {low} to {high})"
+    return burst, f"{by_first} of {SENT} by v1 (99.9999 % interval: {low} to {high})"
 
 
 def test_install_says_so_and_that_policies_are_enforced(installed: str) -> None:

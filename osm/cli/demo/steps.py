@@ -79,7 +79,7 @@ def split_is_kept(first: int, second: int, requests: int = 1000) -> Step:
         served = burst.identities.get("bookstore-v1", 0)
         low, high = interval(burst.requests, first / (first + second))
         return Measured(
-            asked=f"weights {first}/{second} over {requests} requests: {low} to {high} by v1 (99.9 % interval)",
+            asked=f"weights {first}/{second} over {requests} requests: {low} to {high} by v1 (99.9999 % interval)",
             measured=f"{served} by v1, {burst.identities.get('bookstore-v2', 0)} by v2, {_success(burst)}",
             passed=low <= served <= high and burst.succeeded == burst.requests == requests,
         )

@@ -7,7 +7,7 @@ from osm.cli.demo.chance import interval
 
 @pytest.mark.parametrize(
     ("requests", "share", "bounds"),
-    [(1000, 0.5, (448, 552)), (1000, 0.1, (70, 132)), (1000, 1.0, (1000, 1000)), (1000, 0.0, (0, 0))],
+    [(1000, 0.5, (423, 577)), (1000, 0.1, (57, 149)), (1000, 1.0, (1000, 1000)), (1000, 0.0, (0, 0))],
 )
 def test_the_exact_interval(requests: int, share: float, bounds: tuple[int, int]) -> None:
     assert interval(requests, share) == bounds
