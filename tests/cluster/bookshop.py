@@ -96,11 +96,14 @@ class Bookshop:
         query = urllib.parse.urlencode({"n": requests, "concurrency": concurrency, "path": path})
         return msgspec.convert(self._ask(app, f"/burst?{query}", b""), Burst)
 
-    def first(self, app: str, told: Callable[[Burst], bool]) -> float:
-        """Let a shopper ask until the answer is as told; when that was (monotonic). Raises Failed."""
+    def first(self, app: str, told: Callable[[Burst], bool], requests: int = 1) -> float:
+        """Let a shopper ask, so often at a time, until the answer is as told; when that was (monotonic). Raises Failed.
+
+        Once one request is answered as told, another may still meet a sidecar that has not heard of the change.
+        """
         last = time.monotonic() + CHANGED_WITHIN_S
         while time.monotonic() < last:
-            found = self.burst(app, 1)
+            found = self.burst(app, requests)
             if told(found):
                 return time.monotonic()
         raise Failed(f"{app} was still not answered otherwise after {CHANGED_WITHIN_S:g} s: {found}")

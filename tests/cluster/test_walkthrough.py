@@ -260,10 +260,12 @@ def test_a_stranger_is_refused(cluster: Cluster, shop: Bookshop, figures: Figure
 def test_permissive_mode_lets_the_thief_in_and_out_again(cluster: Cluster, shop: Bookshop, figures: Figures) -> None:
     try:
         inside = effect(lambda: permissive(cluster, wanted=True), lambda: shop.first("bookthief", sold))
+        shop.first("bookthief", sold, 50)
         assert sold(shop.burst("bookthief", 50))
         figures.tell("permissive mode on: the thief is in", inside)
     finally:
         out = effect(lambda: permissive(cluster, wanted=False), lambda: shop.first("bookthief", denied))
+    shop.first("bookthief", denied, 50)
     assert denied(shop.burst("bookthief", 50))
     figures.tell("permissive mode off: the thief is out", out)
 
@@ -370,11 +372,12 @@ def test_a_plain_install_is_permissive_until_policies_are_enforced(
     assert INSTALLED in said.splitlines()
     assert "traffic policies: permissive" in said
     assert all(len(pod["spec"]["initContainers"]) == 2 for pod in shop.pods().values())
-    shop.first("bookthief", sold)
+    shop.first("bookthief", sold, 50)
     assert sold(shop.burst("bookthief", 50))
     out = effect(lambda: permissive(cluster, wanted=False), lambda: shop.first("bookthief", denied))
+    shop.first("bookthief", denied, 50)
     assert denied(shop.burst("bookthief", 50))
-    shop.first("bookbuyer", sold)
+    shop.first("bookbuyer", sold, 50)
     assert sold(shop.burst("bookbuyer", 50))
     figures.tell("plain install: the thief is in, then enforced", out)
 
