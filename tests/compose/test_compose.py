@@ -13,7 +13,7 @@ from tests.compose.conftest import ROOT, Compose
 
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {name: each for name, each in FILE["services"].items() if "openservicemesh/" in each["image"]}
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 180.0
 
 
 def _status(compose: Compose) -> dict[str, Any]:
