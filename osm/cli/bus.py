@@ -145,9 +145,17 @@ def keys(
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stdout.print(f"keys of {', '.join(nats_keys.OWNERS)} in {folder}; the list is {nats_keys.make_keys(folder)}")
-    except (OSError, BusError) as error:
-        raise CommandError(str(error)) from error
+        made = nats_keys.make_keys(folder)
+    except BusError as error:
+        raise CommandError(str(error), remedy="move that file away to have it made anew") from error
+    except OSError as error:
+        raise _not_made(folder, error) from error
+    stdout.print(f"keys of {', '.join(nats_keys.OWNERS)} in {folder}; the list is {made}", soft_wrap=True)
+
+
+def _not_made(folder: Path, error: OSError) -> CommandError:
+    what = f"--output {folder}: {error.strerror} ({error.filename})"
+    return CommandError(what, remedy="-o FOLDER where you may write")
 
 
 @app.command()
@@ -165,8 +173,10 @@ def credentials(
 
     try:
         changed = make_credentials(folder, trust_domain)
-    except (OSError, BadSecret) as error:
-        raise CommandError(str(error)) from error
+    except BadSecret as error:
+        raise CommandError(str(error), remedy=f"move it away from {folder} to have it made anew") from error
+    except OSError as error:
+        raise _not_made(folder, error) from error
     stdout.print(f"credentials in {folder}: {', '.join(changed) or 'all there already'}", soft_wrap=True)
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 from osm.k8s.access import Access
 from osm.k8s.errors import ApiError, Busy, Forbidden, NoCluster, Unreachable, refusal
 from osm.k8s.selection import WHOLE
+from osm.k8s.silence import why
 
 CONNECT_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 60.0
@@ -140,8 +141,7 @@ def _translated(asked: str, host: str) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError) as error:
-        why = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
-        raise Unreachable(f"{asked}: no answer from {host}: {why}") from error
+        raise Unreachable(f"{asked}: no answer from {host}: {why(error)}") from error
 
 
 def _hang_up(answer: aiohttp.ClientResponse) -> None:

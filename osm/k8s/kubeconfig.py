@@ -114,7 +114,7 @@ def _file(path: Path, text: str) -> _File:
     try:
         return msgspec.convert(yaml.safe_load(text) or {}, _File)
     except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise NoCluster(f"kubeconfig {path}: {error}") from error
+        raise NoCluster(f"kubeconfig {path}: {' '.join(str(error).split())}") from error  # YAML's have several lines
 
 
 def _find(files: Mapping[Path, _File], section: str, field_: str, name: str, kind: type[T]) -> tuple[T, Path]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
-from osm.k8s.errors import ApiError, NoCluster, NotFound
+from osm.k8s.errors import ApiError, Conflict, Forbidden, NoCluster, NotFound, Unreachable
 from osm.k8s.resource import Resource
 
 if TYPE_CHECKING:
@@ -30,7 +30,22 @@ async def opened(where: Where) -> AsyncIterator["Cluster"]:
     except NoCluster as error:
         raise CommandError(str(error), remedy="--kubeconfig FILE, or osm demo for a mesh without a cluster") from error
     except ApiError as error:
-        raise CommandError(str(error), remedy="kubectl cluster-info shows whether the cluster answers") from error
+        raise CommandError(str(error), remedy=next_step(error)) from error
+
+
+def next_step(error: ApiError) -> str:
+    """What a user can do about a refusal."""
+    match error:
+        case Forbidden(status=401):
+            return "log in again: the cluster does not know these credentials; kubectl auth whoami"
+        case Forbidden():
+            return "ask an administrator of the cluster for that permission; kubectl auth can-i --list shows yours"
+        case Conflict():
+            return "the same command again: somebody changed it at the same time"
+        case Unreachable():
+            return "kubectl cluster-info shows whether the cluster answers; --kubeconfig and --context name another"
+        case _:
+            return "osm check, or osm check --pre before an installation"
 
 
 async def look_up(cluster: "Cluster", what: Resource, name: str, namespace: str = "", *, as_: type[T]) -> T | None:

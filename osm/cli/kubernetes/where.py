@@ -131,7 +131,7 @@ def configured_namespace() -> str:
     try:
         return msgspec.yaml.decode(path.read_bytes(), type=_Config).install.namespace if path.is_file() else ""
     except (OSError, msgspec.DecodeError) as error:
-        raise CommandError(f"{path}: {error}", remedy=f"mend {path}, or remove it") from error
+        raise CommandError(f"{path}: {' '.join(str(error).split())}", remedy=f"mend {path}, or remove it") from error
 
 
 def config_path() -> Path:
