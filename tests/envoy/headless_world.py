@@ -129,7 +129,8 @@ async def apps(stack: AsyncExitStack) -> None:
         async def answer(_: web.Request, pod: str = pod) -> web.Response:
             return web.Response(text=pod)
 
-        async def echo(_: asyncio.StreamReader, writer: asyncio.StreamWriter, pod: str = pod) -> None:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pod: str = pod) -> None:
+            await reader.read(1)  # who closes with bytes unread resets the connection, and what was written is lost
             writer.write(pod.encode())
             await writer.drain()
             writer.close()
