@@ -121,7 +121,9 @@ async def shop(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -
 
 
 async def served(one: Shop, requests: int) -> Counter[int]:
-    """The answers to the next requests."""
+    """The answers to the next requests; the one that is under way was sent before."""
+    sent = one.answers.total()
+    await until("what is under way is answered", lambda: one.answers.total() > sent)
     before = Counter(one.answers)
     await until("more is asked", lambda: one.answers.total() - before.total() >= requests)
     return Counter(one.answers) - before
