@@ -46,7 +46,7 @@ STORE = Identity("shop", "store")
 FRIEND, RIVAL, STRANGER = (Identity("street", name) for name in ("friend", "rival", "stranger"))
 ROUTES = f"rds-inbound.{WEB}|80"
 BACKS = (Backed(service=WEB, port=80, target_port=8080),)
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def target(name: str) -> ObjectRef:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.envoy
 
 BUYER = Identity("bookbuyer", "buyer")
 PROXY = "bookbuyer-0.bookbuyer"
-SHORT_S = 5
+SHORT_S = 10
 """Long enough for an Envoy to connect, short enough to wait for."""
 
 

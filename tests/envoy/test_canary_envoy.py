@@ -123,7 +123,7 @@ async def test_a_canary_that_is_silent_is_replaced_and_catches_up_when_it_wakes(
 ) -> None:
     friend = grant("friend", FRIEND)
     async with world(tmp_path / "w", monkeypatch, friend) as mesh:
-        await mesh.xds(canary_silence_s=1.0)
+        await mesh.xds(canary_silence_s=3.0)
         canary, *others = [await mesh.envoy(number) for number in (0, 1, 2)]
         await until("all are configured", lambda: mesh.progress().proxies == 3 and not mesh.progress().rollouts)
         os.kill(canary.pid, signal.SIGSTOP)

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.envoy
 
 STORE = Identity("shop", "store")
 PROXY = "11111111-2222-4333-8444-555555555555.shop"
-SHORT_S = 5
+SHORT_S = 10
 
 
 def free_port():
@@ -270,8 +270,9 @@ async def test_an_http_probe_reaches_the_app_at_its_own_path_and_port(tmp_path):
     }
     app = await serve_http(answers, asked)
 
-    def http(container, path, **more):
-        return Probe(container=container, kind="liveness", check=HttpCheck(port=port_of(app), path=path), **more)
+    def http(container, path, timeout_s=20):
+        check = HttpCheck(port=port_of(app), path=path)
+        return Probe(container=container, kind="liveness", check=check, timeout_s=timeout_s)
 
     well, ill, gone = http("well", "/well?deep=1"), http("ill", "/ill"), http("moved", "/moved")
     slow, spaced = http("slow", "/slow", timeout_s=1), http("spaced", "/a b")
@@ -298,7 +299,7 @@ async def test_an_http_probe_reaches_the_app_at_its_own_path_and_port(tmp_path):
 async def test_nothing_else_of_the_app_is_reached_by_a_probes_port(tmp_path):
     asked = []
     app = await serve_http({"/well": (200, "")}, asked)
-    well = Probe(container="web", kind="liveness", check=HttpCheck(port=port_of(app), path="/well"))
+    well = Probe(container="web", kind="liveness", check=HttpCheck(port=port_of(app), path="/well"), timeout_s=20)
     try:
         async with pod(tmp_path, (well,)) as (one, _, _):
             for path in (
@@ -327,7 +328,7 @@ async def test_several_https_probes_of_one_kind_work_and_nobody_is_verified(tmp_
     certificate.put(key_pem=proof.key_pem.decode(), chain_pem=proof.chain_pem.decode())
     apps = [await serve_http({"/": (status, "")}, asked, certificate.context) for status in (200, 503)]
     probes = [
-        Probe(container=name, kind="readiness", check=HttpCheck(port=port_of(app), tls=True))
+        Probe(container=name, kind="readiness", check=HttpCheck(port=port_of(app), tls=True), timeout_s=20)
         for name, app in zip(("a", "b"), apps, strict=True)
     ]
     try:
