@@ -1,21 +1,21 @@
 """How decisions get into bucket `catalog`: the first time as its whole content, then as changes.
 
-Apart from `app`, since writing has a case of its own: a document too large for the bus. It is left out, its
-last good form stays, its object gets a problem, and everything else goes out.
+Apart from `app`, since writing has a case of its own: a document too large for the bus. What still holds of its
+last good form stays (`narrowed`), its object gets a problem, and everything else goes out.
 """
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
 from osm.bus import TooLarge, Writer
 from osm.contracts.catalog import MeshService, Policy
-from osm.contracts.codec import encode
+from osm.contracts.codec import Undecodable, decode, encode
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from services.catalog.known import account
 from services.catalog.known import service as service_ref
+from services.catalog.narrowed import narrowed_policy, narrowed_service
 from services.catalog.state import Changes
 
 
@@ -37,19 +37,36 @@ class Outlet:
         left_out: dict[str, Problem] = {}
         while True:
             try:
-                await self._put(puts, changes.deletes, left_out.keys())
+                await self._put(puts, changes.deletes)
                 break
             except TooLarge as error:
                 # The limit is one of size: if any document is over it, the largest is.
                 key = max(puts, key=lambda each: len(encode(puts[each])))
-                left_out[key] = _too_large(puts.pop(key), error)
-        fits = [self.too_large.pop(key) for key in (*puts, *changes.deletes) if key in self.too_large]
+                document = puts.pop(key)
+                if key not in left_out and (holds := self._still_holds(key, document)) is not None:
+                    puts[key] = holds
+                left_out[key] = _too_large(document, error)
+        fitting = [key for key in (*puts, *changes.deletes) if key not in left_out]
+        fits = [self.too_large.pop(key) for key in fitting if key in self.too_large]
         self.too_large |= left_out
         return frozenset(problem.subject for problem in (*fits, *left_out.values()))
 
-    async def _put(self, puts: Mapping[str, Struct], deletes: tuple[str, ...], keep: AbstractSet[str]) -> None:
+    def _still_holds(self, key: str, document: Struct) -> Struct | None:
+        """What of the form in the bucket, of this run or an earlier one, the newest form holds too."""
+        body = self._writer.held().get(key)
+        try:
+            match document:
+                case Policy() if body:
+                    return narrowed_policy(decode(Policy, body), document)
+                case MeshService() if body:
+                    return narrowed_service(decode(MeshService, body), document)
+        except Undecodable:
+            return None
+        return None
+
+    async def _put(self, puts: Mapping[str, Struct], deletes: tuple[str, ...]) -> None:
         if not self._published:
-            self.revision = await self._writer.publish(puts, keep=keep)
+            self.revision = await self._writer.publish(puts)
             self._published = True
         elif puts or deletes:
             self.revision = await self._writer.apply(puts, deletes)
@@ -64,4 +81,4 @@ def _too_large(document: Struct, error: TooLarge) -> Problem:
             subject, advice = service_ref(service.name), "back the service with fewer endpoints"
         case _:
             raise error
-    return Problem(subject=subject, what=f"{error}; its last good form stays, {advice}")
+    return Problem(subject=subject, what=f"{error}; its last good form stays, without what was taken back; {advice}")

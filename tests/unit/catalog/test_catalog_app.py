@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from msgspec import Struct
+from msgspec import Struct, structs
 from opentelemetry.sdk.trace import TracerProvider
 
 from osm.bus import BusError, LeadershipLost, StatusWriter, Writer
@@ -207,13 +207,38 @@ async def test_a_document_too_large_for_the_bus_is_a_problem_of_its_service_alon
             await mesh.settled()
         status = mesh.status(too_large)
         assert status is not None
-        assert "its last good form stays, back the service with fewer endpoints" in status.problems[0].what
+        assert (
+            "its last good form stays, without what was taken back; back the service with fewer endpoints"
+            in status.problems[0].what
+        )
         assert (mesh.web(1) is None) == (when == "first")
         assert mesh.web(2) is not None
         await mesh.endpoints.apply({}, tuple(grown))
         await mesh.settled()
         assert mesh.status(too_large) is None
         assert mesh.web(1) is not None
+
+
+async def test_a_policy_too_large_for_the_bus_revokes_all_the_same() -> None:
+    async with catalog_in(MemoryCore(max_bytes=1_500)) as mesh:
+        await mesh.meshspec.publish(POLICIES)
+        await mesh.endpoints.publish(ENDPOINTS)
+        await mesh.settled()
+        assert (before := mesh.policy(STORE)) is not None
+        assert [grant.sources for grant in before.http] == [(BUYER,)]
+        crowds: dict[str, Struct] = {
+            TRAFFIC_TARGET.key("shop", name): structs.replace(
+                TARGET, name=name, sources=tuple(Identity("shop", f"{name}-{at:02}") for at in range(20))
+            )
+            for name in ("many", "more")
+        }
+        await mesh.meshspec.apply(crowds, (TRAFFIC_TARGET.key("shop", "t"),))
+        await mesh.settled()
+        assert mesh.policy(STORE) == Policy(identity=STORE)
+        await mesh.meshspec.apply({}, tuple(crowds)[1:])
+        await mesh.settled()
+        assert (after := mesh.policy(STORE)) is not None
+        assert [grant.origin.name for grant in after.http] == ["many"]
 
 
 async def test_a_write_carries_the_trace_of_the_change_it_answers(mesh: Running) -> None:

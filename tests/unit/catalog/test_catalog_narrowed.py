@@ -1,0 +1,64 @@
+"""What stays of a last good form is in both forms; nothing that either does not have."""
+
+import pytest
+
+from osm.contracts.catalog import HttpGrant, Ingress, MeshService, Policy, TcpGrant, Upstream
+from osm.contracts.endpoints import Endpoint, Service
+from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
+from osm.contracts.policy import HttpMatch
+from services.catalog.narrowed import narrowed_policy, narrowed_service
+
+STORE, BUYER, THIEF = (Identity("shop", name) for name in ("store", "buyer", "thief"))
+BUY, SELL = HttpMatch(name="buy"), HttpMatch(name="sell")
+T, U = (ObjectRef("TrafficTarget", "shop", name) for name in ("t", "u"))
+WEB, DB = ServiceName("shop", "web"), ServiceName("shop", "db")
+
+
+def http(*sources: Identity, origin: ObjectRef = T, matches: tuple[HttpMatch, ...] = (BUY,)) -> Policy:
+    return Policy(identity=STORE, http=(HttpGrant(origin=origin, sources=sources, matches=matches),))
+
+
+def tcp(*ports: int) -> Policy:
+    return Policy(identity=STORE, tcp=(TcpGrant(origin=T, sources=(BUYER,), ports=ports),))
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "left"),
+    [
+        (http(BUYER, THIEF), http(BUYER), http(BUYER)),
+        (http(BUYER), http(BUYER, THIEF), http(BUYER)),
+        (http(BUYER, matches=(BUY, SELL)), http(BUYER, matches=(SELL,)), http(BUYER, matches=(SELL,))),
+        (http(BUYER), http(THIEF), Policy(identity=STORE)),
+        (http(BUYER), http(BUYER, origin=U), Policy(identity=STORE)),
+        (http(BUYER), http(BUYER, matches=(SELL,)), Policy(identity=STORE)),
+        (tcp(), tcp(80), tcp(80)),
+        (tcp(80), tcp(), tcp(80)),
+        (tcp(), tcp(), tcp()),
+        (tcp(80, 81), tcp(81, 82), tcp(81)),
+        (tcp(80), tcp(81), Policy(identity=STORE)),
+    ],
+)
+def test_a_grant_is_left_with_what_both_forms_grant(last: Policy, now: Policy, left: Policy) -> None:
+    assert narrowed_policy(last, now) == left
+
+
+def test_a_service_is_reached_where_both_forms_reach_it() -> None:
+    last = Policy(
+        identity=STORE,
+        upstreams=(Upstream(service=DB, accounts=(BUYER,)), Upstream(service=WEB, accounts=(BUYER, THIEF))),
+    )
+    now = Policy(identity=STORE, upstreams=(Upstream(service=WEB, accounts=(BUYER,)),))
+    assert narrowed_policy(last, now) == now
+
+
+def test_an_opening_and_an_endpoint_that_are_gone_do_not_stay() -> None:
+    def form(ranges: tuple[str, ...], hosts: tuple[str, ...]) -> MeshService:
+        opened = (Ingress(origin=T, target_port=80, ranges=ranges),) if ranges else ()
+        there = tuple(Endpoint(port=80, address=Address(host, 80), identity=STORE) for host in hosts)
+        return MeshService(service=Service(name=WEB, ports=()), ingress=opened, endpoints=there)
+
+    last = form(("10.0.0.0/8", "11.0.0.0/8"), ("10.1.0.1", "10.1.0.2"))
+    assert narrowed_service(last, form(("11.0.0.0/8", "12.0.0.0/8"), ("10.1.0.2", "10.1.0.3"))) == form(
+        ("11.0.0.0/8",), ("10.1.0.2",)
+    )
+    assert narrowed_service(last, form((), ())) == form((), ())
