@@ -46,8 +46,11 @@ Line = tuple[str, ObjectStatus]
 """The service that speaks, and its word."""
 
 
-def verdict(kind: str, namespace: str, name: str, lines: Mapping[str, Struct]) -> Verdict:
-    """`lines` are those of bucket `status` by key; `kind` in any case, singular or plural."""
+def verdict(kind: str, namespace: str, name: str, lines: Mapping[str, Struct], *, proxies: int = 0) -> Verdict:
+    """`lines` are those of bucket `status` by key; `kind` in any case, singular or plural.
+
+    `proxies`: fewer than so many connected ones are not enough, though each of them has it.
+    """
     words = sorted(_words(kind, namespace, name, lines))
     own = [(service, word) for service, word in words if word.generation]
     if wrong := _reasons(own):
@@ -61,7 +64,19 @@ def verdict(kind: str, namespace: str, name: str, lines: Mapping[str, Struct]) -
     refused = _reasons(words) or _rejections(word.subject, _of(lines, PROXY_STATUS.entity, ProxyStatus))
     if refused:
         return Refused(subject=word.subject, reasons=refused)
+    if found.proxies < proxies:
+        return NotYet(why=f"at least {proxies} proxies should have it, connected are {found.proxies}")
     return InForce(subject=word.subject, generation=word.generation, proxies=found.proxies, at_s=found.at_s)
+
+
+def sentence(found: InForce) -> str:
+    """Where it is in force: nowhere yet is easily taken for everywhere."""
+    if not found.proxies:
+        return (
+            f"{found.subject} is in force, but no proxy is connected that could have it (generation {found.generation})"
+        )
+    where = "1 proxy" if found.proxies == 1 else f"{found.proxies} proxies"
+    return f"{found.subject} is in force at {where} (generation {found.generation})"
 
 
 def _unread(words: list[Line], what: str) -> Verdict:

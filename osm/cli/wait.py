@@ -2,13 +2,14 @@
 
 import asyncio
 import re
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
 from msgspec import Struct, structs
 
 from osm.bus import Update
-from osm.cli.awaited import InForce, NotYet, Refused, verdict
+from osm.cli.awaited import InForce, NotYet, Refused, Verdict, sentence, verdict
 from osm.cli.client import BusOption, mesh, pods_by_proxy
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
@@ -24,31 +25,37 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 def wait(
     kind: Annotated[str, typer.Argument(help="The object's kind, such as traffictarget or Service.")],
     name: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The object; without a namespace: NAME.")],
+    *,
     bus: BusOption = None,
+    proxies: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="At least so many proxies must have it."),
+    ] = 0,
     timeout: Annotated[str, typer.Option(help="How long, such as 30s or 2m.")] = "30s",
     output: OutputOption = Format.table,
-    *,
     where: Where,
 ) -> None:
-    """Wait until an object, as the mesh has read it, is acknowledged by every proxy.
+    """Wait until an object, as the mesh has read it, is acknowledged by every proxy that is connected.
 
-    Exit status 0 once it is; 1 if it is invalid or a proxy has rejected it, with the reason; 124 if time is over,
-    with who is behind.
+    Exit status 0 once it is, even if no proxy is connected at all: --proxies N waits for that many. 1 if it is invalid
+    or a proxy has rejected it, with the reason; 124 if time is over, with who is behind.
 
-    Example: osm wait traffictarget bookstore/bookstore --timeout 10s
+    Example: osm wait traffictarget bookstore/bookstore --proxies 2 --timeout 10s
     """
     namespace, _, own_name = name.rpartition("/")
-    found = _named(
-        bus, where, asyncio.run(_wait(bus, where, kind, namespace=namespace, name=own_name, timeout_s=seconds(timeout)))
-    )
+
+    def judge(lines: Mapping[str, Struct]) -> Verdict:
+        return verdict(kind, namespace, own_name, lines, proxies=proxies)
+
+    found = _named(bus, where, asyncio.run(_wait(bus, where, judge, seconds(timeout))))
     if output is not Format.table:
         structured(found, output)
     elif isinstance(found, InForce):
-        stdout.print(f"{found.subject} is in force at {found.proxies} proxies (generation {found.generation})")
+        stdout.print(sentence(found))
     _end(found, f"{kind} {name}", timeout)
 
 
-def _named(bus: str | None, where: Where, found: InForce | Refused | NotYet) -> InForce | Refused | NotYet:
+def _named(bus: str | None, where: Where, found: Verdict) -> Verdict:
     """Who is behind, by the names that people know."""
     if not isinstance(found, NotYet) or not found.behind:
         return found
@@ -56,7 +63,7 @@ def _named(bus: str | None, where: Where, found: InForce | Refused | NotYet) -> 
     return structs.replace(found, behind=tuple(pods.get(proxy, proxy) for proxy in found.behind))
 
 
-def _end(found: InForce | Refused | NotYet, what: str, timeout: str) -> None:
+def _end(found: Verdict, what: str, timeout: str) -> None:
     match found:
         case Refused(subject=subject, reasons=reasons):
             raise CommandError(f"{subject} is not in force: " + "; ".join(reasons), remedy=f"{program()} status")
@@ -68,16 +75,16 @@ def _end(found: InForce | Refused | NotYet, what: str, timeout: str) -> None:
 
 
 async def _wait(
-    bus: str | None, where: Where, kind: str, *, namespace: str, name: str, timeout_s: float
-) -> InForce | Refused | NotYet:
-    found: InForce | Refused | NotYet = NotYet(why="the mesh has said nothing yet")
+    bus: str | None, where: Where, judge: Callable[[Mapping[str, Struct]], Verdict], timeout_s: float
+) -> Verdict:
+    found: Verdict = NotYet(why="the mesh has said nothing yet")
     lines: dict[str, Struct] = {}
     async with mesh(bus, where) as connected:
         try:
             async with asyncio.timeout(timeout_s):
                 async for update in connected.watch("status"):
                     _note(lines, update)
-                    found = verdict(kind, namespace, name, lines)
+                    found = judge(lines)
                     if not isinstance(found, NotYet):
                         return found
         except TimeoutError:

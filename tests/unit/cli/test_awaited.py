@@ -1,8 +1,9 @@
 """`osm wait` as a table: what the status bucket says, and the verdict."""
 
+import pytest
 from msgspec import Struct, structs
 
-from osm.cli.awaited import InForce, NotYet, Refused, verdict
+from osm.cli.awaited import InForce, NotYet, Refused, sentence, verdict
 from osm.contracts.channels import OBJECT_STATUS, PROGRESS, PROXY_STATUS
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem
@@ -84,3 +85,28 @@ def test_a_proxy_that_rejected_what_came_of_it_says_why() -> None:
 def test_a_rejection_of_something_else_is_no_matter_of_this_object() -> None:
     other = Rejection(type_url="t", resources=("inbound",), reason="bad", origins=(ObjectRef("Other", "shop", "x"),))
     assert isinstance(ask({**LIVE, **proxy(other)}), InForce)
+
+
+def test_fewer_proxies_than_asked_for_are_waited_for_though_each_has_it() -> None:
+    found = verdict("traffictarget", "shop", "buyers", LIVE, proxies=4)
+    assert found == NotYet(why="at least 4 proxies should have it, connected are 3")
+    assert isinstance(verdict("traffictarget", "shop", "buyers", LIVE, proxies=3), InForce)
+
+
+def test_a_refusal_does_not_wait_for_more_proxies() -> None:
+    no = Rejection(type_url="t", resources=("inbound",), reason="bad regex", origins=(TARGET,))
+    found = verdict("traffictarget", "shop", "buyers", {**LIVE, **proxy(no)}, proxies=4)
+    assert isinstance(found, Refused)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "words"),
+    [
+        (0, "is in force, but no proxy is connected that could have it (generation g1)"),
+        (1, "is in force at 1 proxy (generation g1)"),
+        (5, "is in force at 5 proxies (generation g1)"),
+    ],
+)
+def test_nowhere_yet_is_not_told_as_everywhere(proxies: int, words: str) -> None:
+    found = InForce(subject=TARGET, generation="g1", proxies=proxies, at_s=5.0)
+    assert sentence(found) == f"TrafficTarget shop/buyers {words}"
