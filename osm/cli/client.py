@@ -18,7 +18,7 @@ from osm.cli.kubernetes.cluster import all_of, opened
 from osm.cli.kubernetes.forward import cluster_bus
 from osm.cli.kubernetes.pod_names import by_proxy_id
 from osm.cli.kubernetes.where import Where
-from osm.cli.output import CommandError
+from osm.cli.output import CommandError, stderr
 from osm.cli.place import find, live, program
 from osm.cli.reach import Reach
 from osm.contracts import labels
@@ -60,6 +60,7 @@ async def mesh(bus: str | None, where: Where) -> AsyncIterator[Bus]:
                 Reach.told(find(bus), os.environ),
                 f"{program()} demo starts a mesh; --bus names another one",
             )
+            _say_if_chosen(reach.url, bus, where)
         try:
             connected = await stack.enter_async_context(connect(reach.url, "cli", reach.settings("cli")))
         except (BusError, BadSetting, OSError) as error:
@@ -68,6 +69,13 @@ async def mesh(bus: str | None, where: Where) -> AsyncIterator[Bus]:
             yield connected
         except BusError as error:
             raise CommandError(f"{reach.url}: {error}", remedy=remedy) from error
+
+
+def _say_if_chosen(url: str, bus: str | None, where: Where) -> None:
+    """Whoever has forgotten that a mesh runs here takes what follows for the cluster's."""
+    if not bus and where.names_a_cluster():
+        words = f"asking the mesh on this machine, {url}; --context or --kubeconfig asks a cluster's"
+        stderr.print(words, style="dim", markup=False)
 
 
 async def pods_by_proxy(bus: str | None, where: Where) -> Mapping[str, str]:
