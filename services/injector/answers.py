@@ -22,10 +22,13 @@ from services.injector.decide import Facts, Ours
 from services.injector.heard import Heard
 from services.injector.patch import House
 from services.injector.pod import Pod
-from services.injector.review import Answer, NotAReview, Request, read, write
+from services.injector.review import UNREADABLE, Answer, NotAReview, Request, read, write
 from services.injector.validate import validate
 
 UNAVAILABLE = 503
+
+MOST_LOGGED_CHARS = 253
+"""Of what a review calls itself: as long as a name may be. Anyone may post one."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -79,7 +82,8 @@ class Answers:
             raise Malformed(str(error)) from error
         self._reviews.add(1, {"answer": "valid" if answer.allowed else "invalid"})
         if not answer.allowed:
-            log.info("policy refused", kind=request.kind.kind, namespace=request.namespace, name=request.name)
+            named = {"namespace": request.namespace[:MOST_LOGGED_CHARS], "name": request.name[:MOST_LOGGED_CHARS]}
+            log.info("policy refused", kind=request.kind.kind, **named)
         return write(request.uid, answer)
 
 
@@ -95,5 +99,5 @@ def _pod(request: Request) -> Pod:
         raise Malformed(f"request.namespace: expected a namespace, found {request.namespace[:60]!r}")
     try:
         return msgspec.json.decode(request.object, type=Pod)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Malformed(f"request.object: expected a Pod: {error}") from error

@@ -6,7 +6,7 @@ write to. Neither sees a secret of the app; only `envoy` sees its own certificat
 """
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, isfinite
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -159,6 +159,7 @@ def _cores(limit: str) -> float:
     """A CPU quantity in cores; 0 if there is none, or none as people write it."""
     number, thousandth = limit.removesuffix("m"), limit.endswith("m")
     try:
-        return float(number) / (1000 if thousandth else 1)
+        cores = float(number) / (1000 if thousandth else 1)
     except ValueError:
         return 0
+    return cores if isfinite(cores) else 0

@@ -110,6 +110,8 @@ def _wished(pod: Pod, namespace: Facts) -> Inject | Leave:
 
 def _unfit(pod: Pod) -> Leave | None:
     """What a sidecar cannot serve."""
+    if not pod.spec.containers:
+        return Leave("a pod without containers is none, which the API server says better")
     if pod.spec.host_network:
         why = "a pod in its node's network has no traffic of its own to redirect"
         return Leave(why, (f"no sidecar: {why}",))
@@ -157,7 +159,7 @@ def _obstacle(pod: Pod, namespace: Facts) -> Refuse | None:
 
 
 def _containers(pod: Pod) -> tuple[Container, ...]:
-    return (*pod.spec.init_containers, *pod.spec.containers)
+    return (*pod.spec.init_containers, *(pod.spec.containers or ()))
 
 
 def _volumes(pod: Pod, *, copied: bool) -> Iterator[str]:

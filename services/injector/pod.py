@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+MOST_NAME_CHARS = 253
+
 
 class Meta(Struct, frozen=True, kw_only=True, rename="camel"):
     """What the pod is called; `name` is empty while it is only a prefix (`generateName`)."""
@@ -118,7 +120,8 @@ class System(Struct, frozen=True, kw_only=True):
 class Spec(Struct, frozen=True, kw_only=True, rename="camel"):
     """What the pod is to run."""
 
-    containers: tuple[Container, ...] = ()
+    containers: tuple[Container, ...] | None = ()
+    """The API server writes null for none; that there must be some it says only after us."""
     init_containers: tuple[Container, ...] = ()
     volumes: tuple[Volume, ...] = ()
     host_network: bool = False
@@ -149,5 +152,5 @@ class Pod(Struct, frozen=True, kw_only=True):
 
     @property
     def called(self) -> str:
-        """Its name, or how that will begin."""
-        return self.metadata.name or f"{self.metadata.generate_name}*"
+        """Its name, or how that will begin; no longer than a name may be, which nobody has checked yet."""
+        return (self.metadata.name or f"{self.metadata.generate_name}*")[:MOST_NAME_CHARS]

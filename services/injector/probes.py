@@ -12,6 +12,7 @@ from msgspec import Struct
 from osm.envoy.probes import PORTS, GrpcCheck, HttpCheck, Kind, Probe, TcpCheck, path_of
 from services.injector.pod import Container, Hook, HttpGet, Pod, Probing
 from services.injector.review import Op
+from services.injector.wishes import MOST_DIGITS
 
 FIELDS: dict[Kind, str] = {"liveness": "livenessProbe", "readiness": "readinessProbe", "startup": "startupProbe"}
 
@@ -61,7 +62,7 @@ def warnings(pod: Pod) -> Iterator[str]:
 
 
 def _containers(pod: Pod) -> Iterator[tuple[str, Container]]:
-    for field, containers in (("initContainers", pod.spec.init_containers), ("containers", pod.spec.containers)):
+    for field, containers in (("initContainers", pod.spec.init_containers), ("containers", pod.spec.containers or ())):
         for index, container in enumerate(containers):
             yield f"/spec/{field}/{index}", container
 
@@ -96,4 +97,6 @@ def _port(container: Container, given: int | str) -> int | None:
     if isinstance(given, int):
         return given
     named = next((port.container_port for port in container.ports if port.name == given), None)
-    return named if named is not None else int(given) if given.isdecimal() else None
+    if named is not None:
+        return named
+    return int(given) if len(given) <= MOST_DIGITS and given.isascii() and given.isdecimal() else None

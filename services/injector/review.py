@@ -18,6 +18,9 @@ MAX_WARNING_CHARS = 256
 
 API_VERSION = "admission.k8s.io/v1"
 
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What the decoder raises for what is no JSON of ours: text nested too deep, or not in UTF-8, has errors of its own."""
+
 
 class NotAReview(ValueError):
     """The message says what was found and what is expected."""
@@ -72,7 +75,7 @@ def read(body: bytes) -> Request:
     """Raises NotAReview."""
     try:
         review = msgspec.json.decode(body, type=_Review)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise NotAReview(f"expected an AdmissionReview of {API_VERSION}: {error}") from error
     if (review.api_version, review.kind) != (API_VERSION, "AdmissionReview"):
         raise NotAReview(f"expected an AdmissionReview of {API_VERSION}, found {review.kind} of {review.api_version}")

@@ -13,7 +13,7 @@ import msgspec
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
 from osm.smi import is_policy, parse
-from services.injector.review import Answer, NotAReview, Request
+from services.injector.review import UNREADABLE, Answer, NotAReview, Request
 
 UNPROCESSABLE = 422
 
@@ -57,7 +57,7 @@ def _untouched(body: Mapping[str, Any], request: Request) -> bool:
 def _body(raw: msgspec.Raw) -> Mapping[str, Any]:
     try:
         return msgspec.json.decode(raw, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise NotAReview(f"request.object: expected an object: {error}") from error
 
 

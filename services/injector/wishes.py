@@ -13,6 +13,11 @@ from osm.envoy.redirect import Redirect
 
 T = TypeVar("T")
 
+MOST_QUOTED_CHARS = 60
+
+MOST_DIGITS = 5
+"""Of a port; and of thousands Python refuses to make a number."""
+
 
 class Unreadable(ValueError):
     """An annotation that says nothing we know; the message is the whole sentence. Caught where it is decided."""
@@ -26,7 +31,7 @@ def switch(where: str, annotations: Mapping[str, str], key: str) -> bool | None:
     if wished is not None:
         return wished
     allowed = f"{', '.join(labels.YES)} and {', '.join(labels.NO)}"
-    raise Unreadable(f'{where}: annotation {key}: found "{annotations[key]}", allowed are {allowed}')
+    raise Unreadable(f"{where}: annotation {key}: found {_quoted(annotations[key])}, allowed are {allowed}")
 
 
 def redirect(where: str, annotations: Mapping[str, str], mesh: Injection) -> Redirect:
@@ -48,8 +53,8 @@ def redirect(where: str, annotations: Mapping[str, str], mesh: Injection) -> Red
 def _ports(where: str, annotations: Mapping[str, str], key: str) -> tuple[int, ...]:
     found = _items(annotations.get(key, ""))
     for item in found:
-        if not (item.isascii() and item.isdecimal() and 1 <= int(item) <= 65535):
-            raise Unreadable(f'{where}: annotation {key}: found "{item}", allowed are ports from 1 to 65535')
+        if not (len(item) <= MOST_DIGITS and item.isascii() and item.isdecimal() and 1 <= int(item) <= 65535):
+            raise Unreadable(f"{where}: annotation {key}: found {_quoted(item)}, allowed are ports from 1 to 65535")
     return tuple(int(item) for item in found)
 
 
@@ -60,13 +65,18 @@ def _ranges(where: str, annotations: Mapping[str, str], key: str) -> tuple[str, 
             Redirect(outbound_ip_exclusions=(item,))
         except ValueError:
             allowed = "IPv4 addresses and ranges such as 10.0.0.0/8"
-            raise Unreadable(f'{where}: annotation {key}: found "{item}", allowed are {allowed}') from None
+            raise Unreadable(f"{where}: annotation {key}: found {_quoted(item)}, allowed are {allowed}") from None
     return found
 
 
 def _items(text: str) -> tuple[str, ...]:
     """Separated by commas; an empty text holds none."""
     return tuple(item.strip() for item in text.split(",")) if text.strip() else ()
+
+
+def _quoted(found: str) -> str:
+    """What was found, or how it begins: the sentence is also a line of a log, and an annotation has no end yet."""
+    return f'"{found}"' if len(found) <= MOST_QUOTED_CHARS else f'"{found[: MOST_QUOTED_CHARS - 1]}…"'
 
 
 def _together(mesh: tuple[T, ...], pod: tuple[T, ...]) -> tuple[T, ...]:

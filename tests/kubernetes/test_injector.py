@@ -24,7 +24,7 @@ from osm.contracts.policy import Injection, Mesh
 from osm.contracts.trust import Bundle, Chain, SignReply
 from osm.k8s import resource
 from osm.k8s.client import connected
-from osm.k8s.errors import ApiError, Forbidden, NotFound
+from osm.k8s.errors import ApiError, Forbidden, Invalid, NotFound
 from osm.k8s.objects import Lease, Object, Secret
 from osm.pki import issuing
 from osm.pki.keys import make_key, read_csr
@@ -284,6 +284,12 @@ async def test_who_makes_a_pod_that_cannot_work_reads_why(town, annotations, spe
         with pytest.raises(Forbidden) as refused:
             await town.make(town.pod(annotations=annotations, **spec))
     assert why in str(refused.value)
+
+
+async def test_who_makes_a_pod_without_containers_reads_it_from_the_api_server(town):
+    async with at_work(town):
+        with pytest.raises(Invalid, match=r"spec\.containers: Required value"):
+            await town.make(town.pod(containers=None))
 
 
 async def test_a_pod_may_stay_out(town):

@@ -51,7 +51,18 @@ def test_a_pod_whose_rules_nobody_takes_does_not_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "threads"), [("", "2"), ("500m", "1"), ("1", "1"), ("2500m", "3"), ("4", "4"), ("4k", "2"), ("1e1", "10")]
+    ("limit", "threads"),
+    [
+        ("", "2"),
+        ("500m", "1"),
+        ("1", "1"),
+        ("2500m", "3"),
+        ("4", "4"),
+        ("4k", "2"),
+        ("1e1", "10"),
+        ("inf", "2"),
+        ("nan", "2"),
+    ],
 )
 def test_as_many_threads_as_cores_are_granted(limit: str, threads: str) -> None:
     arguments = sidecar((("cpu", limit),) if limit else ())["args"]

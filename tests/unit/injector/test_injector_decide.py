@@ -88,6 +88,18 @@ def test_what_a_sidecar_cannot_serve_is_left_with_a_warning(spec: dict[str, Any]
     assert verdict.warnings
 
 
+@pytest.mark.parametrize("containers", [None, []])
+def test_a_pod_without_containers_is_left_to_the_api_server_to_refuse(containers: object) -> None:
+    """It writes null for none, and looks at the pod only after us."""
+    assert isinstance(decide(pod(containers=containers), shop(said="enabled"), OURS), Leave)
+
+
+def test_a_name_is_said_no_longer_than_one_may_be() -> None:
+    for name in ("name", "generateName"):
+        long = msgspec.convert({"metadata": {name: "a" * 5_000}}, Pod)
+        assert long.called == "a" * 253
+
+
 def test_a_windows_pod_that_wants_no_sidecar_is_not_warned_about() -> None:
     assert decide(pod({SWITCH: "no"}, os={"name": "windows"}), shop(), OURS) == Leave(f"the pod says {SWITCH}: no")
 

@@ -43,6 +43,8 @@ def test_a_probe_is_kept_as_it_was(probe: dict[str, Any], check: object) -> None
         {"tcpSocket": {"port": 80, "host": "elsewhere"}},
         {"httpGet": {"port": "nobody"}},
         {"tcpSocket": {"port": "nobody"}},
+        {"tcpSocket": {"port": "\u0668\u0660"}},
+        {"tcpSocket": {"port": "8" * 5_000}},
     ],
 )
 def test_what_does_not_ask_the_pod_stays_as_it_is(probe: dict[str, Any]) -> None:

@@ -37,6 +37,8 @@ def test_a_request_is_read_and_its_object_stays_as_it_came() -> None:
     [
         (b"{", "expected an AdmissionReview of admission.k8s.io/v1: Input data was truncated"),
         (b"[]", "expected an AdmissionReview of admission.k8s.io/v1: Expected `object`, got `array`"),
+        (b'{"x":' + b"[" * 20_000 + b"]" * 20_000, "expected an AdmissionReview of admission.k8s.io/v1: maximum"),
+        (b'{"kind":"\xff"}', "expected an AdmissionReview of admission.k8s.io/v1: 'utf-8' codec can't decode"),
         (body(kind="Pod"), "expected an AdmissionReview of admission.k8s.io/v1, found Pod of admission.k8s.io/v1"),
         (
             body(apiVersion="admission.k8s.io/v1beta1"),

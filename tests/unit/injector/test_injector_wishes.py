@@ -4,7 +4,7 @@ import pytest
 
 from osm.contracts.policy import Injection
 from osm.envoy.redirect import Redirect
-from services.injector.wishes import Unreadable, redirect
+from services.injector.wishes import MOST_QUOTED_CHARS, Unreadable, redirect, switch
 
 PREFIX = "openservicemesh.io"
 OUT_PORTS, IN_PORTS = f"{PREFIX}/outbound-port-exclusion-list", f"{PREFIX}/inbound-port-exclusion-list"
@@ -43,6 +43,17 @@ def test_what_is_no_port_is_told_with_what_is_allowed(item: str) -> None:
     with pytest.raises(Unreadable) as refused:
         redirect("pod web", {OUT_PORTS: f"80, {item}"}, Injection())
     assert str(refused.value) == f'pod web: annotation {OUT_PORTS}: found "{item}", allowed are ports from 1 to 65535'
+
+
+def test_of_what_has_no_end_only_the_beginning_is_said() -> None:
+    """Nobody has checked how long an annotation is when we are asked, and the sentence goes to a log."""
+    for key in (OUT_PORTS, OUT_IPS):
+        with pytest.raises(Unreadable) as refused:
+            redirect("pod web", {key: "9" * 5_000}, Injection())
+        assert f'found "{"9" * (MOST_QUOTED_CHARS - 1)}…", allowed' in str(refused.value)
+    with pytest.raises(Unreadable) as refused:
+        switch("pod web", {"key": "y" * 5_000}, "key")
+    assert len(str(refused.value)) < 200
 
 
 @pytest.mark.parametrize("item", ["x", "10.0.0.0/33", "10.0.0.300", "::1", "fd00::/8", "-j ACCEPT", ""])
