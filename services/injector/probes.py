@@ -1,7 +1,8 @@
 """How an app's probes are sent through the sidecar: which of them, and the steps of the patch that do it. Pure.
 
 What answers them there is `osm.envoy.probes`. A probe that runs a command, or that asks another host than the pod,
-stays as it is. Ordinary init containers have none; those that keep running (sidecars of the user's own) may.
+stays as it is; so does one that the API server is about to refuse: of ours in its place it would say nothing. Ordinary
+init containers have none; those that keep running (sidecars of the user's own) may.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from osm.envoy.probes import PORTS, GrpcCheck, HttpCheck, Kind, Probe, TcpCheck,
 from services.injector.pod import Container, Hook, HttpGet, Pod, Probing
 from services.injector.review import Op
 from services.injector.wishes import MOST_DIGITS
+
+MOST_PORT = 65535
 
 FIELDS: dict[Kind, str] = {"liveness": "livenessProbe", "readiness": "readinessProbe", "startup": "startupProbe"}
 
@@ -78,12 +81,13 @@ def _rewrite(at: str, container: Container, kind: Kind, probing: Probing) -> Rew
         )
 
     http, tcp, grpc = probing.http_get, probing.tcp_socket, probing.grpc
-    if http is not None and not http.host and (port := _port(container, http.port)) is not None:
+    http_or_https = http is not None and not http.host and http.scheme.upper() in ("HTTP", "HTTPS")
+    if http is not None and http_or_https and (port := _port(container, http.port)) is not None:
         return Rewrite(at=at, was="httpGet", probe=probe(_http(http, port)))
     if tcp is not None and not tcp.host and (port := _port(container, tcp.port)) is not None:
         return Rewrite(at=at, was="tcpSocket", probe=probe(TcpCheck(port=port)))
-    if grpc is not None:
-        return Rewrite(at=at, was="grpc", probe=probe(GrpcCheck(port=grpc.port, service=grpc.service or "")))
+    if grpc is not None and (port := _port(container, grpc.port)) is not None:
+        return Rewrite(at=at, was="grpc", probe=probe(GrpcCheck(port=port, service=grpc.service or "")))
     return None
 
 
@@ -93,10 +97,11 @@ def _http(http: HttpGet, port: int) -> HttpCheck:
 
 
 def _port(container: Container, given: int | str) -> int | None:
-    """A number, or the name of one of the container's own; None if there is no such port: kubelet will say so."""
-    if isinstance(given, int):
-        return given
-    named = next((port.container_port for port in container.ports if port.name == given), None)
-    if named is not None:
-        return named
-    return int(given) if len(given) <= MOST_DIGITS and given.isascii() and given.isdecimal() else None
+    """A number, or the name of one of the container's own. None if there is no such port: the API server or kubelet
+    will say so, if the probe is left as it is."""
+    named = next((port.container_port for port in container.ports if port.name == given), given)
+    if isinstance(named, str):
+        if not (len(named) <= MOST_DIGITS and named.isascii() and named.isdecimal()):
+            return None
+        named = int(named)
+    return named if 1 <= named <= MOST_PORT else None

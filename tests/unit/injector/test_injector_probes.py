@@ -45,6 +45,11 @@ def test_a_probe_is_kept_as_it_was(probe: dict[str, Any], check: object) -> None
         {"tcpSocket": {"port": "nobody"}},
         {"tcpSocket": {"port": "\u0668\u0660"}},
         {"tcpSocket": {"port": "8" * 5_000}},
+        {"tcpSocket": {"port": 0}},
+        {"tcpSocket": {"port": "65536"}},
+        {"httpGet": {"port": 70_000}},
+        {"httpGet": {"port": 80, "scheme": "FTP"}},
+        {"grpc": {"port": -1}},
     ],
 )
 def test_what_does_not_ask_the_pod_stays_as_it_is(probe: dict[str, Any]) -> None:
