@@ -84,7 +84,7 @@ class NatsCarrier:
             last = info.state.last_seq
             (proof,) = signer.prove([Claim(bucket, str(info.created), last + 1, key, "", body)])
             headers = {EXPECTED: str(last), PROOF: proof}
-            reply = await self.admin.request(subject(bucket, key), body, timeout=5, headers=headers)
+            reply = await self.admin.request(subject(bucket, key), body, timeout=30, headers=headers)
             if read_ack(reply.data).error is None:  # else the writer was faster
                 return
 

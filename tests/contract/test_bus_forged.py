@@ -99,8 +99,8 @@ async def republished(client: Client) -> None:
         "subjects": [subject("local", ">")],
         "republish": {"src": subject("local", ">"), "dest": subject("catalog", ">")},
     }
-    await client.request(f"$JS.API.STREAM.CREATE.{stream('local')}", msgspec.json.encode(config), timeout=5)
-    await client.request(subject("local", MESH), FORGED, timeout=5, headers={nats_wire.WRITER: "catalog"})
+    await client.request(f"$JS.API.STREAM.CREATE.{stream('local')}", msgspec.json.encode(config), timeout=30)
+    await client.request(subject("local", MESH), FORGED, timeout=30, headers={nats_wire.WRITER: "catalog"})
 
 
 WAYS = pytest.mark.parametrize("forge", [acknowledged_elsewhere, answered_elsewhere, republished])
@@ -122,7 +122,7 @@ async def test_without_keys_a_stolen_password_of_one_service_changes_anothers_do
         picture = Picture(xds.watch("catalog"))
         await picture.next()
         if forge is not republished:
-            await client.request(f"$JS.API.STREAM.CREATE.{stream('local')}", LOCAL, timeout=5)
+            await client.request(f"$JS.API.STREAM.CREATE.{stream('local')}", LOCAL, timeout=30)
         await forge(client)
         await picture.until(lambda now: now.documents[MESH].value == Mesh(permissive=True))
 
@@ -144,7 +144,7 @@ async def test_what_the_server_delivers_for_another_service_is_not_believed_and_
         picture = Picture(xds.watch("catalog"))
         await picture.next()
         if forge is not republished:
-            await client.request(f"$JS.API.STREAM.CREATE.{stream('local')}", LOCAL, timeout=5)
+            await client.request(f"$JS.API.STREAM.CREATE.{stream('local')}", LOCAL, timeout=30)
         await forge(client)
         await seen_and_healed(picture, STRICT)
 
@@ -194,7 +194,7 @@ async def lying(over_nats, name: str) -> tuple[bytes, dict[str, str], int]:
 
 
 async def forge(over_nats, name: str, body: bytes, headers: dict[str, str] | None = None) -> None:
-    reply = await over_nats.admin.request(subject("meshspec", name), body, headers=headers, timeout=5)
+    reply = await over_nats.admin.request(subject("meshspec", name), body, headers=headers, timeout=30)
     assert nats_wire.read_ack(reply.data).error is None
 
 
@@ -235,7 +235,7 @@ async def test_a_message_that_would_replace_all_others_is_refused(over_nats) -> 
         await writer.publish(STRICT | route("a"))
         for rollup in ("sub", "all"):
             headers = {"Nats-Rollup": rollup}
-            reply = await over_nats.admin.request(subject("meshspec", MESH), b"", headers=headers, timeout=5)
+            reply = await over_nats.admin.request(subject("meshspec", MESH), b"", headers=headers, timeout=30)
             assert "rollup not permitted" in nats_wire.read_ack(reply.data).error.description
 
 

@@ -185,7 +185,7 @@ async def test_what_only_reads_is_shown_and_nothing_else(tmp_path):
         dump = await one.get(ports.ADMIN, "/config_dump?include_eds")
         assert PROXY in dump.text
         assert "PRIVATE KEY" not in dump.text
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=20) as client:
             for method, path in (
                 ("POST", "/quitquitquit"),
                 ("GET", "/quitquitquit"),
@@ -228,7 +228,7 @@ async def test_prometheus_and_kubelet_see_their_page_alone(tmp_path):
             (ports.READY, "/healthcheck/fail"),
         ):
             assert (await one.get(port, path)).status_code == 404, path
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=20) as client:
             assert (await client.post(one.url(ports.READY, "/ready"))).status_code == 404
 
 
@@ -312,7 +312,7 @@ async def test_nothing_else_of_the_app_is_reached_by_a_probes_port(tmp_path):
                 "/osm-readiness-probe/web",
             ):
                 assert (await one.get(ports.LIVENESS, path)).status_code == 404, path
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(timeout=20) as client:
                 for method in ("POST", "HEAD", "DELETE", "OPTIONS"):
                     refused = await client.request(method, one.url(ports.LIVENESS, path_of(well)))
                     assert refused.status_code == 404, method

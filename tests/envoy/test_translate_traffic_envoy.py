@@ -71,10 +71,10 @@ async def test_http2_stays_http2_all_the_way(world: World) -> None:
     await world.h2c_app(store.app)
     await world.sidecar(store.case())
     await world.sidecar(client.case())
-    async with httpx.AsyncClient(http1=False, http2=True, trust_env=False) as session:
+    async with httpx.AsyncClient(http1=False, http2=True, trust_env=False, timeout=30) as session:
         response = await session.get(f"http://{HOST}:{client.http_port}/books/1")
     assert (response.status_code, response.http_version, response.text) == (200, "HTTP/2", "2")
-    async with httpx.AsyncClient(http1=True, http2=False, trust_env=False) as session:
+    async with httpx.AsyncClient(http1=True, http2=False, trust_env=False, timeout=30) as session:
         response = await session.get(f"http://{HOST}:{client.http_port}/books/1")
     assert (response.status_code, response.http_version, response.text) == (200, "HTTP/1.1", "1.1")
 

@@ -139,7 +139,7 @@ class World:
         serving = asyncio.create_task(hypercorn.asyncio.serve(answer, config, shutdown_trigger=ended.wait))
         self._stack.push_async_callback(asyncio.wait, [serving])
         self._stack.callback(ended.set)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await _accepts(port):
                 await asyncio.sleep(0.02)
 

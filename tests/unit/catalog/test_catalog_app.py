@@ -73,7 +73,7 @@ class Running:
         return None if body is None else decode(kind.payload, body)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not holds():
                 await asyncio.sleep(0)
 
@@ -265,7 +265,7 @@ async def test_a_catalog_that_is_no_longer_the_writer_ends() -> None:
         core.depose("catalog")
         await meshspec.apply({MESH_CONFIG.key(): Mesh(permissive=True)})
         with pytest.raises(ExceptionGroup) as ended:
-            await asyncio.wait_for(work, 5)
+            await asyncio.wait_for(work, 30)
     assert ended.group_contains(LeadershipLost)
 
 
@@ -292,7 +292,7 @@ async def test_a_status_line_is_put_again_before_it_is_too_old(monkeypatch: pyte
     await lines.progress({"meshspec": 1}, 1, 0.0)
     refreshing = asyncio.create_task(lines.refresh())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(flaky.puts) < 3:
                 await asyncio.sleep(0.001)
     finally:

@@ -66,7 +66,7 @@ async def test_every_change_is_heard_at_once_and_none_twice():
     await asyncio.sleep(0)
     assert not waiting.done()
     tell(source, "pods", pod("town", "shop-b", labels={}))
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 30)
 
 
 def test_of_many_changes_of_one_object_the_newest_counts():

@@ -159,8 +159,8 @@ async def test_a_mesh_that_ends_in_order_asks_first_and_insists_later(tmp_path, 
         written(folder, other, "app-deaf")
         with guarded(folder):
             assert one.poll() is None
-        assert one.wait(10) == 0
-        assert two.wait(10) == -signal.SIGKILL
+        assert one.wait(30) == 0
+        assert two.wait(30) == -signal.SIGKILL
         assert (tmp_path / "asked").exists()
         assert not folder.exists()
 

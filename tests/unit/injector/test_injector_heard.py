@@ -32,7 +32,7 @@ async def hearing(core: MemoryCore) -> AsyncIterator[Heard]:
 
 
 async def until_mesh(heard: Heard, mesh: Mesh) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while heard.mesh != mesh:
             await asyncio.sleep(0)
 
@@ -46,7 +46,7 @@ async def test_nothing_is_decided_before_settings_and_roots_are_known() -> None:
         assert heard.missing == ("the full picture of bucket certmgr",)
         async with core.bus("certmgr").writer("certmgr") as certmgr:
             await certmgr.publish(bundle("A", "B"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await heard.complete()
     assert (heard.missing, heard.roots_pem) == ((), "AB")
 
@@ -60,7 +60,7 @@ async def test_settings_that_are_deleted_are_the_defaults_again_and_roots_are_ke
     ):
         await meshspec.publish({MESH_CONFIG.key(): SAID})
         await certmgr.publish(bundle("A"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await heard.complete()
         await until_mesh(heard, SAID)
         await certmgr.publish({})
@@ -73,7 +73,7 @@ async def test_whoever_waits_for_other_roots_gets_the_newest() -> None:
     core = MemoryCore()
     async with hearing(core) as heard, core.bus("certmgr").writer("certmgr") as certmgr:
         await certmgr.publish(bundle("A"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await heard.other_roots("") == "A"
             waiting = asyncio.create_task(heard.other_roots("A"))
             await certmgr.apply(bundle("A", "B"))

@@ -60,7 +60,7 @@ async def served(authority: Authority, at_once: int = 4, answer=upper) -> AsyncI
 
 
 async def post(authority: Authority, url: str, body: bytes, content_type: str = "application/json") -> httpx.Response:
-    async with httpx.AsyncClient(verify=authority.trust) as client:
+    async with httpx.AsyncClient(verify=authority.trust, timeout=30) as client:
         return await client.post(url, content=body, headers={"content-type": content_type})
 
 
@@ -92,7 +92,7 @@ async def test_what_is_not_asked_for_is_refused(
 
 async def test_nothing_is_read_by_get() -> None:
     authority = Authority()
-    async with served(authority) as (url, _), httpx.AsyncClient(verify=authority.trust) as client:
+    async with served(authority) as (url, _), httpx.AsyncClient(verify=authority.trust, timeout=30) as client:
         assert (await client.get(f"{url}/upper")).status_code == 405
 
 
