@@ -11,7 +11,8 @@ from osm.contracts.names import DnsLabel, DnsName, Identity, Port
 from osm.contracts.policy import HttpRule, TcpRule, TrafficTarget
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
-from osm.smi.shape import Fields, Object, ordered
+from osm.manifests.convert import Fields
+from osm.smi.shape import Object
 
 
 class Account(Fields, frozen=True, kw_only=True):
@@ -52,7 +53,7 @@ def traffic_target(raw: RawDocument, spec: Spec) -> tuple[TrafficTarget, tuple[P
         name=raw.name,
         destination=Identity(raw.namespace, spec.destination.name),
         sources=tuple(sorted({Identity(source.namespace or "", source.name) for source in spec.sources})),
-        rules=ordered(_rule(rule) for rule in spec.rules),
+        rules=tuple(_rule(rule) for rule in spec.rules),
     )
     return target, (*_accounts(raw, spec), *_rules(raw, spec))
 
@@ -60,7 +61,7 @@ def traffic_target(raw: RawDocument, spec: Spec) -> tuple[TrafficTarget, tuple[P
 def _rule(rule: Rule) -> HttpRule | TcpRule:
     if rule.kind == "TCPRoute":
         return TcpRule(route=rule.name)
-    return HttpRule(route_group=rule.name, matches=ordered(rule.matches or ()))
+    return HttpRule(route_group=rule.name, matches=rule.matches or ())
 
 
 def _accounts(raw: RawDocument, spec: Spec) -> Iterator[Problem]:

@@ -13,9 +13,10 @@ from osm.contracts.names import DnsLabel, DnsName
 from osm.contracts.policy import SplitBackend, TrafficSplit
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
+from osm.manifests.convert import Fields
 from osm.manifests.naming import pattern
 from osm.manifests.wording import shown
-from osm.smi.shape import Fields, Object, ordered, repeated
+from osm.smi.shape import Object, repeated
 
 MAX_TOTAL_WEIGHT = 2**32 - 1
 """Envoy adds weights up in 32 bits."""
@@ -60,7 +61,7 @@ def traffic_split(raw: RawDocument, spec: Spec) -> tuple[TrafficSplit, tuple[Pro
         name=raw.name,
         service=_bare(spec.service),
         backends=tuple(SplitBackend(service=_bare(each.service), weight=each.weight) for each in spec.backends),
-        matches=ordered(match.name for match in spec.matches),
+        matches=tuple(match.name for match in spec.matches),
     )
     return split, (*_service_problems(raw, spec), *_weight_problems(raw, spec, split), *_match_problems(raw, spec))
 

@@ -1,5 +1,6 @@
 """From an IngressBackend to who may call which container port in plain HTTP.
 
+Its backends and sources have lost the user's order by now, so problems name them and not their places.
 It opens services of its own namespace only: whoever may write there decides (OSM 1.3 lost that check). A source that
 has no address right now admits nobody, and is followed as its addresses change. Pure.
 """
@@ -22,11 +23,11 @@ def resolve_ingress(policy: IngressBackend, read: Reading) -> tuple[Opened, tupl
     """What the policy opens, by service; and why it opens less than it says."""
     ranges, problems = _ranges(policy, read)
     opened: dict[ServiceName, tuple[Ingress, ...]] = {}
-    for at, backend in enumerate(policy.backends):
+    for backend in policy.backends:
         name = ServiceName(policy.namespace, backend.service)
         if read.find(Service, name.namespace, name.name) is None:
             what = f"{missing(Service, name.namespace, name.name, read)}; nobody is admitted to it"
-            problems.append(_problem(policy, f"spec.backends[{at}].name", what))
+            problems.append(_problem(policy, "spec.backends", what))
         elif ranges:
             entry = Ingress(origin=reference(policy), target_port=backend.target_port, ranges=ranges)
             opened[name] = tuple(sorted((*opened.get(name, ()), entry)))
@@ -36,7 +37,7 @@ def resolve_ingress(policy: IngressBackend, read: Reading) -> tuple[Opened, tupl
 def _ranges(policy: IngressBackend, read: Reading) -> tuple[tuple[str, ...], list[Problem]]:
     ranges: set[str] = set()
     problems: list[Problem] = []
-    for at, source in enumerate(policy.sources):
+    for source in policy.sources:
         match source:
             case SourceRange(cidr=cidr):
                 ranges.add(cidr)
@@ -45,7 +46,7 @@ def _ranges(policy: IngressBackend, read: Reading) -> tuple[tuple[str, ...], lis
                 ranges.update(_host(address) for address in (found.addresses if found else ()))
                 if found is None or not found.addresses:
                     what = f"endpoints not found for service {service}; it admits nobody"
-                    problems.append(_problem(policy, f"spec.sources[{at}].name", what, "warning"))
+                    problems.append(_problem(policy, "spec.sources", what, "warning"))
     return tuple(sorted(ranges)), problems
 
 

@@ -81,6 +81,14 @@ def test_a_traffic_target_becomes_identities_and_rules() -> None:
     )
 
 
+def test_rules_keep_their_places_for_who_speaks_of_them_later() -> None:
+    twice = TARGET.replace("matches: [buy, look]", "matches: [buy, buy, look]") + "- {kind: TCPRoute, name: sql}\n"
+    found = parsed("TrafficTarget", twice).object
+    assert isinstance(found, TrafficTarget)
+    assert found.rules[0] == HttpRule(route_group="routes", matches=("buy", "buy", "look"))
+    assert found.rules[2:] == (TcpRule(route="sql"), TcpRule(route="sql"))
+
+
 def test_a_traffic_target_of_v1alpha2_is_read_alike() -> None:
     old = parsed("TrafficTarget", TARGET, api="access.smi-spec.io/v1alpha2")
     assert old == parsed("TrafficTarget", TARGET)
