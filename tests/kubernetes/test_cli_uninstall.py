@@ -1,6 +1,8 @@
 """`osm uninstall mesh` with the real helm and API server: nothing of the mesh is left, and nothing else goes."""
 
 import os
+import signal
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -25,7 +27,7 @@ from osm.k8s.resource import (
     Resource,
 )
 from osm.testing.chart import Helm
-from osm.testing.mesh import Command, osm
+from osm.testing.mesh import Command, osm, program
 
 Cli = Callable[..., Command]
 OURS = {"app.kubernetes.io/name": "openservicemesh.io"}
@@ -116,6 +118,26 @@ async def test_somebody_else_is_asked_first(cluster: Cluster, cli: Cli, installe
     assert await names(cluster, DEPLOYMENTS, home)
 
 
+async def test_ctrl_c_at_the_question_ends_it_there(
+    api: Path, tmp_path: Path, helm: Helm, cluster: Cluster, installed: tuple[str, str]
+) -> None:
+    mesh, home = installed
+    path = f"{Path(helm.program).parent}{os.pathsep}{os.environ['PATH']}"
+    asked = ("uninstall", "mesh", "--mesh-name", mesh, "--osm-namespace", home, "--kubeconfig", str(api))
+    with subprocess.Popen(
+        [program(), *asked],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"HOME": str(tmp_path), "PATH": path},
+    ) as running:
+        assert running.stdout is not None
+        while running.stdout.read(1) != b"?":
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=30) == 130
+    assert await names(cluster, DEPLOYMENTS, home)
+
+
 async def test_a_second_mesh_is_refused_with_the_first_ones_name(cli: Cli, installed: tuple[str, str]) -> None:
     mesh, home = installed
     told = cli("install", "--mesh-name", "another", "--osm-namespace", "elsewhere")
@@ -156,7 +178,7 @@ async def test_definitions_go_if_asked_but_not_those_of_others(cluster: Cluster,
 
 
 def test_what_is_rendered_is_what_a_cluster_would_get(cli: Cli) -> None:
-    told = cli("install", "--render", "--kube-version", "1.35", "--set", "osm.meshName=rendered")
+    told = cli("install", "--render", "--kube-version", "1.35", "--mesh-name", "rendered")
     assert told.status == 0, told.err
     kinds = [each["kind"] for each in yaml.safe_load_all(told.out) if each]
     assert kinds.count("CustomResourceDefinition") == len(list((chart_path() / "crds").glob("*.yaml")))

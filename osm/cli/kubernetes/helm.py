@@ -4,12 +4,28 @@ No chart is rendered by us: whoever knows helm finds the release under its usual
 """
 
 import json
+import re
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from msgspec import Struct
 
 from osm.cli.kubernetes.program import HELM
 from osm.cli.kubernetes.where import Where
+from osm.cli.output import CommandError
+
+_RELEASE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,51}[a-z0-9])?")
+
+
+def mesh_name(given: str) -> str:
+    """The name, if it can be a release's, a label's and, in `--set`, one value. Raises typer.BadParameter."""
+    if _RELEASE.fullmatch(given):
+        return given
+    raise typer.BadParameter(f"found {given!r}; allowed are lower-case letters, digits and dashes, at most 53")
+
+
+MeshNameOption = Annotated[str, typer.Option("--mesh-name", callback=mesh_name, help="The mesh, by its name.")]
 
 
 class Values(Struct, frozen=True, kw_only=True):
@@ -62,9 +78,15 @@ def uninstall(mesh: str, where: Where, timeout: str) -> list[str]:
 
 
 async def release_status(mesh: str, where: Where) -> str:
-    """Helm's word for the release (`deployed`, `failed`, `pending-install`, …); empty if there is none."""
+    """Helm's word for the release (`deployed`, `failed`, `pending-install`, …); empty if there is none.
+
+    Raises CommandError if helm cannot tell: that is not the same.
+    """
     ended = await HELM.run(["status", mesh, f"--namespace={where.home}", *where.helm(), "--output=json"])
-    if ended.status:
+    if ended.status and "not found" in ended.err:
         return ""
+    if ended.status:
+        what = f"helm cannot tell of a release [{mesh}] in namespace [{where.home}]: {ended.words}"
+        raise CommandError(what, remedy=f"helm status {mesh} --namespace {where.home}")
     status: str = json.loads(ended.out).get("info", {}).get("status", "")
     return status

@@ -1,5 +1,6 @@
 """`osm install`: helm installs the chart, and what it waits for is told while it waits."""
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,14 +9,14 @@ import typer
 from osm.cli.kubernetes import progress
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.cluster import look_up, opened
-from osm.cli.kubernetes.helm import Release, Values, release_status
+from osm.cli.kubernetes.helm import MeshNameOption, Release, Values, release_status
 from osm.cli.kubernetes.meshes import in_the_way
 from osm.cli.kubernetes.mode import MeshConfig, told
 from osm.cli.kubernetes.program import HELM, Ended
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.troubles import advice
 from osm.cli.kubernetes.where import Where, on_cluster
-from osm.cli.output import CommandError, plain, stdout
+from osm.cli.output import CommandError, plain, stderr, stdout
 from osm.cli.running import run
 from osm.k8s.resource import MESH_CONFIGS
 from osm.smi.onemesh import MESH_CONFIG_NAME
@@ -38,7 +39,7 @@ AtomicOption = Annotated[bool, typer.Option("--atomic", help="Leave nothing behi
 
 @on_cluster
 def install(
-    mesh_name: Annotated[str, typer.Option("--mesh-name", help="Tells apart meshes of one cluster.")] = "osm",
+    mesh_name: MeshNameOption = "osm",
     settings: SetOption = None,
     values: ValuesOption = None,
     timeout: TimeoutOption = "5m",
@@ -61,12 +62,12 @@ def install(
 
     Example: osm install --set=osm.enablePermissiveTrafficPolicy=false
     """
-    pairs = (f"osm.meshName={mesh_name}", f"osm.enforceSingleMesh={str(enforce_single_mesh).lower()}")
+    alone = f"osm.enforceSingleMesh={str(enforce_single_mesh).lower()}"
     release = Release(
         mesh=mesh_name,
         where=where,
         chart=Path(chart) if chart else chart_path(),
-        values=Values(files=tuple(values or ()), single=(*pairs, *(settings or ()))),
+        values=Values(files=tuple(values or ()), single=(alone, *(settings or ()), f"osm.meshName={mesh_name}")),
         timeout=timeout,
         atomic=atomic,
     )
@@ -89,9 +90,9 @@ async def _install(release: Release, *, alone: bool) -> None:
     namespace = release.where.home
     async with opened(release.where) as cluster:
         await _refuse(cluster, release, alone=alone)
-        stdout.print(f"installing mesh [{release.mesh}] in namespace [{namespace}]", markup=False)
+        stderr.print(f"installing mesh [{release.mesh}] in namespace [{namespace}]", markup=False)
         async with progress.shown(cluster, namespace) as seen:
-            ended = await HELM.run(release.install())
+            ended = await _interruptible(release)
             if ended.status:
                 raise failure(seen, release, ended, "install")
         stdout.print(
@@ -101,6 +102,19 @@ async def _install(release: Release, *, alone: bool) -> None:
         config = await look_up(cluster, MESH_CONFIGS, MESH_CONFIG_NAME, namespace, as_=MeshConfig)
         for line in told(config, namespace):
             stdout.print(line, markup=False, soft_wrap=True)
+
+
+async def _interruptible(release: Release) -> Ended:
+    """Whoever breaks off is told how to take away what is there by then."""
+    try:
+        return await HELM.run(release.install())
+    except asyncio.CancelledError:
+        stderr.print(f"interrupted; what is there so far goes with: {_undone(release)}", markup=False)
+        raise
+
+
+def _undone(release: Release) -> str:
+    return f"osm uninstall mesh -f --mesh-name {release.mesh} --osm-namespace {release.where.home}"
 
 
 async def _refuse(cluster: "Cluster", release: Release, *, alone: bool) -> None:
@@ -119,9 +133,8 @@ async def _refuse(cluster: "Cluster", release: Release, *, alone: bool) -> None:
 def failure(seen: progress.Seen, release: Release, ended: Ended, verb: str) -> CommandError:
     """What went wrong: what each pod that is not ready says for itself, then helm's words."""
     for line in progress.post_mortem(seen):
-        stdout.print(f"  {line}", markup=False, soft_wrap=True)
+        stderr.print(f"  {line}", markup=False, soft_wrap=True)
     back = "; it is rolled back" if release.atomic else ""
-    undo = f"osm uninstall mesh -f --mesh-name {release.mesh} --osm-namespace {release.where.home}, and again"
-    again = undo if verb == "install" and not release.atomic else "osm check"
+    again = f"{_undone(release)}, and again" if verb == "install" and not release.atomic else "osm check"
     remedy = "; ".join(advice(seen.troubles)) or again
     return CommandError(f"the {verb} failed{back}: {ended.words}", remedy=remedy)

@@ -10,7 +10,7 @@ from osm.cli.kubernetes import meshes, progress
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.checks.facts import Definition
 from osm.cli.kubernetes.cluster import all_of, opened
-from osm.cli.kubernetes.helm import Release, Values
+from osm.cli.kubernetes.helm import MeshNameOption, Release, Values
 from osm.cli.kubernetes.install import AtomicOption, ChartOption, SetOption, TimeoutOption, ValuesOption, failure
 from osm.cli.kubernetes.leftovers import SHARED_GROUPS
 from osm.cli.kubernetes.meshes import Mesh
@@ -70,7 +70,7 @@ def smi_served(definitions: tuple[Definition, ...]) -> tuple[str, ...]:
 @app.command("upgrade")
 @on_cluster
 def upgrade(
-    mesh_name: Annotated[str, typer.Option("--mesh-name", help="The mesh, by its name.")] = "osm",
+    mesh_name: MeshNameOption = "osm",
     settings: SetOption = None,
     values: ValuesOption = None,
     timeout: TimeoutOption = "5m",
@@ -92,7 +92,7 @@ def upgrade(
                 mesh=mesh_name,
                 where=where,
                 chart=Path(chart) if chart else chart_path(),
-                values=Values(files=tuple(values or ()), single=(f"osm.meshName={mesh_name}", *(settings or ()))),
+                values=Values(files=tuple(values or ()), single=(*(settings or ()), f"osm.meshName={mesh_name}")),
                 timeout=timeout,
                 atomic=atomic,
                 reuse=reuse_values,

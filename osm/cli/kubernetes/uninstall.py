@@ -1,6 +1,7 @@
 """`osm uninstall mesh`: helm takes the release away, we what helm does not know of; nothing is left behind."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,43 +62,45 @@ def mesh(
 
     Example: osm uninstall mesh -f -a
     """
-    run(_uninstall(where, mesh_name, timeout, force=force, cluster_wide=cluster_wide, with_namespace=delete_namespace))
+    found = run(_candidates(where, mesh_name))
+    if not found:
+        stdout.print("No OSM control planes found")
+    question = "Uninstall OSM [mesh name: {0.name}] in namespace [{0.namespace}] ?"
+    chosen = [each for each in found if force or confirmed(question.format(each))]
+    if cluster_wide and not force:
+        cluster_wide = confirmed("Delete OSM's definitions (CRDs), and with them every policy ?")
+    run(_uninstall(where, chosen, timeout, cluster_wide=cluster_wide, with_namespace=delete_namespace))
 
 
 async def _uninstall(
-    where: Where, name: str, timeout: str, *, force: bool, cluster_wide: bool, with_namespace: bool
+    where: Where, chosen: Iterable[Mesh], timeout: str, *, cluster_wide: bool, with_namespace: bool
 ) -> None:
     async with opened(where) as cluster:
-        found = await _candidates(cluster, where, name)
-        if not found:
-            stdout.print("No OSM control planes found")
-        for each in found:
-            question = f"Uninstall OSM [mesh name: {each.name}] in namespace [{each.namespace}] ?"
-            if not force and not confirmed(question):
-                continue
+        for each in chosen:
             await _take_away(cluster, structs.replace(where, osm_namespace=each.namespace), each, timeout)
             if with_namespace:
                 await _delete(cluster, NAMESPACES, each.namespace)
             stdout.print(f"OSM [mesh name: {each.name}] in namespace [{each.namespace}] uninstalled", markup=False)
-        if cluster_wide and (force or confirmed("Delete OSM's definitions (CRDs), and with them every policy ?")):
+        if cluster_wide:
             await _delete_definitions(cluster)
 
 
 def confirmed(question: str) -> bool:
-    """Whether the user says yes. Raises CommandError if nobody can be asked."""
+    """Whether the user says yes. Raises CommandError if nobody can be asked.
+
+    Outside of any event loop: there Ctrl-C would be heard only after the answer.
+    """
     try:
         return input(f"{question} [y/n]: ").strip().lower() in ("y", "yes")
     except EOFError:
         raise CommandError("nobody is there to say yes", remedy="-f does not ask") from None
 
 
-async def _candidates(cluster: "Cluster", where: Where, name: str) -> tuple[Mesh, ...]:
+async def _candidates(where: Where, name: str) -> tuple[Mesh, ...]:
     """Meshes that run, and a release that never came to run one."""
-    found = tuple(
-        each
-        for each in await all_meshes(cluster)
-        if name in ("", each.name) and where.osm_namespace in ("", each.namespace)
-    )
+    async with opened(where) as cluster:
+        meshes = await all_meshes(cluster)
+    found = tuple(each for each in meshes if name in ("", each.name) and where.osm_namespace in ("", each.namespace))
     half = Mesh(name=name or "osm", namespace=where.home)
     return found or ((half,) if await release_status(half.name, where) else ())
 

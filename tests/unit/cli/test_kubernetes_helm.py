@@ -1,0 +1,51 @@
+"""What is asked of helm, and what is made of its answers. helm is a script."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from osm.cli.kubernetes.helm import mesh_name, release_status
+from osm.cli.kubernetes.where import Where
+from osm.cli.output import CommandError
+
+Helm = Callable[[str], None]
+
+
+@pytest.fixture
+def helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Helm:
+    """Put a `helm` of these shell lines first on the PATH."""
+
+    def write(lines: str) -> None:
+        script = tmp_path / "helm"
+        script.write_text(f"#!/bin/sh\n{lines}\n")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    return write
+
+
+async def test_a_release_is_told_in_helms_word(helm: Helm) -> None:
+    helm("""echo '{"info": {"status": "pending-install"}}'""")
+    assert await release_status("osm", Where()) == "pending-install"
+
+
+async def test_no_release_is_not_the_same_as_no_answer(helm: Helm) -> None:
+    helm("echo 'Error: release: not found' >&2; exit 1")
+    assert await release_status("osm", Where()) == ""
+    helm("echo 'Error: query: secrets is forbidden' >&2; exit 1")
+    with pytest.raises(CommandError, match=r"release \[osm\] in namespace \[home\]: query: secrets is forbidden"):
+        await release_status("osm", Where(osm_namespace="home"))
+
+
+@pytest.mark.parametrize("given", ["", "a,osm.image.tag=b", "--debug", "A", "a b", "a" * 54, "a-", "a=b"])
+def test_a_mesh_whose_name_is_more_than_a_name_is_refused(given: str) -> None:
+    with pytest.raises(typer.BadParameter, match="allowed are lower-case letters"):
+        mesh_name(given)
+
+
+@pytest.mark.parametrize("given", ["osm", "osm-2", "a", "a" * 53])
+def test_a_release_may_be_called_so(given: str) -> None:
+    assert mesh_name(given) == given
