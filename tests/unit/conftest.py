@@ -1,10 +1,10 @@
 """What all unit tests share: how hypothesis runs, and the one flag of golden tests."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# How long one example takes on a busy machine says nothing of the code.
-settings.register_profile("osm", deadline=None)
+# How long examples take on a busy machine says nothing of the code.
+settings.register_profile("osm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("osm")
 
 

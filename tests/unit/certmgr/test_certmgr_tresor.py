@@ -58,7 +58,7 @@ def test_serials_are_positive_and_of_one_length():
     assert {make_serial().bit_length() for _ in range(100)} == {128}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(lifetime_s=st.integers(1, 10**8), age_s=st.floats(0, 10**6 - 1))
 async def test_no_chain_outlives_the_root_nor_what_was_announced(tmp_path, lifetime_s, age_s):
     tresor = opened(tmp_path)
