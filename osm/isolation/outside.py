@@ -9,6 +9,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -59,14 +60,15 @@ async def serve(line: socket.socket) -> None:
 
 
 async def _grant(line: socket.socket, wish: Wish) -> None:
+    """A line that is full at the moment takes words when it is not any more, but never a socket: then that is why."""
     try:
-        made = await _made(wish)
-    except (OSError, TimeoutError) as error:
+        with await _made(wish) as made:
+            socket.send_fds(line, [msgspec.json.encode(Granted(number=wish.number))], [made.fileno()])
+    except OSError as error:
         why = f"{type(error).__name__}: {error}"
-        await asyncio.get_running_loop().sock_sendall(line, msgspec.json.encode(Granted(number=wish.number, why=why)))
-        return
-    with made:
-        socket.send_fds(line, [msgspec.json.encode(Granted(number=wish.number))], [made.fileno()])
+        refused = msgspec.json.encode(Granted(number=wish.number, why=why))
+        with suppress(ConnectionError):  # nobody is inside any more
+            await asyncio.get_running_loop().sock_sendall(line, refused)
 
 
 async def _made(wish: Wish) -> socket.socket:

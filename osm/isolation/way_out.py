@@ -59,9 +59,14 @@ class Outside:
             loop.remove_reader(self._line)
 
     def _take(self) -> None:
-        body, descriptors, _, _ = socket.recv_fds(self._line, _MOST_BYTES, 1)
-        if not body:  # it has ended; whoever waits goes on waiting as for a host that does not answer
-            asyncio.get_running_loop().remove_reader(self._line)
+        try:
+            body, descriptors, _, _ = socket.recv_fds(self._line, _MOST_BYTES, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            body, descriptors = b"", []
+        if not body:
+            self._end()
             return
         answer = msgspec.json.decode(body, type=Granted)
         made = socket.socket(fileno=descriptors[0]) if descriptors else None
@@ -74,6 +79,13 @@ class Outside:
         else:
             made.settimeout(0.0)
             waiting.set_result(made)
+
+    def _end(self) -> None:
+        """It has ended: nobody who waits would ever hear from it."""
+        asyncio.get_running_loop().remove_reader(self._line)
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(OSError("the process outside has ended"))
 
 
 @asynccontextmanager
