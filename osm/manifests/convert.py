@@ -32,6 +32,10 @@ _TYPES = {
 }
 
 
+class Fields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A mapping that a user writes. A cluster drops a field that it does not know; here it is most likely misspelt."""
+
+
 def convert(raw: RawDocument, kind: type[T]) -> T | tuple[Problem, ...]:
     """The document's body as `kind`, or its problems. Strict: "5" is no number; unknown fields as `kind` says."""
     try:

@@ -8,9 +8,10 @@ object is a mistake, found by `convert`. Nothing is decided here.
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
 from osm.contracts.names import DnsLabel, DnsName, Port
+from osm.manifests.convert import Fields
 
 ClusterOnly = Annotated[Any, Meta(extra={"needs": "cluster"})]
 """Tolerated with a warning: on this platform the field has no effect."""
@@ -22,7 +23,7 @@ PortRef = Annotated[int, Meta(ge=1, le=65535)] | str
 """A port's number or its name."""
 
 
-class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ObjectMeta(Fields, frozen=True, kw_only=True):
     """What an object is called and marked with. Fields that a cluster writes itself (uid, …) are of no interest."""
 
     name: DnsName = ""
@@ -42,14 +43,14 @@ class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     uid: Ignored = None
 
 
-class FieldRef(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class FieldRef(Fields, frozen=True, kw_only=True):
     """A fact about the pod itself (Kubernetes' downward API)."""
 
     field_path: str
     api_version: Ignored = None
 
 
-class EnvSource(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class EnvSource(Fields, frozen=True, kw_only=True):
     """Where a variable's value comes from."""
 
     field_ref: FieldRef | None = None
@@ -59,7 +60,7 @@ class EnvSource(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknow
     file_key_ref: ClusterOnly = None
 
 
-class EnvVar(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class EnvVar(Fields, frozen=True, kw_only=True):
     """A variable of a container; `$(NAME)` in `value` refers to one defined before it."""
 
     name: str
@@ -67,7 +68,7 @@ class EnvVar(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     value_from: EnvSource | None = None
 
 
-class ContainerPort(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ContainerPort(Fields, frozen=True, kw_only=True):
     """Where a container listens."""
 
     container_port: Port
@@ -77,14 +78,14 @@ class ContainerPort(Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     host_ip: ClusterOnly = field(default=None, name="hostIP")
 
 
-class HttpHeader(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HttpHeader(Fields, frozen=True, kw_only=True):
     """A header that a probe sends."""
 
     name: str
     value: str
 
 
-class HttpGet(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class HttpGet(Fields, frozen=True, kw_only=True):
     """Ready when a GET answers 200 to 399."""
 
     port: PortRef
@@ -94,7 +95,7 @@ class HttpGet(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     http_headers: tuple[HttpHeader, ...] = ()
 
 
-class TcpSocket(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class TcpSocket(Fields, frozen=True, kw_only=True):
     """Ready when a connection opens."""
 
     port: PortRef
@@ -105,7 +106,7 @@ Seconds = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 
 
-class Probe(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Probe(Fields, frozen=True, kw_only=True):
     """How to see that a container is ready; the defaults are Kubernetes'."""
 
     http_get: HttpGet | None = None
@@ -120,7 +121,7 @@ class Probe(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
     grpc: ClusterOnly = None
 
 
-class Container(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Container(Fields, frozen=True, kw_only=True):
     """One program of a pod. The process platform runs `command` with `args`; it has no use for the image."""
 
     name: DnsLabel
@@ -150,7 +151,7 @@ class Container(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknow
     termination_message_policy: Ignored = None
 
 
-class PodSpec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class PodSpec(Fields, frozen=True, kw_only=True):
     """The programs of a pod, and the account they run under."""
 
     containers: tuple[Container, ...]
@@ -196,7 +197,7 @@ class PodSpec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     volumes: ClusterOnly = None
 
 
-class PodTemplate(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class PodTemplate(Fields, frozen=True, kw_only=True):
     """What each replica is made from."""
 
     metadata: ObjectMeta = ObjectMeta()

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from osm.contracts.names import Port
-from osm.manifests.convert import convert
+from osm.manifests.convert import Fields, convert
 from osm.manifests.document import Parsed, RawDocument
 from osm.manifests.pods import ClusterOnly, Ignored, ObjectMeta, PodSpec, PodTemplate, PortRef
 
 
-class Object(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Object(Fields, frozen=True, kw_only=True):
     """What every one of them has."""
 
     api_version: str
@@ -24,14 +24,14 @@ class Object(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     metadata: ObjectMeta
 
 
-class Namespace(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Namespace(Object, frozen=True, kw_only=True):
     """Where objects live; its labels say whether it is in the mesh."""
 
     spec: Ignored = None
     status: Ignored = None
 
 
-class ServiceAccount(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ServiceAccount(Object, frozen=True, kw_only=True):
     """Under which name workloads run; the other half of an identity."""
 
     automount_service_account_token: Ignored = None
@@ -39,7 +39,7 @@ class ServiceAccount(Object, frozen=True, kw_only=True, rename="camel", forbid_u
     image_pull_secrets: Ignored = None
 
 
-class ServicePort(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ServicePort(Fields, frozen=True, kw_only=True):
     """A port of a Service; `target_port` absent means the same number."""
 
     port: Port
@@ -50,7 +50,7 @@ class ServicePort(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
     node_port: Ignored = None
 
 
-class ServiceSpec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class ServiceSpec(Fields, frozen=True, kw_only=True):
     """What a Service selects and offers."""
 
     selector: dict[str, str] | None = None
@@ -75,14 +75,14 @@ class ServiceSpec(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
     load_balancer_source_ranges: ClusterOnly = None
 
 
-class Service(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Service(Object, frozen=True, kw_only=True):
     """A name that clients call, and the pods behind it."""
 
     spec: ServiceSpec = ServiceSpec()
     status: Ignored = None
 
 
-class LabelSelector(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class LabelSelector(Fields, frozen=True, kw_only=True):
     """Which pods belong to a workload."""
 
     match_labels: dict[str, str] = {}
@@ -93,7 +93,7 @@ Replicas = Annotated[int, Meta(ge=0, le=1000)]
 """A thousand processes of one workload on one machine is a slip of the finger."""
 
 
-class Replicated(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Replicated(Fields, frozen=True, kw_only=True):
     """How many replicas of which template."""
 
     template: PodTemplate
@@ -103,7 +103,7 @@ class Replicated(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     revision_history_limit: Ignored = None
 
 
-class DeploymentSpec(Replicated, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class DeploymentSpec(Replicated, frozen=True, kw_only=True):
     """And how a cluster would replace them; here a change replaces one after the other."""
 
     strategy: Ignored = None
@@ -111,14 +111,14 @@ class DeploymentSpec(Replicated, frozen=True, kw_only=True, rename="camel", forb
     paused: ClusterOnly = None
 
 
-class Deployment(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Deployment(Object, frozen=True, kw_only=True):
     """Replicas without a memory of their own."""
 
     spec: DeploymentSpec
     status: Ignored = None
 
 
-class StatefulSetSpec(Replicated, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class StatefulSetSpec(Replicated, frozen=True, kw_only=True):
     """And what a cluster would keep for each, by its number."""
 
     service_name: Ignored = None
@@ -129,14 +129,14 @@ class StatefulSetSpec(Replicated, frozen=True, kw_only=True, rename="camel", for
     ordinals: ClusterOnly = None
 
 
-class StatefulSet(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class StatefulSet(Object, frozen=True, kw_only=True):
     """Numbered replicas. Here every replica is numbered, so it differs from a Deployment in name only."""
 
     spec: StatefulSetSpec
     status: Ignored = None
 
 
-class Pod(Object, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Pod(Object, frozen=True, kw_only=True):
     """One replica of its own."""
 
     spec: PodSpec

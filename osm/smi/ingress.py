@@ -12,9 +12,10 @@ from osm.contracts.names import DnsLabel, DnsName, Port, ServiceName
 from osm.contracts.policy import IngressBackend, IngressPort, SourceRange, SourceService
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
+from osm.manifests.convert import Fields
 from osm.manifests.naming import pattern
 from osm.manifests.wording import LABEL, shown
-from osm.smi.shape import Fields, Object, ordered, repeated
+from osm.smi.shape import Object, ordered, repeated
 
 _LABEL = pattern(DnsLabel)
 

@@ -9,7 +9,8 @@ from msgspec import Meta, field
 
 from osm.contracts.names import Port
 from osm.contracts.policy import TlsVersion
-from osm.smi.shape import Fields, Object
+from osm.manifests.convert import Fields
+from osm.smi.shape import Object
 
 Count = Annotated[int, Meta(ge=0)]
 Cidr = Annotated[str, Meta(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$(?!\n)", description="a range such as 10.0.0.0/8")]

@@ -1,23 +1,18 @@
-"""What every policy object has, and how the structs of their bodies read: camelCase, unknown fields refused.
+"""What every policy object has.
 
-Apart from the kinds, because all of them share it. A cluster drops fields it does not know; here a field that is
-not known is most likely misspelt, and a policy that is silently wider than meant is the worst outcome.
+Apart from the kinds, because all of them share it. Their bodies are `Fields` too: a policy that is silently wider than
+meant, because a field of it is misspelt, is the worst outcome.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
-from msgspec import Struct
-
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
+from osm.manifests.convert import Fields
 from osm.manifests.wording import shown
 
 T = TypeVar("T")
-
-
-class Fields(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A mapping that a user writes."""
 
 
 class Object(Fields, frozen=True, kw_only=True):

@@ -11,9 +11,10 @@ from osm.contracts.names import Port
 from osm.contracts.policy import ANY_PATH, HeaderMatch, HttpMatch, HttpRouteGroup, TcpRoute
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
+from osm.manifests.convert import Fields
 from osm.manifests.wording import shown
 from osm.smi.regex import complaint
-from osm.smi.shape import Fields, Object, ordered, repeated
+from osm.smi.shape import Object, ordered, repeated
 
 METHODS = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 
