@@ -48,7 +48,7 @@ def read_csr(pem: str) -> Csr:
     try:
         csr = x509.load_pem_x509_csr(pem.encode())
         key = csr.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise BadRequest("csr_pem: not a PKCS #10 certificate signing request in PEM") from error
     _require_strong(key)
     try:

@@ -28,7 +28,7 @@ def load_chain(pem: str | bytes) -> tuple[Certificate, ...]:
     body = pem.encode() if isinstance(pem, str) else pem
     try:
         return tuple(x509.load_pem_x509_certificates(body))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise BadCertificate(f"not a chain of certificates in PEM: {error}") from error
 
 

@@ -1,9 +1,11 @@
 import asyncio
+import base64
 import ssl
 import time
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,6 +190,14 @@ def test_chains_survive_being_written_and_read():
 def test_what_is_no_chain_is_refused(text):
     with pytest.raises(BadCertificate, match="not a chain"):
         load_chain(text)
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_refused():
+    der = bytearray(ROOT.public_bytes(serialization.Encoding.DER))
+    der[der.index(b"\xa0\x03\x02\x01\x02") + 4] = 7
+    text = base64.encodebytes(der).decode()
+    with pytest.raises(BadCertificate, match="not a chain"):
+        load_chain(f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n")
 
 
 def context(tmp_path, purpose, certificate, key):

@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -61,6 +63,14 @@ def test_a_request_with_a_forged_signature_is_refused():
 def test_what_is_no_request_is_refused(text):
     with pytest.raises(BadRequest, match="not a PKCS #10"):
         read_csr(text)
+
+
+def test_a_request_of_a_version_that_there_is_not_is_refused():
+    der = bytearray(x509.load_pem_x509_csr(make_csr(make_key()).encode()).public_bytes(serialization.Encoding.DER))
+    der[der.index(b"\x02\x01\x00") + 2] = 5
+    text = base64.encodebytes(der).decode()
+    with pytest.raises(BadRequest, match="not a PKCS #10"):
+        read_csr(f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n")
 
 
 def test_a_huge_request_is_not_parsed():
