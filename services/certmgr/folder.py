@@ -14,6 +14,7 @@ from osm.pki.files import LooseMode, create_secret, private_folder, read_secret,
 from osm.pki.keys import key_pem
 from osm.pki.reading import chain_pem
 from services.certmgr import ledger
+from services.certmgr.ledger import BadLedger
 from services.certmgr.rotation import Granted, merged
 from services.certmgr.tresor import BadRoot, Tresor, new_root, read_root
 
@@ -60,10 +61,13 @@ class FolderLedger:
 
 
 def _read(path: Path) -> Granted:
+    """Raises BadLedger, OSError."""
     try:
         return ledger.read(read_secret(path), str(path))
     except FileNotFoundError:
         return {}
+    except LooseMode as error:
+        raise BadLedger(str(error)) from error
 
 
 @contextmanager

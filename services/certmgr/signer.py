@@ -6,7 +6,6 @@ from collections.abc import Callable
 import structlog
 
 from osm.contracts.trust import Chain, SignReply, SignRequest
-from osm.pki.files import LooseMode
 from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
 from services.certmgr.decide import Order, Refusal, Rules, decide, kind_of
@@ -69,7 +68,7 @@ class Signer:
             return await self._issuer.sign(order, now_s)
         except IssuerEnded as error:
             return Refusal(reason="issuer", why=str(error))
-        except (IssuerUnavailable, BadLedger, LedgerUnavailable, LooseMode, OSError) as error:
+        except (IssuerUnavailable, BadLedger, LedgerUnavailable, OSError) as error:
             return Refusal(reason="issuer", why=f"cannot sign now: {error}", retry=True)
 
     async def _record(self, order: Order, now_s: float) -> None:

@@ -68,6 +68,14 @@ async def test_two_certmgrs_of_one_folder_keep_each_others_record(tmp_path):
     assert FolderLedger(tmp_path).granted == dict.fromkeys("abcdefgh", 100) | {"root": 500}
 
 
+def test_a_record_that_others_may_write_is_not_believed(tmp_path):
+    record = tmp_path / LEDGER_FILE
+    record.write_text("{}")
+    record.chmod(0o666)
+    with pytest.raises(BadLedger, match=f"{record}: found mode 0666, allowed is 0600"):
+        FolderLedger(tmp_path)
+
+
 def test_a_damaged_record_is_not_taken_for_an_empty_one(tmp_path):
     (tmp_path / LEDGER_FILE).write_text('{"root": "soon"}')
     (tmp_path / LEDGER_FILE).chmod(0o600)
