@@ -21,6 +21,12 @@ _KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_|$)")
 """How the variables end that Kubernetes adds for every Service of the namespace."""
 
 
+_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""Of labels as in DNS: it is part of a URI, of names in certificates and of a key on the bus."""
+
+MAX_DOMAIN = 253
+"""Characters of a DNS name (RFC 1035, section 2.3.4)."""
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -47,7 +53,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     """Where traces go (OTLP over HTTP, such as `http://collector:4318/v1/traces`); empty keeps the latest in memory."""
 
     def __post_init__(self) -> None:
-        if not self.trust_domain or "_" in self.trust_domain or self.trust_domain != self.trust_domain.lower():
+        if len(self.trust_domain) > MAX_DOMAIN or not _DOMAIN.fullmatch(self.trust_domain):
             raise ValueError(f"trust_domain: found {self.trust_domain!r}, allowed are lower-case DNS names without `_`")
 
 

@@ -52,6 +52,9 @@ def test_an_own_setting_is_not_read_from_the_common_prefix():
         ({"OSM_CERTMGR_LEAF_LIFETIME_S": "0"}, "OSM_CERTMGR_LEAF_LIFETIME_S: found '0', expected `int` >= 1"),
         ({"OSM_CERTMGR_LEAF_LIFETIME_S": "13"}, "OSM_CERTMGR_LEAF_LIFETIME_S: found 13, allowed are lucky numbers"),
         ({"OSM_TRUST_DOMAIN": "a_b"}, "OSM_TRUST_DOMAIN: found 'a_b', allowed are lower-case DNS names without `_`"),
+        ({"OSM_TRUST_DOMAIN": "a b"}, "OSM_TRUST_DOMAIN: found 'a b', allowed are lower-case DNS names without `_`"),
+        ({"OSM_TRUST_DOMAIN": "a/x"}, "OSM_TRUST_DOMAIN: found 'a/x', allowed are lower-case DNS names without `_`"),
+        ({"OSM_TRUST_DOMAIN": "a."}, "OSM_TRUST_DOMAIN: found 'a.', allowed are lower-case DNS names without `_`"),
         ({"OSM_LOG_LEVEL": "loud"}, "OSM_LOG_LEVEL: found 'loud', allowed are debug, info, warning, error"),
     ],
 )
