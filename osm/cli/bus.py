@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-import yaml
 from rich.markup import escape
 
 from osm.bus import BusError, Document, Update, nats_keys
@@ -15,7 +14,7 @@ from osm.bus.permissions import USERS, render
 from osm.cli.bus_state import BucketState, Reader, bucket_states
 from osm.cli.client import BusOption, in_cluster, mesh, of_kind
 from osm.cli.kubernetes.where import Where, on_cluster
-from osm.cli.output import CommandError, Format, OutputOption, plain, stdout, structured, table
+from osm.cli.output import CommandError, Format, OutputOption, as_yaml, plain, stdout, structured, table
 from osm.cli.running import run
 from osm.contracts.channels import BUCKETS, PROGRESS
 
@@ -193,7 +192,7 @@ def show(document: Document, output: Format) -> None:
             stdout.print(f"  {short}", markup=False, soft_wrap=True)
         return
     if output is Format.yaml:
-        plain(yaml.safe_dump(as_data(document), sort_keys=False, explicit_start=True))
+        plain(as_yaml(as_data(document), one_of_many=True))
     else:
         plain(msgspec.json.encode(as_data(document)).decode() + "\n")
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from osm.cli.command_error import CommandError as CommandError  # noqa: PLC0414  # who speaks ends with it, too
 from osm.contracts.problem import Problem
 
 
@@ -53,16 +54,6 @@ stdout = Output(highlight=False, width=None if sys.stdout.isatty() else PIPED_CO
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class CommandError(Exception):
-    """A command cannot do what was asked. `remedy` is the next step: a command that runs as printed, or a sentence."""
-
-    def __init__(self, what: str, *, remedy: str = "", status: int = 1) -> None:
-        super().__init__(what)
-        self.what = what
-        self.remedy = remedy
-        self.status = status
-
-
 def fail(error: CommandError) -> NoReturn:
     """Print the error to standard error and end with its exit status."""
     stderr.print(f"[bold red]error:[/] {escape(error.what)}")
@@ -89,9 +80,14 @@ def structured(value: Any, output: Format) -> None:
     """Print plain data (or structs) as JSON or YAML."""
     data = msgspec.to_builtins(_whole(value), order="deterministic")
     if output is Format.yaml:
-        plain(yaml.safe_dump(data, sort_keys=False))
+        plain(as_yaml(data))
     else:
         plain(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
+
+
+def as_yaml(value: Any, *, one_of_many: bool = False) -> str:
+    """Plain data as a YAML document, or as one of a stream of them."""
+    return yaml.safe_dump(value, sort_keys=False, explicit_start=one_of_many)
 
 
 def plain(text: str = "") -> None:

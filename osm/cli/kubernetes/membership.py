@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from osm.cli.command_error import CommandError
 from osm.cli.kubernetes.observed import Pod, Workload
-from osm.cli.output import CommandError
 from osm.contracts import labels
 from osm.k8s.objects import Namespace
 

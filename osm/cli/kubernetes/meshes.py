@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from osm.cli.command_error import CommandError
 from osm.cli.kubernetes.observed import Workload
-from osm.cli.output import CommandError
 from osm.contracts import labels
 from osm.k8s.objects import Namespace
 
