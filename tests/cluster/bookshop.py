@@ -26,9 +26,6 @@ APPS = {
 }
 """Deployment → namespace."""
 PORT = 14001
-
-READY_WITHIN_S = 240
-"""A machine that is busy with other things starts ten containers slowly."""
 CHANGED_WITHIN_S = 60.0
 
 
@@ -64,11 +61,7 @@ class Bookshop:
     def ready(self) -> None:
         """Wait until every app has its newest pod ready."""
         for app, namespace in APPS.items():
-            self._cluster.kubectl(
-                *("rollout", "status", f"deployment/{app}", f"--namespace={namespace}"),
-                f"--timeout={READY_WITHIN_S}s",
-                within_s=READY_WITHIN_S + 10,
-            )
+            self._cluster.rolled_out(f"deployment/{app}", namespace)
 
     def pods(self) -> dict[str, dict[str, Any]]:
         """App → its pod, of those that are not on their way out. Raises Failed."""

@@ -10,6 +10,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ANSWER_WITHIN_S = 120.0
+READY_WITHIN_S = 240
+"""A machine that is busy with other things starts ten containers slowly."""
 
 
 class Failed(AssertionError):
@@ -49,6 +51,11 @@ class Cluster:
     def apply(self, manifest: str, namespace: str = "default") -> None:
         """Raises Failed."""
         self.kubectl("apply", "--namespace", namespace, "--filename", "-", said=manifest)
+
+    def rolled_out(self, what: str, namespace: str, within_s: int = READY_WITHIN_S) -> None:
+        """Wait until all pods of `deployment/NAME`, or of every `deployment`, are new and ready. Raises Failed."""
+        status = ("rollout", "status", what, f"--namespace={namespace}", f"--timeout={within_s}s")
+        self.kubectl(*status, within_s=within_s + 10)  # kubectl says what it waits for; so it is to end first
 
     def inside(self, *arguments: str) -> str:
         """What a command prints where the node runs. Raises Failed."""

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from tests.cluster.node import Cluster, Failed
 
 HOME = "osm-system"
-SETTLED_WITHIN_S = 240
 
 
 class State(NamedTuple):
@@ -83,11 +82,7 @@ def settled(cluster: Cluster, *services: str) -> None:
     """Wait until all replicas are ready. Raises Failed."""
     for service in services:
         kind = "statefulset" if service == "nats" else "deployment"
-        cluster.kubectl(
-            *("rollout", "status", f"{kind}/osm-{service}", f"--namespace={HOME}"),
-            f"--timeout={SETTLED_WITHIN_S}s",
-            within_s=SETTLED_WITHIN_S + 10,
-        )
+        cluster.rolled_out(f"{kind}/osm-{service}", HOME)
 
 
 def end(cluster: Cluster, *services: str) -> None:

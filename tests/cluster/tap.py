@@ -92,7 +92,7 @@ class Capture:
 @contextmanager
 def tapped(cluster: Cluster, *markers: str) -> Iterator[Capture]:
     """Listen on the bridge while the block runs, and look for the markers in all that passes."""
-    command = [ROOT / "scripts/cluster", "inside", "python3", "-c", PROGRAM, BRIDGE, *markers]
+    command = [str(ROOT / "scripts/cluster"), "inside", "python3", "-c", PROGRAM, BRIDGE, *markers]
     capture = Capture()
     with subprocess.Popen(
         command, env=dict(cluster.environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

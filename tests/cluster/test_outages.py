@@ -69,7 +69,7 @@ def scaled(cluster: Cluster, replicas: int, app: str = "bookwarehouse") -> None:
 def replaced(cluster: Cluster, app: str = "bookwarehouse") -> None:
     """Wait until it is as it was."""
     scaled(cluster, 1, app)
-    cluster.kubectl("rollout", "status", f"--namespace={app}", f"deployment/{app}", "--timeout=240s", within_s=250)
+    cluster.rolled_out(f"deployment/{app}", app)
 
 
 @LEADERS
@@ -193,7 +193,7 @@ def test_without_an_injector_meshed_pods_are_refused_and_come_by_themselves_when
         live = change_is_live(cluster, shop)
         away = time.monotonic() - began
     back = time.monotonic()
-    cluster.kubectl("rollout", "status", "--namespace=bookwarehouse", "deployment/bookwarehouse", "--timeout=240s")
+    cluster.rolled_out("deployment/bookwarehouse", "bookwarehouse")
     figures.tell(
         f"injector away for {away:.0f} s",
         f"a policy is live after {live:.2f} s; refused pods are ready {time.monotonic() - back:.1f} s after it is back",
@@ -329,9 +329,7 @@ def test_a_sidecars_secret_is_made_again_and_goes_with_its_pod(
 ) -> None:
     cluster.command("osm", "namespace", "add", namespace)
     cluster.apply(DEPLOYMENT.replace("spec:", "spec:\n  replicas: 2", 1), namespace)
-    cluster.kubectl(
-        "rollout", "status", f"--namespace={namespace}", "deployment/confined", "--timeout=240s", within_s=250
-    )
+    cluster.rolled_out("deployment/confined", namespace)
     made = secrets(cluster, namespace)
     assert len(made) == 2
     name = min(made)
@@ -370,8 +368,6 @@ def test_apps_go_on_when_the_mesh_is_uninstalled_until_they_are_restarted(
     time.sleep(GONE_ON_S)
     steady()
     cluster.kubectl("rollout", "restart", "--namespace=bookthief", "deployment/bookthief")
-    cluster.kubectl(
-        "rollout", "status", "--namespace=bookthief", "deployment/bookthief", "--timeout=240s", within_s=250
-    )
+    cluster.rolled_out("deployment/bookthief", "bookthief")
     pod = shop.pods()["bookthief"]["spec"]
     assert [each["name"] for each in (*pod.get("initContainers", ()), *pod["containers"])] == ["bookthief"]

@@ -20,7 +20,6 @@ from tests.cluster.bookshop import (
     NAMESPACES,
     OUTSIDE,
     OUTSIDE_APPS,
-    READY_WITHIN_S,
     Bookshop,
     denied,
     served_by,
@@ -92,7 +91,7 @@ def shop(cluster: Cluster, joined: str, figures: Figures) -> Iterator[Bookshop]:
         figures.tell("kubectl apply -f demo/manifests", f"all pods ready after {time.monotonic() - began:.1f} s")
         bookshop.first("bookbuyer", sold)
         figures.tell("the first book", f"is sold {time.monotonic() - began:.1f} s after kubectl apply")
-        cluster.kubectl("rollout", "status", "deployment", f"-n={OUTSIDE}", f"--timeout={READY_WITHIN_S}s")
+        cluster.rolled_out("deployment", OUTSIDE)
         yield bookshop
 
 

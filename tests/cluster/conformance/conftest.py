@@ -75,10 +75,7 @@ def _deploy(stage: Stage) -> None:
         CLIENT: ("deployment/client",),
     }.items():
         for each in kinds:
-            cluster.kubectl(
-                *("rollout", "status", each, f"--namespace={namespace}", f"--timeout={READY_WITHIN_S}s"),
-                within_s=READY_WITHIN_S + 10,
-            )
+            cluster.rolled_out(each, namespace, READY_WITHIN_S)
     for namespace, pods in {
         SERVER: ("guarded", "echo", "classic", "probed", "at-address"),
         CLIENT: ("alone", "stranger", "past-ports", "past-range"),
