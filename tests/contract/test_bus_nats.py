@@ -66,8 +66,10 @@ async def test_after_a_server_restart_readers_get_whole_pictures_and_writers_wri
         await picture.next()
         await getattr(over_nats.server, how)()
         waiting = asyncio.ensure_future(writer.apply(route("b")))
-        await asyncio.sleep(0.3)
-        assert not await bus.ready()
+        async with asyncio.timeout(20):
+            while await bus.ready():
+                await asyncio.sleep(0.05)
+        assert not waiting.done()
         await over_nats.server.start()
         await waiting
         await picture.until(lambda now: now.last.full and key("b") in now.keys)
@@ -281,7 +283,7 @@ async def test_a_successor_in_the_same_seat_takes_over_at_once_and_its_predecess
 
     async with seated() as before, seated() as after, before.writer("meshspec") as old:
         await old.publish(route("a"))
-        async with asyncio.timeout(10), after.writer("meshspec") as new:
+        async with asyncio.timeout(30), after.writer("meshspec") as new:
             await new.publish(route("b"))
             with pytest.raises(LeadershipLost):
                 await old.apply(route("c"))
@@ -366,7 +368,7 @@ async def test_a_request_that_cannot_be_decoded_never_reaches_the_answer(over_na
 async def refusal(over_nats, user: str, subject: str) -> str:
     client = await nats.connect(over_nats.server.url, inbox_prefix=inbox(user))
     try:
-        reply = await client.request(subject, b"{}", timeout=5)
+        reply = await client.request(subject, b"{}", timeout=30)
         return reply.headers["Osm-Error"]
     finally:
         await client.close()
