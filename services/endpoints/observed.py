@@ -12,7 +12,7 @@ from osm.contracts.problem import Problem
 from osm.k8s import objects
 from osm.manifests.verdicts import generation
 from services.endpoints.facts import Namespace, Pod, Port, Service, Slice, Spot
-from services.endpoints.protocols import spoken
+from services.endpoints.protocols import not_carried, spoken
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -68,9 +68,8 @@ def service(seen: objects.Service) -> Service | None:
     problems: list[Problem] = []
     for at, port in enumerate(spec.ports):
         field = f"spec.ports[{at}]"
-        if port.protocol != "TCP":
-            what = f"found {port.protocol}; the mesh carries TCP only, so this port is left out"
-            problems.append(_warning(ref, f"{field}.protocol", what))
+        if why := not_carried(port.protocol):
+            problems.append(_warning(ref, f"{field}.protocol", why))
             continue
         protocol, what = spoken(name=port.name, app_protocol=port.app_protocol or None)
         if what:
@@ -96,14 +95,17 @@ def slice_(seen: objects.EndpointSlice) -> Slice | None:
     return Slice(
         service=owner,
         ports={port.name: port.port for port in seen.ports if port.protocol == "TCP" and port.port},
-        spots=tuple(_spot(each) for each in seen.endpoints if each.addresses),
+        spots=tuple(_spot(each, seen.metadata.namespace) for each in seen.endpoints if each.addresses),
     )
 
 
-def _spot(seen: objects.SliceEndpoint) -> Spot:
-    """Of its addresses the first counts, as in kube-proxy: the others are the same place. Unsaid means ready."""
+def _spot(seen: objects.SliceEndpoint, namespace: str) -> Spot:
+    """Of its addresses the first counts, as in kube-proxy: the others are the same place. Unsaid means ready.
+
+    Who writes slices by hand may name any pod: one of another namespace is not the pod of that name in this one.
+    """
     conditions, target = seen.conditions, seen.target_ref
-    is_pod = target is not None and target.kind == "Pod"
+    is_pod = target is not None and target.kind == "Pod" and target.namespace in ("", namespace)
     ready = conditions.ready is not False
     serving = conditions.serving if conditions.serving is not None else ready
     return Spot(

@@ -538,6 +538,22 @@ def test_a_services_line_names_its_meaning():
     assert made.picture.lines["object.endpoints.Service.town.shop"].generation != before
 
 
+def test_a_slice_that_names_a_pod_of_another_namespace_means_none_of_this_one():
+    cluster = Cluster()
+    there = endpoint_slice("town", "shop", spot("10.1.0.9", "shop-1"), ports=AT_8080)
+    there["endpoints"][0]["targetRef"]["namespace"] = "village"
+    cluster.put(
+        ("Namespace", namespace("town", labels=MESHED)),
+        ("Service", service("town", "shop", ports=[HTTP], selector={"app": "shop"})),
+        ("Pod", pod("town", "shop-1", labels={"app": "shop"}, sidecar="u1", account="shop", ip="10.1.0.1")),
+        ("EndpointSlice", there),
+    )
+    assert cluster.endpoints() == []
+    there["endpoints"][0]["targetRef"]["namespace"] = "town"
+    cluster.put(("EndpointSlice", there))
+    assert cluster.endpoints() == [(80, "10.1.0.9:8080")]
+
+
 def test_of_a_namespace_that_is_gone_with_all_that_was_in_it_nothing_is_kept():
     cluster = Cluster()
     cluster.put(
