@@ -17,7 +17,7 @@ from osm.manifests.last_good import InForce, Kept
 from osm.manifests.verdicts import problem
 from osm.manifests.virtual_ips import assigned
 from osm.manifests.workloads import Namespace, Service, ServiceAccount, ServiceSpec
-from services.endpoints.protocols import spoken
+from services.endpoints.protocols import not_carried, spoken
 
 Objects = InForce[Struct]
 
@@ -117,9 +117,8 @@ def _ports(
     problems: list[Problem] = []
     for index, port in enumerate(spec.ports):
         field = f"spec.ports[{index}]"
-        if port.protocol != "TCP":
-            what = f"found {port.protocol}; the mesh carries TCP only, so this port is left out"
-            problems.append(problem(ref, kept, f"{field}.protocol", what))
+        if why := not_carried(port.protocol):
+            problems.append(problem(ref, kept, f"{field}.protocol", why))
             continue
         if any(each.port == port.port for each in ports):
             problems.append(problem(ref, kept, f"{field}.port", f"port {port.port} is there twice; the first counts"))

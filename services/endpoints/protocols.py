@@ -21,6 +21,11 @@ _BY_APP_PROTOCOL: dict[str, Protocol] = {
 _PREFIXES: tuple[Protocol, ...] = ("tcp-server-first", "http", "tcp", "grpc")
 
 
+def not_carried(transport: str) -> str:
+    """Why a port of this transport (`protocol` of a Service's port) is left out: a sentence, empty if it is not."""
+    return "" if transport == "TCP" else f"found {transport}; the mesh carries TCP only, so this port is left out"
+
+
 def spoken(*, name: str, app_protocol: str | None) -> tuple[Protocol, str]:
     """What the port speaks, and what is wrong with its `appProtocol`: a sentence, empty if nothing is."""
     if app_protocol is None:
