@@ -87,7 +87,7 @@ class Fence:
         if body is None:
             headers[nats_wire.OPERATION] = "DEL"
         if traceparent := trace.current():
-            headers[trace.TRACEPARENT] = traceparent
+            headers[nats_wire.TRACEPARENT] = traceparent
         try:
             reply = await self._link.request(nats_wire.subject(self._bucket, key), body or b"", headers, ACK_TIMEOUT_S)
         except nats.errors.BadSubjectError as error:  # no retry would mend it

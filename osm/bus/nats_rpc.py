@@ -19,7 +19,7 @@ from osm.bus import BusError, NoAnswer, documents, nats_wire, rights, trace
 from osm.bus.alongside import alongside
 from osm.bus.nats_link import AWAY, Link
 from osm.contracts.channels import Rpc
-from osm.contracts.codec import Undecodable, decode, encode
+from osm.contracts.codec import Undecodable, decode
 
 T = TypeVar("T", bound=Struct)
 Q = TypeVar("Q", bound=Struct)
@@ -34,7 +34,7 @@ async def ask(link: Link, rpc: Rpc[Q, T], request: Q, timeout_s: float) -> T:
     """Raises NoAnswer, TooLarge, or BusError if the answer is an error."""
     what = f"{rpc.owner} {rpc.verb}"
     body = documents.encode_one(f"{what}: the request", request, link.max_body_bytes)
-    headers = {trace.TRACEPARENT: traceparent} if (traceparent := trace.current()) else {}
+    headers = {nats_wire.TRACEPARENT: traceparent} if (traceparent := trace.current()) else {}
     try:
         reply = await link.request(rpc.subject(link.name), body, headers, timeout_s)
     except nats.errors.NoRespondersError:
@@ -91,8 +91,9 @@ async def _reply(link: Link, rpc: Rpc[Q, T], message: Msg, answer: Callable[[str
     body = b""
     try:
         rights.require_ask(caller, rpc)
-        with trace.continued((message.headers or {}).get(trace.TRACEPARENT, "")):
-            body = encode(await answer(caller, decode(rpc.request, message.data)))
+        with trace.continued((message.headers or {}).get(nats_wire.TRACEPARENT, "")):
+            said = await answer(caller, decode(rpc.request, message.data))
+            body = documents.encode_one(f"{rpc.owner} {rpc.verb}: the answer", said, link.max_body_bytes)
     except BusError as error:
         headers = {nats_wire.ERROR: _one_line(error)}
     except Undecodable as error:

@@ -63,7 +63,7 @@ class NatsStatus(StatusWriter):
         if body is None:
             headers[nats_wire.OPERATION] = "DEL"
         if traceparent := trace.current():
-            headers[trace.TRACEPARENT] = traceparent
+            headers[nats_wire.TRACEPARENT] = traceparent
         if self._link.connected:
             with suppress(*AWAY):  # the next refresh says it
                 await self._link.client.publish(nats_wire.subject(rights.STATUS, key), body or b"", headers=headers)

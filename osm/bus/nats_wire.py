@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from osm.bus import BusError, Document, documents
 from osm.bus.nats_proof import Claim
-from osm.bus.trace import TRACEPARENT
 
 EXPECTED = "Nats-Expected-Last-Sequence"
 MESSAGE_ID = "Nats-Msg-Id"
@@ -23,6 +22,8 @@ MARKER = "Nats-Marker-Reason"
 WRITER = "Osm-Writer"
 PROOF = "Osm-Proof"
 """Header of a write: its owner's signature, see `nats_proof`."""
+TRACEPARENT = "traceparent"
+"""Header of whatever is part of a trace (W3C Trace Context), see `trace`."""
 ERROR = "Osm-Error"
 """Header of an rpc reply: the sentence of why there is no answer."""
 

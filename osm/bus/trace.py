@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from opentelemetry import context, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-TRACEPARENT = "traceparent"
+_TRACEPARENT = "traceparent"
 
 _propagator = TraceContextTextMapPropagator()
 
@@ -17,13 +17,13 @@ def current() -> str:
         return ""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
-    return carrier.get(TRACEPARENT, "")
+    return carrier.get(_TRACEPARENT, "")
 
 
 @contextmanager
 def continued(traceparent: str) -> Iterator[None]:
     """Spans started inside are children of the remote one; of none if `traceparent` is empty or not well-formed."""
-    token = context.attach(_propagator.extract({TRACEPARENT: traceparent})) if traceparent else None
+    token = context.attach(_propagator.extract({_TRACEPARENT: traceparent})) if traceparent else None
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Why a server did not answer, as a person makes something of it. Pure."""
+"""Why a server did not answer, as a person makes something of it: an error in, a word out."""
 
 import os
 import re

@@ -1,6 +1,6 @@
-"""The pieces of a mesh that runs apart: which processes there are, and what each finds in its environment. Pure.
+"""The pieces of a mesh that runs apart: which processes there are, and what each finds in its environment.
 
-It starts nothing: `apart` does.
+It starts nothing: `apart` does. All it takes from this process is which Python runs it.
 """
 
 import sys

@@ -12,7 +12,7 @@ from msgspec import structs
 from osm.cli.bus_state import BucketState
 from osm.cli.kubernetes.check import judged
 from osm.cli.kubernetes.checks.before import before
-from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, Definition, HookConfiguration, Permission
+from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, Definition, HookConfiguration, Permission, Tool
 from osm.cli.kubernetes.leftovers import CRDS
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
@@ -337,17 +337,24 @@ def test_a_fault_is_named_with_its_remedy_and_nothing_else_is(fault: str) -> Non
     assert remedy in said[0].remedy
 
 
+def tool(name: str, *, is_there: bool) -> Tool:
+    return Tool(name=name, needed="it forwards ports", remedy=f"get {name}", is_there=is_there)
+
+
 READY = Before(
     version=(1, 35),
-    helm=True,
-    kubectl=True,
+    tools=(tool("helm", is_there=True), tool("kubectl", is_there=True)),
     permissions=(Permission(verb="create", what="secrets", allowed=True),),
 )
 
 BEFOREHAND: dict[str, tuple[Before, str, str, str]] = {
     "an old server": (structs.replace(READY, version=(1, 24)), "error", "Kubernetes is 1.24", "upgrade"),
-    "no helm": (structs.replace(READY, helm=False), "error", "helm is not on the PATH", "get helm"),
-    "no kubectl": (structs.replace(READY, kubectl=False), "error", "kubectl is not on the PATH", "get kubectl"),
+    "no helm": (
+        structs.replace(READY, tools=(tool("helm", is_there=False),)),
+        "error",
+        "helm is not on the PATH: it forwards ports",
+        "get helm",
+    ),
     "no permission": (
         structs.replace(READY, permissions=(Permission(verb="create", what="secrets", allowed=False),)),
         "error",

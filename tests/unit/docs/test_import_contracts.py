@@ -1,8 +1,11 @@
 """The import contracts of pyproject.toml, broken on purpose in a copy: a contract that cannot fail says nothing."""
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,24 @@ def broken(copy: Path) -> list[str]:
 def add(copy: Path, module: str, line: str) -> None:
     path = copy / module
     path.write_text(f"{path.read_text()}\n{line}\n")
+
+
+def pure() -> set[str]:
+    """The modules that the contracts hold to purity; of a package all."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    return next(set(each["source_modules"]) for each in contracts if each["name"].startswith("What decides is pure"))
+
+
+def says_so(path: Path) -> bool:
+    return bool(re.search(r"\bPure[.:;]", ast.get_docstring(ast.parse(path.read_text())) or ""))
+
+
+def test_every_module_that_calls_itself_pure_is_held_to_it() -> None:
+    paths = [path for package in ("osm", "services") for path in sorted((ROOT / package).rglob("*.py"))]
+    claims = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths if says_so(path)}
+    held = pure()
+    assert len(claims) > 50
+    assert sorted(name for name in claims if not {name, name.rpartition(".")[0]} & held) == []
 
 
 def test_all_contracts_hold(copy: Path) -> None:

@@ -6,7 +6,6 @@ from osm.cli.kubernetes.checks.facts import Before
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
 from osm.cli.kubernetes.leftovers import CRDS, is_shared
 from osm.cli.kubernetes.meshes import in_the_way
-from osm.cli.kubernetes.program import HELM, KUBECTL
 
 CLUSTER, MESHES, KINDS = "cluster", "other meshes", "kinds"
 
@@ -19,7 +18,7 @@ OTHER_INJECTORS = {"istio": "Istio", "linkerd": "Linkerd", "consul": "Consul", "
 
 def before(facts: Before) -> Iterator[Line]:
     """All lines of `osm check --pre`."""
-    for check in (server, programs, permissions, other_meshes, other_injectors, definitions):
+    for check in (server, tools, permissions, other_meshes, other_injectors, definitions):
         yield from check(facts)
 
 
@@ -31,12 +30,12 @@ def server(facts: Before) -> Iterator[Line]:
         yield ok(CLUSTER, f"Kubernetes is {found}")
 
 
-def programs(facts: Before) -> Iterator[Line]:
-    for program, is_there in ((HELM, facts.helm), (KUBECTL, facts.kubectl)):
-        if is_there:
-            yield ok(CLUSTER, f"{program.name} is on the PATH")
+def tools(facts: Before) -> Iterator[Line]:
+    for tool in facts.tools:
+        if tool.is_there:
+            yield ok(CLUSTER, f"{tool.name} is on the PATH")
         else:
-            yield error(CLUSTER, f"{program.name} is not on the PATH: {program.needed}", program.remedy)
+            yield error(CLUSTER, f"{tool.name} is not on the PATH: {tool.needed}", tool.remedy)
 
 
 def permissions(facts: Before) -> Iterator[Line]:

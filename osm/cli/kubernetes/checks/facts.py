@@ -83,12 +83,20 @@ class Cert(Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Tool(Struct, frozen=True, kw_only=True):
+    """A program that has to be on the user's PATH: what for, and where to get it."""
+
+    name: str
+    needed: str
+    remedy: str
+    is_there: bool
+
+
 class Before(Struct, frozen=True, kw_only=True):
     """What matters before a mesh is installed."""
 
     version: tuple[int, int]
-    helm: bool
-    kubectl: bool
+    tools: tuple[Tool, ...] = ()
     permissions: tuple[Permission, ...] = ()
     meshes: tuple[Mesh, ...] = ()
     definitions: tuple[Definition, ...] = ()

@@ -11,7 +11,7 @@ from osm.bus import BusError, Update
 from osm.bus.connect import connect
 from osm.cli.bus_state import bucket_states
 from osm.cli.client import of_kind
-from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, Definition, HookConfiguration, Permission
+from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, Definition, HookConfiguration, Permission, Tool
 from osm.cli.kubernetes.cluster import all_of, look_up
 from osm.cli.kubernetes.forward import cluster_bus
 from osm.cli.kubernetes.meshes import Mesh
@@ -64,8 +64,10 @@ async def before(cluster: "Cluster", where: Where, name: str) -> Before:
     )
     return Before(
         version=await cluster.version(),
-        helm=HELM.is_there,
-        kubectl=KUBECTL.is_there,
+        tools=tuple(
+            Tool(name=each.name, needed=each.needed, remedy=each.remedy, is_there=each.is_there)
+            for each in (HELM, KUBECTL)
+        ),
         permissions=tuple(
             Permission(verb=verb, what=str(what), allowed=allowed)
             for (verb, what), allowed in zip(NEEDED, asked, strict=True)
