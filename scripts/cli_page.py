@@ -53,8 +53,8 @@ DIFFERENT: tuple[tuple[str, str], ...] = (
     ),
     (
         "`osm mesh upgrade` leaves CRDs to a pod of the mesh",
-        "applies them first; `--reuse-values` is new. A mesh of OSM 1.2 is not upgraded in place: uninstall "
-        "it (policies stay), install, add the namespaces",
+        "applies them first; `--reuse-values` is new. A mesh of OSM 1.2 is not upgraded in place: "
+        "[moving from it](migrating.md) has the steps",
     ),
     (
         "`osm uninstall mesh` leaves Secrets and, without `-a`, the root",

@@ -22,6 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="Judge policies: in a folder, or be
 def check(folder: FolderOption, output: OutputOption = Format.table) -> None:
     """Find what is wrong in a folder of policies: each object, field and line, what was found and what is allowed.
 
+    Whether the Services and accounts that they name exist, a running mesh says (osm status).
     Exit status 1 if there is an error; warnings alone are 0.
 
     Example: osm policy check -f demo/manifests
