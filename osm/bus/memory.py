@@ -27,7 +27,7 @@ from osm.bus import (
 )
 from osm.bus.memory_bucket import Bucket, Claim, Entry, Feed
 from osm.contracts.channels import BUCKETS, STATUS_MAX_AGE_S, Rpc, State
-from osm.contracts.codec import Undecodable, decode, encode
+from osm.contracts.codec import Undecodable, decode
 
 T = TypeVar("T", bound=Struct)
 Q = TypeVar("Q", bound=Struct)
@@ -127,7 +127,8 @@ class MemoryBus(Bus):
                 request = decode(rpc.request, body)
             except Undecodable as error:
                 raise BusError(f"{rpc.owner} {rpc.verb}: {error}") from error
-            return encode(await answer(caller, request))
+            said = await answer(caller, request)
+            return documents.encode_one(f"{rpc.owner} {rpc.verb}: the answer", said, self._core.max_bytes)
 
         servers = self._core.answers.setdefault((rpc.owner, rpc.verb), [])
         servers.append(reply)
