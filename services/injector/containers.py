@@ -2,7 +2,8 @@
 
 Apart from the patch, because these are what a security review asks for: `osm-init` may change the pod's network and
 does nothing else, once; `envoy` may do nothing at all but listen, as a user of its own, in a file system it cannot
-write to. Neither sees a secret of the app; only `envoy` sees its own certificate.
+write to. Neither mounts anything of the app's; only `envoy` sees its own certificate. (The account's token, where a pod
+has one, is put into every container by the API server itself.)
 """
 
 from collections.abc import Mapping
@@ -40,6 +41,17 @@ _DOWNWARD = {
     "POD_NAMESPACE": "metadata.namespace",
     "POD_IP": "status.podIP",
     "SERVICE_ACCOUNT": "spec.serviceAccountName",
+}
+
+_POWERLESS: Mapping[str, Any] = {
+    "privileged": False,
+    "allowPrivilegeEscalation": False,
+    "runAsUser": ports.PROXY_UID,
+    "runAsGroup": ports.PROXY_UID,
+    "runAsNonRoot": True,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
 }
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
@@ -90,34 +102,16 @@ class Sidecar(Struct, frozen=True, kw_only=True):
 
 def sidecar_container(sidecar: Sidecar, mesh: Injection) -> dict[str, Any]:
     """The Envoy. A native one is started before the app's own init containers, which so have the mesh already."""
-    limits = dict(mesh.limits)
-    threads = max(1, ceil(cores)) if (cores := _cores(limits.get("cpu", ""))) else sidecar.concurrency
     container: dict[str, Any] = {
         "name": names.SIDECAR,
         "image": sidecar.image.name,
         "imagePullPolicy": sidecar.image.pull_policy,
         "command": ["envoy"],
-        "args": [
-            *("--config-path", f"{names.BOOTSTRAP_FOLDER}/{names.BOOTSTRAP_FILE}"),
-            *("--service-cluster", sidecar.cluster),
-            *("--log-level", sidecar.log_level),
-            *("--concurrency", str(threads)),
-            *("--drain-time-s", str(DRAIN_TIME_S)),
-            "--disable-hot-restart",
-        ],
+        "args": _arguments(sidecar, mesh),
         "ports": _ports(metrics=sidecar.metrics),
         "env": [_from_pod(name) for name in _DOWNWARD],
         "resources": _resources(mesh),
-        "securityContext": {
-            "privileged": False,
-            "allowPrivilegeEscalation": False,
-            "runAsUser": ports.PROXY_UID,
-            "runAsGroup": ports.PROXY_UID,
-            "runAsNonRoot": True,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _POWERLESS,
         "startupProbe": {
             "httpGet": {"path": "/ready", "port": ports.READY, "scheme": "HTTP"},
             "periodSeconds": READY_POLL_S,
@@ -130,6 +124,19 @@ def sidecar_container(sidecar: Sidecar, mesh: Injection) -> dict[str, Any]:
     if sidecar.drain_s:
         container["lifecycle"] = {"preStop": _pause(sidecar)}
     return container
+
+
+def _arguments(sidecar: Sidecar, mesh: Injection) -> list[str]:
+    cores = _cores(dict(mesh.limits).get("cpu", ""))
+    threads = max(1, ceil(cores)) if cores else sidecar.concurrency
+    return [
+        *("--config-path", f"{names.BOOTSTRAP_FOLDER}/{names.BOOTSTRAP_FILE}"),
+        *("--service-cluster", sidecar.cluster),
+        *("--log-level", sidecar.log_level),
+        *("--concurrency", str(threads)),
+        *("--drain-time-s", str(DRAIN_TIME_S)),
+        "--disable-hot-restart",
+    ]
 
 
 def _pause(sidecar: Sidecar) -> dict[str, Any]:
