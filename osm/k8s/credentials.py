@@ -163,6 +163,11 @@ async def _run(login: Login) -> _Granted:
         raise NoCluster(f"login program {program.command}: {why}. {program.install_hint}".strip(". ")) from error
     if process.returncode:
         raise NoCluster(f"login program {program.command} ended with code {process.returncode}")
+    return _granted(program, said)
+
+
+def _granted(program: Program, said: bytes) -> _Granted:
+    """Raises NoCluster."""
     try:
         return msgspec.json.decode(said, type=_ExecCredential).status
     except msgspec.MsgspecError as error:
