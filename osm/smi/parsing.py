@@ -60,7 +60,12 @@ def parse(raw: RawDocument) -> Parsed[Policy]:
         what = f"the object has {size} bytes as the mesh stores it, allowed are {MAX_POLICY_BYTES}; split it in two"
         problems = (*problems, raw.problem("", what))
     wrong = any(problem.severity == "error" for problem in problems)
-    if len(problems) > MAX_PROBLEMS:
-        more = raw.problem("", f"{len(problems) - MAX_PROBLEMS} more problems are not listed", "warning")
-        problems = (*problems[:MAX_PROBLEMS], more)
-    return Parsed(object=None if wrong else contract, problems=problems)
+    return Parsed(object=None if wrong else contract, problems=_first(raw, problems))
+
+
+def _first(raw: RawDocument, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """At most so many, errors before warnings: what keeps an object out of force is never among the unlisted."""
+    if len(problems) <= MAX_PROBLEMS:
+        return problems
+    more = raw.problem("", f"{len(problems) - MAX_PROBLEMS} more problems are not listed", "warning")
+    return (*sorted(problems, key=lambda problem: problem.severity != "error")[:MAX_PROBLEMS], more)

@@ -70,6 +70,14 @@ def test_a_principal_is_accepted_and_admits_nobody() -> None:
     assert found.object.sources == ()
 
 
+def test_a_mistake_is_told_before_any_number_of_warnings() -> None:
+    later = [f"{{name: web-{at}, port: {{number: 8080, protocol: https}}}}" for at in range(60)]
+    found = parsed(f"[{', '.join(later)}, {{name: web, port: {{number: 8080, protocol: tcp}}}}]")
+    assert found.object is None
+    assert found.problems[0].field == "spec.backends[60].port.protocol"
+    assert found.problems[-1].what == "11 more problems are not listed"
+
+
 def test_matches_are_said_to_have_no_effect() -> None:
     found = parsed(more="matches: [{kind: HTTPRouteGroup, name: some}]")
     assert sentences(found) == ["warning spec.matches: matches of an IngressBackend are accepted and not enforced yet"]
