@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 
 from osm.bus import BusError, NoAnswer, documents, nats_wire, rights, trace
 from osm.bus.alongside import alongside
-from osm.bus.nats_link import AWAY, Link
+from osm.bus.nats_link import AWAY, RETRY_S, Link
 from osm.contracts.channels import Rpc
 from osm.contracts.codec import Undecodable, decode
 
@@ -71,7 +71,7 @@ async def serve(link: Link, rpc: Rpc[Q, T], answer: Callable[[str, Q], Awaitable
 
         under_way: set[asyncio.Task[None]] = set()
         subscription = await link.client.subscribe(rpc.subject("*"), queue=rpc.owner, cb=take)
-        await link.settle()
+        await _heard(link)
         try:
             yield
         finally:
@@ -80,6 +80,16 @@ async def serve(link: Link, rpc: Rpc[Q, T], answer: Callable[[str, Q], Awaitable
                 await link.settle()  # from here on the server gives questions to other replicas
             for task in under_way:
                 task.cancel()
+
+
+async def _heard(link: Link) -> None:
+    """Until the server gives us questions: one that is away, or too busy to say so, is told again on its return."""
+    while True:
+        await link.until_connected()
+        try:
+            return await link.settle()
+        except AWAY:
+            await asyncio.sleep(RETRY_S)
 
 
 async def _reply(link: Link, rpc: Rpc[Q, T], message: Msg, answer: Callable[[str, Q], Awaitable[T]]) -> None:
