@@ -113,10 +113,14 @@ class Connection:
                     error = _refusal(call.asked, answer, await answer.read())
             if error.status != _WHO_ARE_YOU or renewed:
                 raise error
-            try:
-                await self._access.renew()
-            except NoCluster as failed:
-                raise Forbidden(f"{error}; {failed}", status=error.status, reason=error.reason) from failed
+            await self._renew(error)
+
+    async def _renew(self, refused: ApiError) -> None:
+        """Raises Forbidden if other credentials cannot be had: whoever has been here goes on trying."""
+        try:
+            await self._access.renew()
+        except NoCluster as failed:
+            raise Forbidden(f"{refused}; {failed}", status=refused.status, reason=refused.reason) from failed
 
 
 class _NotBegun(Busy):

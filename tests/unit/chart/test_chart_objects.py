@@ -43,7 +43,7 @@ POLICIES = {
     for file in (chart_path() / "crds").iterdir()
     for spec in [yaml.safe_load(file.read_text())["spec"]]
 }
-SELECTOR = {
+SELECTOR: Mapping[str, Any] = {
     "matchLabels": {"openservicemesh.io/monitored-by": "osm"},
     "matchExpressions": [
         {"key": "openservicemesh.io/ignore", "operator": "DoesNotExist"},
