@@ -32,6 +32,7 @@ type proxy struct {
 	tally      *tally
 
 	asked, awaited map[name]struct{} // nil once it is configured
+	acknowledged   []byte            // the last acknowledgement, for its space
 }
 
 // run ends with an error when a configured proxy loses its stream; it calls back when it is configured.
@@ -62,36 +63,38 @@ func (p *proxy) converse(configured func()) error {
 		if err != nil {
 			return err
 		}
-		if err := stream.send(request); err != nil {
-			return err
-		}
+		stream.send(request)
 	}
-	var answer []byte
 	for {
 		response, err := stream.receive()
 		if err != nil {
 			return err
 		}
-		typeURL, nonce, err := header(response)
-		if err != nil {
-			return err
-		}
-		answer = acknowledgement(answer[:0], typeURL, nonce)
-		if err := stream.send(answer); err != nil {
+		if err := p.answer(stream, response); err != nil {
 			return err
 		}
 		p.tally.took(response)
-		if p.awaited == nil {
-			continue
-		}
-		if err := p.learn(stream, string(typeURL), response); err != nil {
-			return err
-		}
-		if len(p.awaited) == 0 {
+		if p.awaited != nil && len(p.awaited) == 0 {
 			p.asked, p.awaited = nil, nil
 			configured()
 		}
 	}
+}
+
+// answer acknowledges, and asks for what it has learnt of unless it is configured.
+func (p *proxy) answer(stream *stream, response []byte) error {
+	typeURL, nonce, err := header(response)
+	if err != nil {
+		return err
+	}
+	p.acknowledged = acknowledgement(p.acknowledged[:0], typeURL, nonce)
+	stream.send(p.acknowledged)
+	if p.awaited != nil {
+		if err := p.learn(stream, string(typeURL), response); err != nil {
+			return err
+		}
+	}
+	return stream.flush()
 }
 
 // learn: what came is awaited no longer; what it refers to is, and asked for.
@@ -123,9 +126,7 @@ func (p *proxy) learn(stream *stream, typeURL string, response []byte) error {
 		if err != nil {
 			return err
 		}
-		if err := stream.send(request); err != nil {
-			return err
-		}
+		stream.send(request)
 	}
 	return nil
 }
