@@ -9,7 +9,13 @@ from collections.abc import Iterable, Iterator
 NEGATABLE = frozenset({"enforce-single-mesh"})
 """Flags that are on by default; of any other, false is what it is anyway."""
 
-_SPELLED = re.compile(r"--([a-z][a-z-]*)=(true|false)")
+SWITCHES = NEGATABLE | {
+    *("all", "atomic", "client-only", "delete-cluster-wide-resources", "delete-namespace"),
+    *("disable-sidecar-injection", "force", "ingress", "version-only"),
+}
+"""OSM's flags without a value. Of any other, `true` is a value: a namespace may be called so."""
+
+_SPELLED = re.compile(rf"--({'|'.join(sorted(SWITCHES))})=(true|false)")
 
 
 def spelled(arguments: Iterable[str]) -> Iterator[str]:

@@ -112,6 +112,8 @@ def test_a_bus_that_is_not_there_is_named(tmp_path: Path) -> None:
         (("bus", "watch", "no-such-bucket"), "allowed are"),
         (("statsu",), "statsu"),
         (("demo", "--bus", "carrier-pigeon"), "nats://host:port"),
+        (("demo", "-o", "json"), "--check"),
+        (("demo", "--name", "../elsewhere"), "--name"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
 )

@@ -29,6 +29,8 @@ def demo(
     """
     from osm.cli.demo.command import perform  # noqa: PLC0415  # half a second that `--help` does not need
 
+    if output is not Format.table and not check_it:
+        raise typer.BadParameter(f"{output.value} is for --check; without it people watch", param_hint="--output")
     carried = carrier(bus, replicas)
     with run_folder(name, line=isolated(mode, carried)) as place:
         raise typer.Exit(perform(place, carried, log_level, output, check_it=check_it))

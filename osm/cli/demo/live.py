@@ -107,7 +107,7 @@ class LiveDemo:
                 continue
             try:
                 await action()
-            except (CannotEdit, TooSlow, BusError, aiohttp.ClientError, OSError) as error:
+            except (CannotEdit, TooSlow, BusError, aiohttp.ClientError, OSError, LookupError) as error:
                 self._say(f"[red]{escape(str(error))}[/]")
 
     async def _thief(self) -> None:
@@ -124,8 +124,8 @@ class LiveDemo:
     async def _kill(self) -> None:
         """Kill a bookstore's app, hard: its endpoint leaves the mesh, calls go to the other, it comes back."""
         victim = STORES[0]
-        process = self._stage.board.processes()[victim]
-        if process.app_pid is None:
+        process = self._stage.board.processes().get(victim)
+        if process is None or process.app_pid is None:
             self._say(f"[yellow]{victim} is not running[/]")
             return
         self._story.clear()
@@ -135,10 +135,12 @@ class LiveDemo:
         live = await self._stage.board.live("endpoints", before)
         milliseconds = (live.at_s - started_s) * 1000
         self._say(f"gone from {live.proxies} of {live.proxies} proxies in [bold]{milliseconds:.0f} ms[/]")
-        await self._stage.board.until(
-            lambda: self._stage.board.processes()[victim].state == "ready", f"{victim} to come back", 30.0
-        )
+        await self._stage.board.until(lambda: self._is_ready(victim), f"{victim} to come back", 30.0)
         self._say(f"back after {time.time() - started_s:.1f} s")
+
+    def _is_ready(self, workload: str) -> bool:
+        process = self._stage.board.processes().get(workload)
+        return process is not None and process.state == "ready"
 
     async def _change(self, edit: Edit, workload: str, *, wanted: Wanted | None) -> None:
         """Make an edit and tell its story: the diff, when it is live, the first answer that shows it."""

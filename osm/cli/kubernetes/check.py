@@ -64,7 +64,7 @@ async def _checked(where: Where, name: str, patience_s: float, *, pre: bool) -> 
             errors = [line for line in lines if line.level == "error"]
             if not errors or time.monotonic() >= deadline_s:
                 return lines
-            spinner.update(f"{len(errors)} errors: {errors[0].what}")
+            spinner.update(f"{len(errors)} errors: {escape(errors[0].what)}")
             await asyncio.sleep(LOOK_EVERY_S)
 
 

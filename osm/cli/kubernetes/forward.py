@@ -60,7 +60,7 @@ async def forwarded(where: Where, namespace: str, target: str, port: int, local:
             opened_at = None
         if opened_at is None:
             raise await _not_forwarded(running, namespace, target)
-        async with alongside(_drain(running.stdout)):
+        async with alongside(_drain(running.stdout), _until_lost(running, namespace, target)):
             yield opened_at
     finally:
         if running.returncode is None:
@@ -80,6 +80,20 @@ async def _drain(said: asyncio.StreamReader) -> None:
     """kubectl tells every connection, and would stop at a full pipe."""
     while await said.read(4096):
         continue
+
+
+async def _until_lost(running: asyncio.subprocess.Process, namespace: str, target: str) -> None:
+    """Raises CommandError once kubectl has ended: whoever goes on over the port would wait for nothing."""
+    assert running.stderr is not None
+    end = b""
+    while said := await running.stderr.read(4096):
+        end = (end + said)[-4096:]
+    last = end.decode(errors="replace").strip().rpartition("\n")[2]
+    why = last.removeprefix("error: ") or "it has ended"
+    raise CommandError(
+        f"kubectl no longer forwards a port of {target} in namespace {namespace}: {why}",
+        remedy="the same command again",
+    )
 
 
 async def _not_forwarded(running: asyncio.subprocess.Process, namespace: str, target: str) -> CommandError:

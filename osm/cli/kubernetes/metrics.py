@@ -44,8 +44,13 @@ def disable(namespaces: NamespacesOption, *, where: Where) -> None:
 
 
 def split(given: list[str]) -> list[str]:
-    """`a,b` and repeated options mean the same."""
-    return list(dict.fromkeys(name for each in given for name in each.split(",") if name))
+    """`a,b` and repeated options mean the same. Raises typer.BadParameter if they name none."""
+    names = list(dict.fromkeys(name for each in given for name in each.split(",") if name))
+    if not names:
+        raise typer.BadParameter(
+            f"found {','.join(given)!r}; allowed are names of namespaces", param_hint="--namespace"
+        )
+    return names
 
 
 async def _set(where: Where, namespaces: list[str], *, on: bool) -> None:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from osm.bus.alongside import alongside
 from osm.cli.kubernetes.standing import Standing
 from osm.cli.kubernetes.survey import standing
@@ -88,7 +90,7 @@ async def shown(cluster: "Cluster", namespace: str) -> AsyncIterator[Seen]:
 
         def tell(line: str) -> None:
             if stderr.is_terminal:
-                spinner.update(line)
+                spinner.update(escape(line))
             else:
                 stderr.print(line, markup=False)
 

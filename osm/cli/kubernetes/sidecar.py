@@ -1,6 +1,7 @@
 """Pages of a pod's Envoy: the read-only door to its admin interface, through a port that kubectl forwards."""
 
 import asyncio
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -19,12 +20,15 @@ TIMEOUT_S = 15.0
 
 _EXCERPT_CHARS = 200
 
+_OF_A_PATH = "/?&=%:,$^*+|()[]"
+"""What is left as it is of a page's path: what divides it, and what a filter on names is made of."""
+
 
 def path_of(query: str, names: str = "") -> str:
     """The page of Envoy that a query means: our own words for some, Envoy's path for any other. `names`: for stats."""
     from osm.envoy.admin import PATHS  # noqa: PLC0415  # it loads an HTTP client
 
-    path = PATHS.get(query, f"/{query.lstrip('/')}")
+    path = PATHS.get(query, f"/{quote(query.lstrip('/'), safe=_OF_A_PATH)}")
     return f"{path}{'&' if '?' in path else '?'}filter={quote(names)}" if names else path
 
 
@@ -76,6 +80,6 @@ def fetch(url: str, query: str) -> str:
         raise CommandError(
             f"Envoy answered {error.code} to {query}: {said}", remedy="osm proxy get --help lists the pages"
         ) from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise CommandError(f"no answer from the sidecar: {error}", remedy="is the pod ready? osm check") from error
     return body.decode(errors="replace")

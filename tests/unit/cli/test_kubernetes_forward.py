@@ -1,5 +1,6 @@
 """A port that kubectl forwards: opened, used, closed; and told in kubectl's words if it is not. kubectl is a script."""
 
+import asyncio
 import http.server
 import os
 import threading
@@ -62,6 +63,14 @@ async def test_kubectl_ends_when_the_block_fails(kubectl: Kubectl) -> None:
     assert not is_running(int((notes / "pid").read_text()))
 
 
+async def test_a_port_that_is_lost_ends_what_goes_on_over_it(kubectl: Kubectl) -> None:
+    noise = "head -c 200000 /dev/zero | tr '\\0' x >&2; echo >&2"  # more than a pipe holds
+    kubectl(f"echo 'Forwarding from 127.0.0.1:45678 -> 4222'\n{noise}\necho 'error: lost connection to pod' >&2")
+    with pytest.raises(CommandError, match=r"no longer forwards a port of svc/osm-nats .*: lost connection to pod"):
+        async with forwarded(Where(), "osm-system", "svc/osm-nats", 4222):
+            await asyncio.sleep(30)
+
+
 async def test_without_kubectl_it_is_said_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CommandError, match="kubectl is not on the PATH") as caught:
@@ -77,6 +86,9 @@ class Page(http.server.BaseHTTPRequestHandler):
     """Serves one page, and refuses the rest as a sidecar does."""
 
     def do_GET(self) -> None:
+        if self.path == "/garbled":
+            self.wfile.write(b"this is no HTTP\r\n\r\n")
+            return
         good = self.path == "/ready"
         self.send_response(200 if good else 404 if "resource=" in self.path else 403)
         self.end_headers()
@@ -99,6 +111,8 @@ def sidecar() -> Iterator[str]:
 def test_a_page_is_fetched_and_a_refusal_is_an_error(sidecar: str) -> None:
     assert fetch(f"{sidecar}/ready", "ready") == "LIVE\n"
     assert fetch(f"{sidecar}/config_dump?resource=x", "routes") == '{"configs": []}'
+    with pytest.raises(CommandError, match="no answer from the sidecar"):
+        fetch(f"{sidecar}/garbled", "garbled")
     with pytest.raises(CommandError, match="Envoy answered 403 to quitquitquit: only GET of these"):
         fetch(f"{sidecar}/quitquitquit", "quitquitquit")
 
@@ -110,6 +124,8 @@ def test_a_page_is_fetched_and_a_refusal_is_an_error(sidecar: str) -> None:
         ("server_info", "", "/server_info"),
         ("stats", "ssl", "/stats?usedonly&filter=ssl"),
         ("memory", "a b", "/memory?filter=a%20b"),
+        ("stats?filter=a b", "", "/stats?filter=a%20b"),
+        ("stats\nHost: x", "", "/stats%0AHost:%20x"),
     ],
 )
 def test_a_query_is_a_page_of_envoy(query: str, names: str, path: str) -> None:

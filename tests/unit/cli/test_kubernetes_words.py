@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import typer
 
 from osm.cli.allowed import End, judge
 from osm.cli.kubernetes import leftovers
@@ -291,12 +292,15 @@ def test_flags_are_taken_as_osm_spelled_them() -> None:
         "--atomic=true",
         "--enforce-single-mesh=false",
         "--set=osm.x=false",
+        "--osm-namespace=false",
+        "--filter=true",
         "--force=false",
         "--",
         "--a=true",
     ]
     assert list(spelled(given)) == [
-        *("install", "--atomic", "--no-enforce-single-mesh", "--set=osm.x=false", "--", "--a=true"),
+        *("install", "--atomic", "--no-enforce-single-mesh", "--set=osm.x=false"),
+        *("--osm-namespace=false", "--filter=true", "--", "--a=true"),
     ]
 
 
@@ -307,3 +311,5 @@ def test_a_proxy_is_known_by_its_pod() -> None:
 
 def test_namespaces_are_separated_by_commas_or_repeated() -> None:
     assert split(["a,b", "b", "c,"]) == ["a", "b", "c"]
+    with pytest.raises(typer.BadParameter, match="found ','"):
+        split([","])
