@@ -143,7 +143,7 @@ async def test_a_proxy_that_is_not_configured_comes_back(play: Play, shown: Serv
         async with xds_server(identity=lambda: shown) as xds:
             xds.put(cluster(), Listener(name="in"))
             clients = await held.enter_async_context(play(xds))
-            await xds.until(lambda: len(xds.acks) == 2 * STREAMS)
+            await xds.until(lambda: len(xds.acks) >= STREAMS)
         settings = ServerSettings(address=f"127.0.0.1:{xds.port}")
         async with xds_server(identity=lambda: shown, settings=settings) as again:
             again.put(cluster(), load("10.0.0.1"), Listener(name="in"))
