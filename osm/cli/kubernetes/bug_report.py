@@ -46,7 +46,7 @@ INGRESSES = resource.Resource(group="networking.k8s.io", plural="ingresses", kin
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """An annotation that repeats the object as it once was, as a text in a text."""
 
-app = typer.Typer(no_args_is_help=True, help="Help for those who help.")
+app = typer.Typer(no_args_is_help=True, help="What somebody who helps you needs to see.")
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -78,21 +78,23 @@ def what() -> None:
 @on_cluster
 def bug_report(
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Include every pod of the mesh.")] = False,
-    app_namespaces: Annotated[list[str] | None, typer.Option("--app-namespaces", help="Include their pods.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every pod of the mesh.")] = False,
+    app_namespaces: Annotated[list[str] | None, typer.Option("--app-namespaces", help="All pods of these.")] = None,
     app_deployments: Annotated[
-        list[str] | None, typer.Option("--app-deployments", metavar="NAMESPACE/NAME", help="Include their pods.")
+        list[str] | None, typer.Option("--app-deployments", metavar="NAMESPACE/NAME", help="The pods of these.")
     ] = None,
     app_pods: Annotated[
-        list[str] | None, typer.Option("--app-pods", metavar="NAMESPACE/POD", help="Include them.")
+        list[str] | None, typer.Option("--app-pods", metavar="NAMESPACE/POD", help="These pods.")
     ] = None,
-    ingress: Annotated[bool, typer.Option("--ingress", help="Include the cluster's Ingresses.")] = False,
+    ingress: Annotated[bool, typer.Option("--ingress", help="The cluster's Ingresses.")] = False,
     out_file: Annotated[
         Path | None, typer.Option("--out-file", "-o", help="A .zip, .tar or .tar.gz file; by default made here.")
     ] = None,
     where: Where,
 ) -> None:
     """Gather what is needed to understand a fault into one archive, keys and passwords left out.
+
+    The control plane is always in it; options add pods.
 
     Example: osm support bug-report --app-namespaces bookbuyer,bookstore
     """

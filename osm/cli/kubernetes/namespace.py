@@ -62,7 +62,12 @@ async def _add(where: Where, namespaces: list[str], mesh: str, *, inject: bool) 
 
 @app.command("remove")
 @on_cluster
-def remove(namespace: Annotated[str, typer.Argument()], mesh_name: MeshOption = "osm", *, where: Where) -> None:
+def remove(
+    namespace: Annotated[str, typer.Argument(help="A namespace of the mesh.")],
+    mesh_name: MeshOption = "osm",
+    *,
+    where: Where,
+) -> None:
     """Remove a namespace from a mesh. Pods keep their sidecars until they are restarted.
 
     Example: osm namespace remove bookstore

@@ -64,7 +64,9 @@ async def _ask(where: Where) -> tuple[Mesh, ...]:
 
 
 @on_cluster
-def env(output: Annotated[Format, typer.Option("--output", "-o")] = Format.yaml, *, where: Where) -> None:
+def env(
+    output: Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")] = Format.yaml, *, where: Where
+) -> None:
     """Print what commands take for granted: the control plane's namespace, the cluster, the meshes that run here.
 
     Example: osm env
