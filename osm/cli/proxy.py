@@ -1,6 +1,5 @@
 """`osm proxy`: the Envoys of the mesh, and what each of them believes."""
 
-import asyncio
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +13,7 @@ from osm.cli.kubernetes import sidecar
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, structured
 from osm.cli.place import program
+from osm.cli.running import run
 from osm.cli.status import print_proxies, read
 from osm.contracts.channels import PROCESS_STATUS, PROXY_ADMIN, PROXY_STATUS
 from osm.contracts.status import AdminQuery, AdminReply
@@ -40,7 +40,7 @@ def list_proxies(bus: BusOption = None, output: OutputOption = Format.table, *, 
 
     Example: osm proxy list -o json
     """
-    documents, pods = asyncio.run(read(bus, where))
+    documents, pods = run(read(bus, where))
     proxies = of_kind(documents, PROXY_STATUS)
     if output is not Format.table:
         structured(proxies, output)
@@ -79,9 +79,9 @@ def get(
     if in_cluster(bus, where):
         own, _, proxy = proxy.rpartition("/")
         namespace = own or namespace
-        said = asyncio.run(sidecar.page(where, namespace, proxy, query, names=grep, local_port=local_port))
+        said = run(sidecar.page(where, namespace, proxy, query, names=grep, local_port=local_port))
     else:
-        said = asyncio.run(_ask(bus, where, proxy, _known(query, proxy), grep)).body
+        said = run(_ask(bus, where, proxy, _known(query, proxy), grep)).body
     text = said.rstrip() + "\n"
     if file is not None:
         _write(file, text)

@@ -14,6 +14,7 @@ from osm.cli.client import BusOption, mesh, pods_by_proxy
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
 from osm.cli.place import program
+from osm.cli.running import run
 
 TIMED_OUT = 124
 """As timeout(1) says it."""
@@ -47,7 +48,7 @@ def wait(
     def judge(lines: Mapping[str, Struct]) -> Verdict:
         return verdict(kind, namespace, own_name, lines, proxies=proxies)
 
-    found = _named(bus, where, asyncio.run(_wait(bus, where, judge, seconds(timeout))))
+    found = _named(bus, where, run(_wait(bus, where, judge, seconds(timeout))))
     if output is not Format.table:
         structured(found, output)
     elif isinstance(found, InForce):
@@ -59,7 +60,7 @@ def _named(bus: str | None, where: Where, found: Verdict) -> Verdict:
     """Who is behind, by the names that people know."""
     if not isinstance(found, NotYet) or not found.behind:
         return found
-    pods = asyncio.run(pods_by_proxy(bus, where))
+    pods = run(pods_by_proxy(bus, where))
     return structs.replace(found, behind=tuple(pods.get(proxy, proxy) for proxy in found.behind))
 
 

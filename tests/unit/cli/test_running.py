@@ -4,9 +4,11 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import osm.cli
 from osm.cli.running import INTERRUPTED, run
 
 
@@ -34,6 +36,11 @@ def test_a_signal_lets_a_command_clean_up(number: signal.Signals) -> None:
     with pytest.raises(SystemExit) as ended:
         run(killed_by(number, notes))
     assert (ended.value.code, notes) == (INTERRUPTED, ["cleaned up"])
+
+
+def test_no_command_runs_its_work_in_another_way() -> None:
+    folder = Path(osm.cli.__file__).parent
+    assert [path.name for path in folder.rglob("*.py") if "asyncio.run(" in path.read_text()] == []
 
 
 def test_a_closed_terminal_does_not_end_what_runs_under_nohup() -> None:
