@@ -8,6 +8,8 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -105,7 +107,7 @@ class Connection:
                     timeout=timeout,
                     ssl=self._access.tls,
                     server_hostname=self._access.server_name,
-                    proxy=self._access.proxy,
+                    proxy=self._access.proxy or _proxy_of_environment(self._access.host),
                 ) as answer:
                     if answer.status < 300:
                         yield answer
@@ -148,6 +150,13 @@ def _translated(asked: str, host: str) -> Iterator[None]:
         raise Unreachable(f"{asked}: no answer from {host}: {why(error)}") from error
 
 
+def _proxy_of_environment(host: str) -> str | None:
+    """By $HTTPS_PROXY and $NO_PROXY, as kubectl has it. The HTTP client would look there itself, but then shows the
+    server what ~/.netrc says too, in place of what the kubeconfig does."""
+    parts = urlsplit(host)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+
+
 def _hang_up(answer: aiohttp.ClientResponse) -> None:
     """Of a watch that is left early, the connection goes without the polite end of TLS: there is nobody to wait."""
     connection = answer.connection
@@ -159,6 +168,6 @@ def _hang_up(answer: aiohttp.ClientResponse) -> None:
 async def opened(access: Access) -> AsyncIterator[Connection]:
     """The connections are closed at the end."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=MAX_IDLE_CONNECTIONS_S)
-    async with aiohttp.ClientSession(connector=connector, trust_env=True) as http:
+    async with aiohttp.ClientSession(connector=connector) as http:
         yield Connection(access, http)
     await asyncio.sleep(0)  # what was hung up is gone with the loop's next turn

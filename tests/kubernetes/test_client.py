@@ -146,6 +146,28 @@ async def test_a_server_that_is_away_is_named(tmp_path: Path, server: ApiServer)
             await cluster.list(SECRETS, as_=Secret)
 
 
+async def test_what_a_netrc_says_is_shown_to_nobody(api: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password hidden\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    async with connected(str(api)) as cluster:
+        assert await cluster.version() == (1, 35)
+
+
+async def test_the_proxy_of_the_environment_is_taken_but_for_what_needs_none(
+    api: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with connected(str(api)) as cluster:
+        with pytest.raises(Unreachable):
+            await cluster.version()
+        monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+        assert await cluster.version() == (1, 35)
+
+
 async def test_without_a_kubeconfig_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
