@@ -3,6 +3,7 @@
 Parsing and deciding return these beside their results, so that one bad object never stops the rest.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -10,6 +11,9 @@ from msgspec import Struct
 from osm.contracts.names import ObjectRef
 
 Severity = Literal["error", "warning"]
+
+MAX_PROBLEMS = 50
+"""How many problems of one object are told, so that a status line stays small."""
 
 
 class Problem(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
@@ -32,3 +36,17 @@ class Problem(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True)
         subject = f"{self.subject}: " if self.subject else ""
         field = f"{self.field}: " if self.field else ""
         return f"{place}{subject}{field}{self.what}"
+
+
+def first(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """At most MAX_PROBLEMS, errors before warnings: what keeps an object out of force is never among the unlisted."""
+    if len(problems) <= MAX_PROBLEMS:
+        return tuple(problems)
+    listed = sorted(problems, key=lambda problem: problem.severity != "error")[:MAX_PROBLEMS]
+    more = Problem(
+        subject=listed[0].subject,
+        what=f"{len(problems) - MAX_PROBLEMS} more problems are not listed",
+        severity="warning",
+        file=listed[0].file,
+    )
+    return (*listed, more)

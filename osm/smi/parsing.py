@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from osm.contracts.codec import encode
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
-from osm.contracts.problem import Problem
+from osm.contracts.problem import Problem, first
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
 from osm.smi import access, groups, ingress, meshconfig, meshsettings, specs, split
@@ -18,9 +18,6 @@ from osm.smi.shape import Object
 
 MAX_POLICY_BYTES = 1024 * 1024
 """About what a cluster stores in one object, and well below what the bus carries in one document."""
-
-MAX_PROBLEMS = 50
-"""How many mistakes of one object are told, so that a status line stays small."""
 
 Policy = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh
 
@@ -60,12 +57,4 @@ def parse(raw: RawDocument) -> Parsed[Policy]:
         what = f"the object has {size} bytes as the mesh stores it, allowed are {MAX_POLICY_BYTES}; split it in two"
         problems = (*problems, raw.problem("", what))
     wrong = any(problem.severity == "error" for problem in problems)
-    return Parsed(object=None if wrong else contract, problems=_first(raw, problems))
-
-
-def _first(raw: RawDocument, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """At most so many, errors before warnings: what keeps an object out of force is never among the unlisted."""
-    if len(problems) <= MAX_PROBLEMS:
-        return problems
-    more = raw.problem("", f"{len(problems) - MAX_PROBLEMS} more problems are not listed", "warning")
-    return (*sorted(problems, key=lambda problem: problem.severity != "error")[:MAX_PROBLEMS], more)
+    return Parsed(object=None if wrong else contract, problems=first(problems))

@@ -99,6 +99,8 @@ class Reading:
 
     def __init__(self, known: Known) -> None:
         self.asked: set[ObjectRef] = set()
+        self.said: dict[ObjectRef, str] = {}
+        """What sentences say of a set of names, made once: a thousand wrong names are one walk over the right ones."""
         self._known = known
 
     def find(self, kind: type[T], namespace: str, name: str) -> T | None:

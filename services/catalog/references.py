@@ -9,8 +9,8 @@ from heapq import nsmallest
 from msgspec import Struct
 
 from osm.contracts.endpoints import MeshIdentity
-from osm.contracts.names import Identity
-from services.catalog.known import KINDS, Reading
+from osm.contracts.names import Identity, ObjectRef
+from services.catalog.known import ANY, KINDS, Reading
 
 LISTED = 5
 """Names a sentence lists at most: enough to see a slip of the pen, short enough for one line."""
@@ -18,18 +18,25 @@ LISTED = 5
 
 def missing(kind: type[Struct], namespace: str, name: str, read: Reading) -> str:
     """No such object, and which there are beside it."""
-    there = known_names(read.names(kind, namespace))
-    return f'no {KINDS[kind]} "{name}" in namespace {namespace}, {there}'
+    return f'no {KINDS[kind]} "{name}" in namespace {namespace}, {_there(kind, namespace, read)}'
 
 
-def missing_match(group: str, name: str, there: Iterable[str]) -> str:
-    return f'HTTPRouteGroup "{group}" has no match "{name}", {known_names(there)}'
+def missing_match(group: str, name: str, there: str) -> str:
+    """`there`: the `known_names` of the group's matches."""
+    return f'HTTPRouteGroup "{group}" has no match "{name}", {there}'
 
 
 def unmeshed(who: Identity, read: Reading) -> str:
     """The account may exist all the same: what is missing is a workload of the mesh under it."""
-    there = known_names(read.names(MeshIdentity, who.namespace))
+    there = _there(MeshIdentity, who.namespace, read)
     return f'no meshed workload runs under service account "{who.account}" in namespace {who.namespace}, {there}'
+
+
+def _there(kind: type[Struct], namespace: str, read: Reading) -> str:
+    every = ObjectRef(KINDS[kind], namespace, ANY)
+    if every not in read.said:
+        read.said[every] = known_names(read.names(kind, namespace))
+    return read.said[every]
 
 
 def known_names(names: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from osm.contracts.names import Identity, Port
 from osm.contracts.policy import HttpMatch, HttpRouteGroup, HttpRule, TcpRoute, TcpRule, TrafficTarget
 from osm.contracts.problem import Problem, Severity
 from services.catalog.known import Reading, reference
-from services.catalog.references import missing, missing_match, unmeshed
+from services.catalog.references import known_names, missing, missing_match, unmeshed
 
 
 class Granted(Struct, frozen=True, kw_only=True):
@@ -82,16 +82,18 @@ def _matches(
     if not rule.matches:
         return group.matches, []
     names = {match.name for match in group.matches}
+    there = known_names(names)
     problems = [
         _problem(
             target,
             f"spec.rules[{at}].matches[{number}]",
-            f"{missing_match(group.name, name, names)}; it grants nothing",
+            f"{missing_match(group.name, name, there)}; it grants nothing",
         )
         for number, name in enumerate(rule.matches)
         if name not in names
     ]
-    return tuple(match for match in group.matches if match.name in rule.matches), problems
+    wanted = set(rule.matches)
+    return tuple(match for match in group.matches if match.name in wanted), problems
 
 
 def _ports(

@@ -11,7 +11,7 @@ from msgspec import Struct
 from osm.bus import Update
 from osm.contracts.channels import MESH, MESH_SERVICE, MESH_WORKLOAD, POLICY
 from osm.contracts.names import ObjectRef
-from osm.contracts.problem import Problem
+from osm.contracts.problem import Problem, first
 from services.catalog.derived import Derived
 from services.catalog.learned import Learned, Stale, set_or_drop
 from services.catalog.picture import Picture
@@ -83,7 +83,8 @@ class Catalog:
 
     def _report(self, problems: Mapping[ObjectRef, tuple[Problem, ...]]) -> dict[ObjectRef, tuple[Problem, ...]]:
         """Those that changed; objects that are gone or in order again have none."""
-        changed = {ref: problems[ref] for ref in sorted(problems) if problems[ref] != self.problems.get(ref, ())}
+        told = {ref: first(problems[ref]) for ref in sorted(problems)}
+        changed = {ref: found for ref, found in told.items() if found != self.problems.get(ref, ())}
         for ref, found in changed.items():
             set_or_drop(self.problems, ref, found or None)
         return changed

@@ -1,5 +1,7 @@
 """Who may talk to whom: grants on the destination, upstreams at the source."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from osm.bus import Document, Update
@@ -19,6 +21,8 @@ from osm.contracts.policy import (
     TrafficTarget,
 )
 from services.catalog.check import Endpoints, Policies, key_of, picture
+from services.catalog.known import Known, Reading
+from services.catalog.resolve import resolve_target
 from services.catalog.state import Catalog
 
 STORE = Identity("shop", "bookstore")
@@ -277,3 +281,31 @@ def test_a_sentence_about_what_exists_follows_what_exists() -> None:
 def test_a_deleted_target_takes_its_problems_with_it() -> None:
     broken = target(http())
     assert delete(settle(broken), broken).problems == {}
+
+
+class Counted(Known):
+    """Counts how often all names of a kind are walked over."""
+
+    walks = 0
+
+    def names(self, every: ObjectRef) -> Iterator[str]:
+        self.walks += 1
+        return super().names(every)
+
+
+def test_many_wrong_names_cost_one_walk_over_the_right_ones() -> None:
+    """Each is as long as a user likes, and the product of both would hold up everyone."""
+    known = Counted()
+    strangers = tuple(Identity("buy", f"stranger-{at:03}") for at in range(200))
+    rules = [http(group=f"g-{at}") for at in range(200)]
+    _, problems = resolve_target(target(*rules, sources=strangers), Reading(known))
+    assert len(problems) == 401  # every source, every rule, the destination
+    assert known.walks == 3
+
+
+def test_of_very_many_problems_the_first_are_told_and_mistakes_before_warnings() -> None:
+    strangers = tuple(Identity("buy", f"stranger-{at:03}") for at in range(60))
+    told = said(settle(target(http(group="none"), sources=strangers)))
+    assert len(told) == 51
+    assert told[0].startswith('error spec.rules[0].name: no HTTPRouteGroup "none"')
+    assert told[-1] == "warning : 11 more problems are not listed"
