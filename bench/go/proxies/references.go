@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"sync"
 
 	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -11,8 +10,9 @@ import (
 	tls "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protopath"
+	"google.golang.org/protobuf/reflect/protorange"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -27,77 +27,44 @@ type references struct {
 
 func newReferences() *references { return &references{found: map[string][]name{}} }
 
+// of looks at all that is in the packed resource, messages packed in it included where their type is known here.
 func (r *references) of(packed []byte) ([]name, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if found, known := r.found[string(packed)]; known {
 		return found, nil
 	}
-	var resource anypb.Any
-	if err := proto.Unmarshal(packed, &resource); err != nil {
+	var whole anypb.Any
+	if err := proto.Unmarshal(packed, &whole); err != nil {
 		return nil, err
 	}
 	var found []name
-	if err := walk(resource.ProtoReflect(), func(one name) { found = append(found, one) }); err != nil {
+	err := protorange.Range(whole.ProtoReflect(), func(path protopath.Values) error {
+		if message, is := path.Index(-1).Value.Interface().(protoreflect.Message); is {
+			if one, refers := reference(message.Interface()); refers {
+				found = append(found, one)
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	r.found[string(packed)] = found
 	return found, nil
 }
 
-// walk looks at a message and all that is in it, packed messages of a known type included, for the three ways to refer.
-func walk(message protoreflect.Message, refers func(name)) error {
-	switch one := message.Interface().(type) {
-	case *anypb.Any:
-		inner, err := one.UnmarshalNew()
-		if errors.Is(err, protoregistry.NotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return walk(inner.ProtoReflect(), refers)
+// reference is what a message refers to, if it is one of the three ways to refer.
+func reference(message proto.Message) (name, bool) {
+	switch one := message.(type) {
 	case *cluster.Cluster:
-		if one.GetType() == cluster.Cluster_EDS {
-			refers(name{resource.EndpointType, cmp.Or(one.GetEdsClusterConfig().GetServiceName(), one.GetName())})
-		}
+		service := cmp.Or(one.GetEdsClusterConfig().GetServiceName(), one.GetName())
+		return name{resource.EndpointType, service}, one.GetType() == cluster.Cluster_EDS
 	case *hcm.Rds:
-		refers(name{resource.RouteType, one.GetRouteConfigName()})
+		return name{resource.RouteType, one.GetRouteConfigName()}, true
 	case *tls.SdsSecretConfig:
-		if one.GetSdsConfig() != nil {
-			refers(name{resource.SecretType, one.GetName()})
-		}
-	}
-	var failed error
-	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		failed = walkField(field, value, refers)
-		return failed == nil
-	})
-	return failed
-}
-
-func walkField(field protoreflect.FieldDescriptor, value protoreflect.Value, refers func(name)) error {
-	switch {
-	case field.IsMap():
-		if field.MapValue().Message() == nil {
-			return nil
-		}
-		var failed error
-		value.Map().Range(func(_ protoreflect.MapKey, one protoreflect.Value) bool {
-			failed = walk(one.Message(), refers)
-			return failed == nil
-		})
-		return failed
-	case field.Message() == nil:
-		return nil
-	case field.IsList():
-		for at := range value.List().Len() {
-			if err := walk(value.List().Get(at).Message(), refers); err != nil {
-				return err
-			}
-		}
-		return nil
+		return name{resource.SecretType, one.GetName()}, one.GetSdsConfig() != nil
 	default:
-		return walk(value.Message(), refers)
+		return name{}, false
 	}
 }
