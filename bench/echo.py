@@ -1,4 +1,4 @@
-"""The yardstick: what gRPC itself costs for a push and its answer, over the same mutual TLS, with the same clients.
+"""The yardstick: what gRPC itself costs for a push and its answer, over the same mutual TLS, with the same proxies.
 
     python -m bench.echo FOLDER BYTES
 

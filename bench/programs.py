@@ -16,7 +16,7 @@ def built(name: str) -> Path:
     script = str(ROOT / "scripts" / "bench")
     ended = subprocess.run([script, name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
     if ended.returncode:
-        raise NotBuilt(f"there is no {name}: `scripts/bench {name}` says why")
+        raise NotBuilt(f"the benchmark's program {name} is not built: `scripts/bench {name}` says why")
     return Path(ended.stdout.strip())
 
 

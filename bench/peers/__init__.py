@@ -1,4 +1,4 @@
-"""Others beside our xds, in the same run: the same mesh, the same clients, the same machine.
+"""Others beside our xds, in the same run: the same mesh, the same proxies, the same machine.
 
     python -m bench.peers
 
