@@ -1,5 +1,6 @@
 """`osm uninstall mesh` with the real helm and API server: nothing of the mesh is left, and nothing else goes."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -118,6 +119,10 @@ async def test_somebody_else_is_asked_first(cluster: Cluster, cli: Cli, installe
     assert await names(cluster, DEPLOYMENTS, home)
 
 
+def sleeps(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 async def test_ctrl_c_at_the_question_ends_it_there(
     api: Path, tmp_path: Path, helm: Helm, cluster: Cluster, installed: tuple[str, str]
 ) -> None:
@@ -133,6 +138,8 @@ async def test_ctrl_c_at_the_question_ends_it_there(
         assert running.stdout is not None
         while running.stdout.read(1) != b"?":
             assert running.poll() is None
+        while not sleeps(running.pid):  # between the question and the reading of the answer Python hears no signal
+            await asyncio.sleep(0.01)
         running.send_signal(signal.SIGINT)
         assert running.wait(timeout=30) == 130
     assert await names(cluster, DEPLOYMENTS, home)
@@ -172,9 +179,10 @@ async def test_definitions_go_if_asked_but_not_those_of_others(cluster: Cluster,
     told = cli("uninstall", "mesh", "-f", "-a", "--mesh-name", "nobody", "--osm-namespace", "nowhere")
     assert f"Ignoring - OSM did not install CRD: {name}" in told.out
     assert "Successfully deleted OSM CRD: meshconfigs.config.openservicemesh.io" in told.out
-    left = await names(cluster, CRDS)
-    assert name in left
-    assert not any(each.endswith("openservicemesh.io") for each in left)
+    async with asyncio.timeout(60):  # their end is waited for, but not for ever
+        while any(each.endswith("openservicemesh.io") for each in await names(cluster, CRDS)):
+            await asyncio.sleep(0.1)
+    assert name in await names(cluster, CRDS)
 
 
 def test_what_is_rendered_is_what_a_cluster_would_get(cli: Cli) -> None:
