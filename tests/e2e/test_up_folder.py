@@ -5,13 +5,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from osm.testing.manifests import documents, mesh_config, service, workload
 from osm.testing.mesh import MeshProcess, mesh_process
-from tests.e2e.outside import Outside, eventually, outside
+from tests.e2e.outside import PATIENCE_S, Outside, eventually, outside
 
 WEB = "web-0.front"
 URL = "http://api.shop:8080"
@@ -150,7 +151,8 @@ async def test_every_way_to_save_a_file_is_seen(mesh: MeshProcess) -> None:
         for number, save in enumerate((in_place, by_rename, anew, by_link)):
             wanted = f"/saved-{number}"
             await it.change(lambda save=save, wanted=wanted: save(text.replace("/books", wanted)))  # type: ignore[misc]  # bound now
-            assert await it.status(WEB, URL + wanted) == 200, save.__name__
+            asking = partial(it.status, WEB, URL + wanted)  # what is written late was taken away for a moment
+            await eventually(asking, lambda status: status == 200, save.__name__)
             assert await books(it) == 404, save.__name__
 
 
@@ -293,9 +295,9 @@ async def test_a_program_that_keeps_ending_is_told_with_its_reason_and_its_log(m
         await it.board.until(
             lambda: it.board.processes().get("crash-0.shop") and it.board.processes()["crash-0.shop"].restarts >= 2,
             "a second restart",
-            20.0,
+            PATIENCE_S,
         )
-        await it.board.until(lambda: it.board.processes()["crash-0.shop"].state == "backoff", "backoff", 20.0)
+        await it.board.until(lambda: it.board.processes()["crash-0.shop"].state == "backoff", "backoff", PATIENCE_S)
         line = it.board.processes()["crash-0.shop"]
         assert "exit code 3" in line.why
         log = Path(re.search(r"in (/\S+)", line.why)[1])  # type: ignore[index]  # it is there
