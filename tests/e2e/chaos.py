@@ -275,6 +275,8 @@ def take_over(*services: str, for_s: float = 0.0) -> Callable[[World], Awaitable
     """
 
     async def harm(world: World) -> None:
+        for service in services:
+            await world.until(lambda s=service: "active" in world.states(s).values(), f"a leader of {service}")
         leaders, began_s = {service: world.leader(service) for service in services}, time.time()
         starts = {name: world.mesh.processes[name].starts for name in leaders.values()}
         for name in leaders.values():
