@@ -17,13 +17,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """What has not come by then does not come."""
 
 LOOK_EVERY_S = 0.02
 """Another process tells no event, so it is looked at."""
 
-COMMAND_S = 30.0
+COMMAND_S = 60.0
 """A command that only reads answers within a second; starting Python on a busy machine is included."""
 
 _LISTEN = "0A"  # TCP_LISTEN in linux/tcp_states.h

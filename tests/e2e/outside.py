@@ -17,7 +17,7 @@ from osm.testing.wire_http import Answer, through
 
 T = TypeVar("T")
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ASK_EVERY_S = 0.02
 
 

@@ -237,7 +237,7 @@ async def _greet(it: Outside, client: str, port: int, *, first: bytes = b"") -> 
     except ConnectionRefusedError:
         return b"refused"
     try:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(30.0):
             heard = await reader.readexactly(len(first))
             writer.write(b"ping")
             return heard + await reader.read(4)

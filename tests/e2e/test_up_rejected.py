@@ -10,7 +10,7 @@ import pytest
 
 from osm.testing.manifests import documents, http, mesh_config, route_group, service, target, workload
 from osm.testing.mesh import MeshProcess, mesh_process
-from tests.e2e.outside import Outside, eventually, outside
+from tests.e2e.outside import PATIENCE_S, Outside, eventually, outside
 
 WEB, API = "web-0.front", "api-0.shop"
 URL = "http://api.shop:8080"
@@ -54,14 +54,14 @@ async def serves(it: Outside, path: str = "/good") -> None:
 
 
 async def all_synced(it: Outside) -> None:
-    await it.board.until(lambda: it.board.in_service(2), "every proxy in sync", 20.0)
+    await it.board.until(lambda: it.board.in_service(2), "every proxy in sync", PATIENCE_S)
 
 
 async def rejected_by(it: Outside, *proxies: str) -> None:
     await it.board.until(
         lambda: {each.proxy_id for each in it.board.proxies() if each.state == "rejected"} >= set(proxies),
         f"a rejection by {proxies}",
-        20.0,
+        PATIENCE_S,
     )
 
 
@@ -117,7 +117,7 @@ async def test_a_sidecar_that_starts_anew_gets_what_was_good(mesh: MeshProcess) 
         pid = it.board.processes()[API].envoy_pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await it.board.until(lambda: it.board.processes()[API].envoy_pid not in (pid, None), "a new Envoy", 20.0)
+        await it.board.until(lambda: it.board.processes()[API].envoy_pid not in (pid, None), "a new Envoy", PATIENCE_S)
         await serves(it)
         mesh.put("policies.yaml", policies("/good"))
         await all_synced(it)

@@ -29,7 +29,7 @@ from osm.testing.manifests import documents, http, mesh_config, route_group, ser
 from osm.testing.mesh import MeshProcess, mesh_process
 from services.xds.app import SERVER_NAME
 from services.xds.translate import leaf_name
-from tests.e2e.outside import Outside, outside
+from tests.e2e.outside import PATIENCE_S, Outside, outside
 
 WEB, OTHER = "web-0.front", "other-0.front"
 WEB_IDENTITY, OTHER_IDENTITY = Identity("front", "web"), Identity("front", "other")
@@ -99,7 +99,7 @@ def is_whole(stream: AdsClient) -> bool:
 async def second_stream(it: Outside, proxy_id: str) -> AsyncIterator[AdsClient]:
     """Another stream of a proxy that is connected already, with all its configuration."""
     async with (
-        asyncio.timeout(30.0),
+        asyncio.timeout(PATIENCE_S),
         ads_client(xds(it.mesh), node_id=proxy_id, identity=await proof(it, proxy_id)) as stream,
     ):
         await stream.until(lambda: is_whole(stream))
@@ -108,7 +108,7 @@ async def second_stream(it: Outside, proxy_id: str) -> AsyncIterator[AdsClient]:
 
 async def ended(it: Outside, node_id: str, identity: ClientIdentity | None) -> StreamEnded:
     """How a stream that is not welcome ends. It must not be told anything before that."""
-    async with asyncio.timeout(30.0), ads_client(xds(it.mesh), node_id=node_id, identity=identity) as stream:
+    async with asyncio.timeout(PATIENCE_S), ads_client(xds(it.mesh), node_id=node_id, identity=identity) as stream:
         end = await stream.end()
         assert stream.received == []
         return end
@@ -180,7 +180,7 @@ async def test_an_edit_that_means_nothing_sends_nothing(mesh: MeshProcess) -> No
             mesh.put("policies.yaml", POLICIES)
             (mesh.folder / "policies.yaml").touch()
             mesh.put("policies.yaml", f"\n\n# a remark\n{POLICIES.replace('kind:', 'kind:    ')}")
-            await it.board.until(lambda: line() > first_line, "the edit to be read", 20.0)
+            await it.board.until(lambda: line() > first_line, "the edit to be read", PATIENCE_S)
             await asyncio.to_thread(mesh.osm, "status")
             assert stream.bytes_received == before
             await it.change(lambda: mesh.put("policies.yaml", POLICIES.replace("name: hidden", "name: concealed", 1)))
@@ -242,7 +242,7 @@ async def forged(it: Outside, *, own_root: bool, age_s: float = 0.0, lifetime_s:
 async def test_only_certificates_of_this_mesh_that_are_valid_now_are_taken(mesh: MeshProcess) -> None:
     async with outside(mesh) as it:
         good = await forged(it, own_root=True)
-        async with asyncio.timeout(30.0), ads_client(xds(mesh), node_id=WEB, identity=good) as stream:
+        async with asyncio.timeout(PATIENCE_S), ads_client(xds(mesh), node_id=WEB, identity=good) as stream:
             await stream.version(CLUSTER, API)  # so it is the root and the time that matter below, and nothing else
         other_root = await ended(it, WEB, await forged(it, own_root=False))
         expired = await ended(it, WEB, await forged(it, own_root=True, age_s=30.0, lifetime_s=20))
@@ -252,8 +252,8 @@ async def test_only_certificates_of_this_mesh_that_are_valid_now_are_taken(mesh:
 
 async def test_a_certificate_that_expires_ends_its_stream(mesh: MeshProcess) -> None:
     async with outside(mesh) as it:
-        short = await forged(it, own_root=True, lifetime_s=4)
-        async with asyncio.timeout(30.0), ads_client(xds(mesh), node_id=WEB, identity=short) as stream:
+        short = await forged(it, own_root=True, lifetime_s=8)
+        async with asyncio.timeout(PATIENCE_S), ads_client(xds(mesh), node_id=WEB, identity=short) as stream:
             await stream.version(CLUSTER, API)
             end = await stream.end()
     assert end.code is grpc.StatusCode.UNAUTHENTICATED
@@ -268,7 +268,7 @@ async def test_without_a_certificate_there_is_no_handshake(mesh: MeshProcess) ->
     host, _, port = xds(mesh).rpartition(":")
     heard = b""
     try:
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(30.0):
             reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
             try:
                 heard = await reader.read(1)
@@ -299,7 +299,7 @@ async def test_hostile_bytes_harm_nobody(mesh: MeshProcess) -> None:
         identity = await proof(it, OTHER)
         names = [f"no-such-cluster-{number:0100}" for number in range(12_000)]
         async with (
-            asyncio.timeout(30.0),
+            asyncio.timeout(PATIENCE_S),
             ads_client(xds(mesh), node_id=OTHER, identity=identity, subscribe={CLUSTER: names}) as stream,
         ):
             too_large = await stream.end()
