@@ -46,7 +46,7 @@ class Compose:
         self.manifests = manifests
         self._environment = {**os.environ, "CONTAINERS_CONF": str(settings), "OSM_MANIFESTS": str(manifests)}
 
-    def __call__(self, *arguments: str, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
         """As `docker compose …` would be called."""
         store = (f"--podman-args=--root={CACHE / 'store'}", f"--podman-args=--runroot={CACHE / 'running'}")
         tools = ("--profile", "tools") if arguments[0] in ("run", "down") else ()  # docker compose finds it by itself

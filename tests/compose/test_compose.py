@@ -26,13 +26,16 @@ def _in_sync(status: dict[str, Any]) -> int:
     return sum(proxy["state"] == "synced" for proxy in status.get("proxies", ()))
 
 
+def _xds(status: dict[str, Any]) -> int:
+    return sum(each["service"] == "xds" for each in status.get("services", ()))
+
+
 @pytest.mark.timeout(1500)
 def test_the_mesh_comes_up_with_two_xds(compose: Compose) -> None:
     deadline_s = time.monotonic() + READY_WITHIN_S
-    while _in_sync(found := _status(compose)) < 5 and time.monotonic() < deadline_s:
+    while (_in_sync(found := _status(compose)), _xds(found)) != (5, 2) and time.monotonic() < deadline_s:
         time.sleep(0.5)
-    assert _in_sync(found) == 5, compose.podman("ps", "-a")
-    assert sum(each["service"] == "xds" for each in found["services"]) == 2
+    assert (_in_sync(found), _xds(found)) == (5, 2), compose.podman("ps", "-a")
 
 
 @pytest.mark.timeout(300)
