@@ -64,6 +64,8 @@ class Watch:
     def _read(self) -> None:
         assert self._process.stdout
         for line in self._process.stdout:
+            if not line.endswith("\n"):  # its end has cut it off
+                return
             told = json.loads(line)
             self._seen.append(Seen(time.time(), told["key"], told["body"]))
 
