@@ -5,6 +5,7 @@ The only package that knows the client library; it decides nothing about the mes
     resource    which kinds there are, and their paths
     objects     Kubernetes' own kinds, the fields that we read
     errors      what can go wrong, with a sentence
+    reading     JSON → objects, however deep
     access      where the server is, and how we log in; `kubeconfig` reads, `credentials` are what it leads to
     connection  HTTP: credentials, patience, lines
     selection   which objects of a kind, and how much of each

@@ -16,6 +16,7 @@ from osm.k8s.access import access
 from osm.k8s.connection import Call, Connection, opened
 from osm.k8s.errors import ApiError
 from osm.k8s.objects import Object
+from osm.k8s.reading import decode
 from osm.k8s.resource import PODS, Resource
 from osm.k8s.selection import METADATA, METADATA_LIST, WHOLE, Listing, Selection
 
@@ -205,7 +206,7 @@ async def connected(kubeconfig: str = "", context: str = "") -> AsyncIterator[Cl
 
 def _read(asked: str, body: bytes | Raw, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decode(body, kind)
     except msgspec.MsgspecError as error:
         raise ApiError(
             f"{asked}: the answer is not what was asked for: {error}", status=200, reason="Unread"

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from osm.k8s.errors import Status
+from osm.k8s.reading import decode
 
 T = TypeVar("T")
 
@@ -100,7 +101,7 @@ class Known(Generic[T]):
         relist = ""
         for line in lines:
             try:
-                event = msgspec.json.decode(line, type=_Event)
+                event = decode(line, _Event)
                 relist = self._event(event, changed, unread)
             except msgspec.MsgspecError:  # not Kubernetes' words: something on the way speaks here
                 relist = "Unread"
@@ -113,11 +114,11 @@ class Known(Generic[T]):
     def _event(self, event: _Event, changed: dict[Key, T | None], unread: list[tuple[Key, str]]) -> str:
         """Why the watch is over; empty if it is not."""
         if event.type == "ERROR":
-            status = msgspec.json.decode(event.object, type=Status)
+            status = decode(event.object, Status)
             return status.reason or str(status.code)
         if event.type in ("ADDED", "MODIFIED"):
             self._change(event.object, changed, unread)
-        meta = msgspec.json.decode(event.object, type=_Item).metadata
+        meta = decode(event.object, _Item).metadata
         if event.type == "DELETED":
             key = (meta.namespace, meta.name)
             self._versions.pop(key, None)
@@ -126,12 +127,12 @@ class Known(Generic[T]):
         return ""
 
     def _change(self, item: Raw, changed: dict[Key, T | None], unread: list[tuple[Key, str]]) -> Key:
-        meta = msgspec.json.decode(item, type=_Item).metadata
+        meta = decode(item, _Item).metadata
         key = (meta.namespace, meta.name)
         if not meta.resource_version or self._versions.get(key) != meta.resource_version:
             self._versions[key] = meta.resource_version
             try:
-                changed[key] = msgspec.json.decode(item, type=self._kind)
+                changed[key] = decode(item, self._kind)
             except msgspec.MsgspecError as error:
                 unread.append((key, str(error)))
         return key

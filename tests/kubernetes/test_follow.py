@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+
+from msgspec import Raw
 
 from osm.k8s.client import Cluster, connected
 from osm.k8s.errors import NotFound
@@ -133,6 +135,22 @@ async def test_an_object_that_loses_its_label_is_gone(api: Path) -> None:
         await reader.until(lambda: reader.names() == {"labelled"})
         await cluster.patch(CONFIG_MAPS, "labelled", {"metadata": {"labels": {"labelled": None}}}, "default")
         await reader.until(lambda: not reader.objects)
+
+
+async def test_an_object_nested_deeper_than_a_decoder_goes_ends_no_follower(api: Path) -> None:
+    """Who may write any object may write such `managedFields`, and the server keeps them."""
+    deep = Raw(b'{"f:data":' + b'{"f:a":' * 3_000 + b"{}" + b"}" * 3_001)
+    manager = {"manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": deep}
+    meta = {"name": "deep", "labels": {"for": "deep"}, "managedFields": [manager]}
+    async with connected(str(api)) as cluster:
+        await cluster.create(CONFIG_MAPS, {"metadata": meta, "data": {"k": "v"}}, "default")
+        async with aclosing(follow(cluster, CONFIG_MAPS, as_=ConfigMap, labels="for=deep")) as told:
+            first = await anext(told)
+            await cluster.patch(CONFIG_MAPS, "deep", {"data": {"k": "w"}}, "default")
+            second = await anext(told)
+        await cluster.delete(CONFIG_MAPS, "deep", "default")
+    values = [found.data["k"] for seen in (first, second) for found in seen.objects.values() if found is not None]
+    assert values == ["v", "w"]
 
 
 async def test_an_empty_kind_has_a_full_picture(api: Path) -> None:
