@@ -19,7 +19,7 @@ READ_WITHIN_S = 3.0
 """An API server sends a whole review in milliseconds; whoever takes longer holds a place for its own sake."""
 
 READ_AT_ONCE = 32
-"""Bodies in memory that are not whole yet; those who wait behind slow ones wait for some seconds at most."""
+"""Bodies in memory that are not whole yet; who waits behind slow ones is told to come again before it gives up."""
 
 ANSWER_WITHIN_S = 10.0
 """Below the 20 s that the API server waits, so that it hears why."""
@@ -94,10 +94,15 @@ def _guarded(
     async def post(request: web.Request) -> web.Response:
         if request.content_type != "application/json":
             return _said(415, f"expected a body of application/json, found {request.content_type}")
+        turn = asyncio.timeout(ANSWER_WITHIN_S)
         try:
-            async with reading, asyncio.timeout(READ_WITHIN_S):
-                body = await request.read()
+            async with turn, reading:
+                turn.reschedule(None)
+                async with asyncio.timeout(READ_WITHIN_S):
+                    body = await request.read()
         except TimeoutError:
+            if turn.expired():
+                return _said(503, f"too many requests at once for {ANSWER_WITHIN_S:g} s; try again")
             return _said(408, f"the request did not come whole within {READ_WITHIN_S:g} s")
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S), answering:

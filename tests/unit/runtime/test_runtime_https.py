@@ -14,6 +14,7 @@ from osm.contracts.trust import ControlPlane
 from osm.pki import issuing
 from osm.pki.keys import key_pem, make_key
 from osm.pki.reading import chain_pem
+from osm.runtime import https
 from osm.runtime.https import Malformed, ServerCertificate, serve_https
 from osm.runtime.settings import BadSetting
 
@@ -115,6 +116,51 @@ async def test_more_than_fit_wait_for_their_turn() -> None:
         found = await asyncio.gather(*(post(authority, f"{url}/upper", b"{}") for _ in range(6)))
     assert [each.status_code for each in found] == [200] * 6
     assert most == 2
+
+
+@asynccontextmanager
+async def begun(authority: Authority, url: str) -> AsyncIterator[asyncio.StreamReader]:
+    """A request of which the last byte does not come, and what is answered to it."""
+    reader, writer = await asyncio.open_connection("localhost", int(url.rpartition(":")[2]), ssl=authority.trust)
+    head = "POST /upper HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n"
+    try:
+        writer.write(f"{head}ab".encode())
+        yield reader
+    finally:
+        writer.close()
+
+
+async def test_who_does_not_send_a_whole_request_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(https, "READ_WITHIN_S", 0.05)
+    authority = Authority()
+    async with served(authority) as (url, _), begun(authority, url) as answer, asyncio.timeout(30):
+        assert (await answer.readline()).startswith(b"HTTP/1.1 408")
+
+
+async def test_who_waits_behind_slow_ones_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(https, "READ_AT_ONCE", 1)
+    monkeypatch.setattr(https, "READ_WITHIN_S", 3600)
+    monkeypatch.setattr(https, "ANSWER_WITHIN_S", 0.2)
+    authority = Authority()
+    async with served(authority) as (url, _):
+        found = []
+        async with begun(authority, url):
+            while not found or found[-1].status_code == 200:  # until the slow one has taken the place
+                found.append(await post(authority, f"{url}/upper", b"abc"))
+        assert (found[-1].status_code, found[-1].text) == (503, "too many requests at once for 0.2 s; try again\n")
+
+
+async def test_an_answer_that_does_not_come_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(https, "ANSWER_WITHIN_S", 0.05)
+    authority = Authority()
+
+    async def never(body: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return body
+
+    async with served(authority, answer=never) as (url, _):
+        found = await post(authority, f"{url}/upper", b"abc")
+    assert (found.status_code, found.text) == (503, "no answer within 0.05 s; try again\n")
 
 
 async def test_a_new_certificate_is_shown_to_who_connects_next() -> None:
