@@ -12,9 +12,9 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 import yaml
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from osm.cli.command_error import CommandError as CommandError  # noqa: PLC0414  # who speaks ends with it, too
 from osm.contracts.problem import Problem
@@ -31,7 +31,7 @@ class Format(StrEnum):
 OutputOption = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")]
 
 PIPED_COLUMNS = 100_000
-"""No line is folded where no terminal says how wide it is: programs read by lines, and a mesh may have long names."""
+"""No line is folded where no terminal says how wide it is: programs read by lines."""
 
 READER_LEFT = 141
 """Exit status when whoever read our output has had enough, as `head` has: the shell's for SIGPIPE."""
@@ -50,8 +50,8 @@ def reader_left() -> NoReturn:
     raise SystemExit(READER_LEFT) from None
 
 
-stdout = Output(highlight=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+stdout = Output(highlight=False, emoji=False, width=None if sys.stdout.isatty() else PIPED_COLUMNS)
+stderr = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def fail(error: CommandError) -> NoReturn:
@@ -100,18 +100,20 @@ def plain(text: str = "") -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "") -> None:
-    """Print a table, or the sentence `empty` if there is no row."""
+    """Print a table, or the sentence `empty` if there is no row.
+
+    A row is a line, on a narrow terminal too, where it runs over: half a name in a cell is no name to copy.
+    """
     filled = [[_cell(value) for value in row] for row in rows]
     if not filled:
         if empty:
             stdout.print(f"[dim]{escape(empty)}[/]")
         return
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        grid.add_column(column.upper(), overflow="fold")
-    for row in filled:
-        grid.add_row(*row)
-    stdout.print(grid)
+    lines = [[column.upper() for column in columns], *filled]
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(columns))]
+    for number, line in enumerate(lines):
+        cells = (set_cell_size(cell, width) for cell, width in zip(line, widths, strict=True))
+        stdout.print("  ".join(cells).rstrip(), style="" if number else "bold", markup=False, soft_wrap=True)
 
 
 def problems(found: Iterable[Problem]) -> None:
@@ -126,5 +128,4 @@ def problem_line(problem: Problem) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A name may hold what rich takes for markup, such as `[1]`."""
-    return "-" if value is None else escape(str(value))
+    return "-" if value is None else " ".join(str(value).split())

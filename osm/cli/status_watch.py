@@ -55,7 +55,7 @@ async def _draw(bus: Bus, tables: Tables) -> NoReturn:
         tasks.create_task(latest.keep(bus), name="status lines")
         with stdout.screen() as screen:
             while True:
-                screen.update(Text.from_ansi(_drawn(tables, latest.documents)))
+                screen.update(Text.from_ansi(_drawn(tables, latest.documents), no_wrap=True, overflow="crop"))
                 await asyncio.sleep(DRAW_EVERY_S)
     raise AssertionError("unreachable: it draws until it is cancelled")
 

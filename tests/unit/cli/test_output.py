@@ -28,6 +28,15 @@ def test_a_row_is_a_line_however_long_its_names(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines()[1].split() == names
 
 
+def test_columns_are_as_wide_as_what_is_in_them_and_a_cell_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    table(("name", "why", "up"), [("a", "one\ntwo :on: ", "1s"), ("bookstore", None, "")])
+    assert capsys.readouterr().out.splitlines() == [
+        "NAME       WHY           UP",
+        "a          one two :on:  1s",
+        "bookstore  -",
+    ]
+
+
 def test_without_rows_the_sentence_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     table(("a",), [], empty="nothing in [x]")
     assert capsys.readouterr().out == "nothing in [x]\n"
