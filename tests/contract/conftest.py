@@ -63,7 +63,7 @@ class MemoryCarrier:
 class NatsCarrier:
     """`keys` is a folder as `osm bus keys` makes it; `admin` may do anything on the server, and has no key."""
 
-    lease_s = 1.5
+    lease_s = 3.0
 
     def __init__(self, server: NatsServer, admin: Client, keys: Path) -> None:
         self.server = server

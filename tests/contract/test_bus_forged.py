@@ -76,7 +76,7 @@ async def running(server: NatsServer, tmp_path, name: str, settings: NatsSetting
     password = tmp_path / f"{name}.password"
     password.write_text(f"secret-{name}")
     password.chmod(0o600)
-    settings = msgspec.structs.replace(settings, password_file=str(password), lease_s=1.5)
+    settings = msgspec.structs.replace(settings, password_file=str(password), lease_s=3.0)
     async with open_nats(server.url, name, settings) as bus:
         yield bus
 

@@ -186,7 +186,7 @@ from osm.contracts.policy import Mesh
 
 async def main():
     url, writers, key = sys.argv[1:]
-    settings = NatsSettings(lease_s=1.5, writers_file=writers, signing_key_file=key)
+    settings = NatsSettings(lease_s=3.0, writers_file=writers, signing_key_file=key)
     async with open_nats(url, "meshspec", settings) as bus:
         async with bus.writer("meshspec") as writer:
             await writer.publish({"mesh": Mesh()})
