@@ -144,16 +144,6 @@ def sign(
     """
     end_s = expiry_s(issuer, now_s=now_s, lifetime_s=lifetime_s)
     start_s = max(int(now_s) - _backdate_s(end_s - int(now_s)), not_before_s(issuer))
-    names = x509.SubjectAlternativeName(
-        [
-            _uri(profile.uri),
-            *map(x509.DNSName, profile.dns_names),
-            *(x509.IPAddress(ip_address(address)) for address in profile.addresses),
-        ]
-    )
-    uses = x509.ExtendedKeyUsage(
-        [use for use, wanted in ((_CLIENT, profile.client), (_SERVER, profile.server)) if wanted]
-    )
     issuer_ski = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return (
         x509.CertificateBuilder()
@@ -165,8 +155,8 @@ def sign(
         .not_valid_after(_moment(end_s))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(uses, critical=False)
-        .add_extension(names, critical=True)
+        .add_extension(_uses(profile), critical=False)
+        .add_extension(_names(profile), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_ski), critical=False)
         .sign(issuer_key, hashes.SHA256())
@@ -178,6 +168,21 @@ def signable(csr: Csr) -> PublicKey:
     key = csr.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
     return key
+
+
+def _names(profile: Profile) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName(
+        [
+            _uri(profile.uri),
+            *map(x509.DNSName, profile.dns_names),
+            *(x509.IPAddress(ip_address(address)) for address in profile.addresses),
+        ]
+    )
+
+
+def _uses(profile: Profile) -> x509.ExtendedKeyUsage:
+    wanted = ((_CLIENT, profile.client), (_SERVER, profile.server))
+    return x509.ExtendedKeyUsage([use for use, is_wanted in wanted if is_wanted])
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
