@@ -62,7 +62,8 @@ async def test_a_thousand_that_come_at_once_are_served_one_after_the_other_and_l
         await herd(xds, 1000)
         gc.collect()
         assert resident_mib() - after_one < 20  # a herd takes some 100 MiB while it is here
-        assert len(asyncio.all_tasks()) == tasks
+        while len(asyncio.all_tasks()) > tasks:  # those of the last ones end in the loop's next rounds
+            await asyncio.sleep(0.01)
         assert xds.engine.acked_revision() >= 1
         assert not xds.streams
 
