@@ -7,7 +7,7 @@ cannot be written is tried again with the next refresh.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 import structlog
@@ -83,13 +83,21 @@ class Report:
 
     async def _write(self, written: dict[str, Struct], *, again: bool) -> None:
         wanted = self._wanted
-        try:
-            for key, line in wanted.items():
-                if again or written.get(key) != line:
+        for key, line in wanted.items():
+            if again or written.get(key) != line:
+                with _told(key):
                     await self._status.put(key, line)
                     written[key] = line
-            for key in sorted(written.keys() - wanted.keys()):
+        for key in sorted(written.keys() - wanted.keys()):
+            with _told(key):
                 await self._status.delete(key)
                 del written[key]
-        except BusError as error:
-            log.warning("status lines not written", why=str(error))
+
+
+@contextlib.contextmanager
+def _told(key: str) -> Iterator[None]:
+    """A line that cannot be written keeps no other back."""
+    try:
+        yield
+    except BusError as error:
+        log.warning("status line not written", key=key, why=str(error))

@@ -90,6 +90,16 @@ def _problems(seen: Mapping[str, Any], key: str) -> tuple[Any, ...]:
     return tuple(seen[key].problems) if key in seen else ()
 
 
+async def test_a_line_too_large_for_the_bus_keeps_no_other_back(tmp_path: Path) -> None:
+    core = MemoryCore(max_bytes=1_000)
+    wrong = "\n".join(f"  field-{at}: unknown" for at in range(40))
+    (tmp_path / "a.yaml").write_text(SPLIT.replace("canary", "broken") + wrong)
+    (tmp_path / "b.yaml").write_text(SPLIT)
+    async with serving(core, tmp_path):
+        lines = await until(core, "status", lambda seen: SPLIT_LINE in seen, "cli")
+    assert SPLIT_LINE.replace("canary", "broken") not in lines
+
+
 async def test_a_deleted_file_takes_its_objects_and_their_lines_away(tmp_path: Path) -> None:
     core, file = MemoryCore(), tmp_path / "split.yaml"
     file.write_text(SPLIT)
