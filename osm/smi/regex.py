@@ -11,6 +11,9 @@ import re
 MAX_REPEAT = 1000
 """RE2 refuses more repetitions in one `{n,m}`."""
 
+MAX_CHARS = 10_000
+"""Longer than any path; to judge ten times as many takes a second, in which nothing else is judged."""
+
 _GROUPS_REFUSED = {
     "=": "lookahead `(?=`",
     "!": "lookahead `(?!`",
@@ -43,6 +46,8 @@ class _Refused(Exception):
 
 def complaint(pattern: str) -> str | None:
     """Why Envoy would not take `pattern`; None if it would."""
+    if len(pattern) > MAX_CHARS:
+        return f"found {len(pattern)} characters, allowed are {MAX_CHARS}"
     rewritten = ""
     try:
         rewritten = _rewritten(pattern)
@@ -81,10 +86,16 @@ def _piece(pattern: str, at: int) -> tuple[str, int]:
     if quantified := _QUANTIFIED.match(pattern, at):
         raise _Refused(f"possessive quantifier `{quantified[0]}` at character {at + 1}; RE2 has none")
     if repeat := _REPEAT.match(pattern, at):
-        if max(int(repeat[1]), int(repeat[2] or 0)) > MAX_REPEAT:
+        if max(_times(repeat[1]), _times(repeat[2] or "")) > MAX_REPEAT:
             raise _Refused(f"more than {MAX_REPEAT} repetitions at character {at + 1}")
         return repeat[0], len(repeat[0])
     return ("\\{" if here == "{" else here), 1
+
+
+def _times(digits: str) -> int:
+    """Of thousands of digits Python makes no number."""
+    significant = digits.lstrip("0")
+    return int(significant or 0) if len(significant) <= len(str(MAX_REPEAT)) else MAX_REPEAT + 1
 
 
 def _escape(pattern: str, at: int) -> tuple[str, int]:
