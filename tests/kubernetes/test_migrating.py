@@ -69,11 +69,13 @@ def left(programs: Path) -> Iterator[ApiServer]:
         yield server
 
 
-def test_a_split_of_osm_is_read_once_the_definitions_are_applied(left: ApiServer) -> None:
+def test_a_split_of_osm_is_read_once_the_definitions_are_applied(left: ApiServer, tmp_path: Path) -> None:
     path = TRAFFIC_SPLITS.path("default", "bookstore")
     with pytest.raises(Refused) as refused:
         ask(left, "GET", path)
     assert refused.value.status == 404
+    said = osm("check", "--pre", home=tmp_path, environment={"KUBECONFIG": str(left.kubeconfig)})
+    assert f"CRD {TRAFFIC_SPLITS} is an older OSM's and serves v1alpha2, not v1alpha4" in said.out
     assert "kubectl apply --server-side --force-conflicts -f deploy/chart/crds" in PAGE
     for file in DEFINITIONS.glob("*.yaml"):
         body = yaml.safe_load(file.read_text())

@@ -23,7 +23,7 @@ from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProxyStatus, Rejection, ServiceStatus
 from osm.k8s.objects import Namespace
-from osm.k8s.resource import TRAFFIC_TARGETS
+from osm.k8s.resource import TRAFFIC_SPLITS, TRAFFIC_TARGETS
 
 NOW_S = 1_800_000_000.0
 DAY_S = 24 * 3600.0
@@ -384,6 +384,12 @@ BEFOREHAND: dict[str, tuple[Before, str, str, str]] = {
         "error",
         "serves v1alpha1, not",
         "kubectl delete crd",
+    ),
+    "kinds that an older OSM left": (
+        structs.replace(READY, definitions=(definition(TRAFFIC_SPLITS, "v1alpha2"),)),
+        "error",
+        "is an older OSM's and serves v1alpha2, not v1alpha4",
+        "kubectl apply --server-side",
     ),
 }
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from osm.cli.kubernetes.checks.facts import Before
+from osm.cli.kubernetes.checks.facts import Before, Definition
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
 from osm.cli.kubernetes.leftovers import CRDS, is_shared
 from osm.cli.kubernetes.meshes import in_the_way
+from osm.k8s.resource import Resource
 
 CLUSTER, MESHES, KINDS = "cluster", "other meshes", "kinds"
 
@@ -65,16 +66,21 @@ def other_injectors(facts: Before) -> Iterator[Line]:
 
 def definitions(facts: Before) -> Iterator[Line]:
     found = {each.metadata.name: each for each in facts.definitions}
-    foreign = [kind for kind in CRDS if str(kind) in found and is_shared(found[str(kind)], kind)]
-    for kind in foreign:
-        versions = [version.name for version in found[str(kind)].spec.versions if version.served]
-        if kind.version not in versions:
-            what = f"CRD {kind} is of another origin and serves {', '.join(versions)}, not {kind.version}"
-            remedy = f"kubectl delete crd {kind} (its objects go with it), so that osm install brings its own"
-            yield error(KINDS, what, remedy)
-        else:
-            yield warning(
-                KINDS, f"CRD {kind} is of another origin; the mesh shares it", "whoever made it may change it"
-            )
-    if not foreign:
-        yield ok(KINDS, "no CRD of another origin is in the way")
+    there = ((kind, found[str(kind)]) for kind in CRDS if str(kind) in found)
+    lines = [line for kind, definition in there if (line := _in_the_way(kind, definition)) is not None]
+    yield from lines or [ok(KINDS, "no CRD is in the way")]
+
+
+def _in_the_way(kind: Resource, found: Definition) -> Line | None:
+    """helm leaves a definition that is there as it is, whoever made it."""
+    served = [version.name for version in found.spec.versions if version.served]
+    is_old = kind.version not in served
+    if not is_shared(found, kind):
+        what = f"CRD {kind} is an older OSM's and serves {', '.join(served)}, not {kind.version}"
+        remedy = "kubectl apply --server-side --force-conflicts -f deploy/chart/crds (its objects stay)"
+        return error(KINDS, what, remedy) if is_old else None
+    if is_old:
+        what = f"CRD {kind} is of another origin and serves {', '.join(served)}, not {kind.version}"
+        remedy = f"kubectl delete crd {kind} (its objects go with it), so that osm install brings its own"
+        return error(KINDS, what, remedy)
+    return warning(KINDS, f"CRD {kind} is of another origin; the mesh shares it", "whoever made it may change it")
