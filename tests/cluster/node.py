@@ -52,6 +52,10 @@ class Cluster:
         """Raises Failed."""
         self.kubectl("apply", "--namespace", namespace, "--filename", "-", said=manifest)
 
+    def scale(self, what: str, namespace: str, replicas: int) -> None:
+        """It does not wait. Raises Failed."""
+        self.kubectl("scale", what, f"--namespace={namespace}", f"--replicas={replicas}")
+
     def rolled_out(self, what: str, namespace: str, within_s: int = READY_WITHIN_S) -> None:
         """Wait until all pods of `deployment/NAME`, or of every `deployment`, are new and ready. Raises Failed."""
         status = ("rollout", "status", what, f"--namespace={namespace}", f"--timeout={within_s}s")

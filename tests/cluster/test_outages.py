@@ -26,6 +26,8 @@ GONE_ON_S = 15.0
 """Some hundred requests after the last of the control plane is gone."""
 PAUSED_S = 10.0
 """Past the lease of 4 s, and short of what liveness probes put up with."""
+WAREHOUSE = ("deployment/bookwarehouse", "bookwarehouse")
+"""Gets a second pod for a while; the shoppers, whose answers are counted, keep theirs."""
 LEADERS = pytest.mark.parametrize("service", ["endpoints", "meshspec"])
 
 
@@ -62,14 +64,10 @@ def steady(shop: Bookshop, figures: Figures, request: pytest.FixtureRequest) -> 
     return holds
 
 
-def scaled(cluster: Cluster, replicas: int, app: str = "bookwarehouse") -> None:
-    cluster.kubectl("scale", f"--namespace={app}", f"deployment/{app}", f"--replicas={replicas}")
-
-
-def replaced(cluster: Cluster, app: str = "bookwarehouse") -> None:
-    """Wait until it is as it was."""
-    scaled(cluster, 1, app)
-    cluster.rolled_out(f"deployment/{app}", app)
+def restored(cluster: Cluster) -> None:
+    """Wait until the warehouse is as it was."""
+    cluster.scale(*WAREHOUSE, replicas=1)
+    cluster.rolled_out(*WAREHOUSE)
 
 
 @LEADERS
@@ -122,7 +120,7 @@ def test_a_pod_that_comes_while_no_endpoints_runs_is_in_the_mesh_as_soon_as_one_
         _, since_s = parts.leader(cluster, "endpoints")
         for pod in parts.pods(cluster, "endpoints"):
             began = parts.signal(cluster, pod, "SIGKILL")
-        scaled(cluster, 2)
+        cluster.scale(*WAREHOUSE, replicas=2)
 
         def new(seen: Seen) -> bool:
             return seen.at_s > began and seen.key.startswith("workload.") and "bookwarehouse" in seen.key
@@ -131,7 +129,7 @@ def test_a_pod_that_comes_while_no_endpoints_runs_is_in_the_mesh_as_soon_as_one_
         assert newer(cluster, "endpoints", since_s)
         heart.stop()
     figures.tell("both endpoints killed", f"{appeared.at_s - began:.2f} s until a pod made meanwhile is known")
-    replaced(cluster)
+    restored(cluster)
     parts.settled(cluster, "endpoints")
     steady()
 
@@ -168,14 +166,14 @@ def test_a_leader_that_was_paused_past_its_lease_finds_itself_deposed(
 @contextmanager
 def no_injector(cluster: Cluster) -> Iterator[None]:
     """It is gone while the context is open, and there again afterwards."""
-    cluster.kubectl("scale", f"--namespace={HOME}", "deployment/osm-injector", "--replicas=0")
+    cluster.scale("deployment/osm-injector", HOME, 0)
     try:
         eventually(lambda: not parts.pods(cluster, "injector"), "the injector's end")
         selector = "--selector=app=osm-injector"
         cluster.kubectl("wait", "pods", f"--namespace={HOME}", selector, "--for=delete", "--timeout=60s")
         yield
     finally:
-        cluster.kubectl("scale", f"--namespace={HOME}", "deployment/osm-injector", "--replicas=2")
+        cluster.scale("deployment/osm-injector", HOME, 2)
     parts.settled(cluster, "injector")
 
 
@@ -184,7 +182,7 @@ def test_without_an_injector_meshed_pods_are_refused_and_come_by_themselves_when
 ) -> None:
     began = time.monotonic()
     with no_injector(cluster):
-        scaled(cluster, 2)
+        cluster.scale(*WAREHOUSE, replicas=2)
         why = eventually(lambda: why_none(cluster, "bookwarehouse", "bookwarehouse"), "the reason")
         assert 'failed calling webhook "osm-inject.k8s.io"' in why
         cluster.apply(POD, namespace)
@@ -193,12 +191,12 @@ def test_without_an_injector_meshed_pods_are_refused_and_come_by_themselves_when
         live = change_is_live(cluster, shop)
         away = time.monotonic() - began
     back = time.monotonic()
-    cluster.rolled_out("deployment/bookwarehouse", "bookwarehouse")
+    cluster.rolled_out(*WAREHOUSE)
     figures.tell(
         f"injector away for {away:.0f} s",
         f"a policy is live after {live:.2f} s; refused pods are ready {time.monotonic() - back:.1f} s after it is back",
     )
-    replaced(cluster)
+    restored(cluster)
     steady()
 
 
@@ -338,13 +336,13 @@ def test_a_sidecars_secret_is_made_again_and_goes_with_its_pod(
     eventually(lambda: secrets(cluster, namespace).get(name, made[name]) != made[name], "another Secret of that name")
     again = time.monotonic() - began
     began = time.monotonic()
-    cluster.kubectl("scale", f"--namespace={namespace}", "deployment/confined", "--replicas=1")
+    cluster.scale("deployment/confined", namespace, 1)
     (left,) = eventually(lambda: one(secrets(cluster, namespace)), "the end of one")
     pod = cluster.kubectl(
         "get", "pods", f"--namespace={namespace}", "--output=jsonpath={.items[*].metadata.labels.osm-proxy-uuid}"
     )
     assert left.removeprefix("envoy-bootstrap-config-") in pod
-    cluster.kubectl("scale", f"--namespace={namespace}", "deployment/confined", "--replicas=0")
+    cluster.scale("deployment/confined", namespace, 0)
     eventually(lambda: not secrets(cluster, namespace), "the end of all")
     figures.tell("Secrets", f"one deleted by hand is made again in {again:.2f} s; of pods scaled away none is left")
     steady()
