@@ -5,11 +5,14 @@ Separate, so that settings are read without loading a NATS client.
 
 import stat
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from osm.bus import BusError
 from osm.bus.private_files import is_private, our_groups
+
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 class NatsSettings(Struct, frozen=True, kw_only=True):
@@ -34,16 +37,16 @@ class NatsSettings(Struct, frozen=True, kw_only=True):
     """The service's own Ed25519 key (PEM), mode 0600 or stricter. Users that only read need none."""
     unsigned: bool = False
     """Run without keys: whoever holds any password of this NATS server can then change what the mesh does."""
-    replicas: int = 1
+    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     """Copies of each bucket in a NATS cluster: 1, 3 or 5. Buckets can be rebuilt, so 1 loses time, never data."""
-    connect_timeout_s: float = 2.0
+    connect_timeout_s: Seconds = 2.0
     """For one attempt to connect. Attempts never end."""
-    reconcile_s: float = 30.0
+    reconcile_s: Seconds = 30.0
     """How often a watch compares itself with its bucket: a consumer can be lost without a word."""
     seat: str = ""
     """A name that this process has alone for as long as it lives (a pod's name; `OSM_REPLICA` if that is set): after a
     crash its successor takes the lease up again at once. Empty waits until the old lease has run out."""
-    lease_s: float = 4.0
+    lease_s: Seconds = 4.0
     """A writer silent for this long loses its bucket to a standby; it says a word at a third of it."""
 
 

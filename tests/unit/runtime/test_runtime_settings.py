@@ -3,6 +3,7 @@ from typing import Annotated
 import pytest
 from msgspec import Meta, Struct
 
+from osm.bus.nats_settings import NatsSettings
 from osm.runtime.settings import BadSetting, Common, misspelt, read, read_service
 
 
@@ -62,6 +63,15 @@ def test_a_wrong_value_is_told_by_its_variable(environment, sentence):
     with pytest.raises(BadSetting) as caught:
         read_service(Settings, environment, "certmgr")
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("variable", "found", "allowed"),
+    [("LEASE_S", "0", "`float` > 0.0"), ("RECONCILE_S", "nan", "`float` > 0.0"), ("REPLICAS", "7", "`int` <= 5")],
+)
+def test_no_wait_of_the_bus_is_endless_or_none(variable, found, allowed):
+    with pytest.raises(BadSetting, match=f"OSM_NATS_{variable}: found '{found}', expected {allowed}"):
+        read(NatsSettings, {f"OSM_NATS_{variable}": found}, "OSM_NATS_")
 
 
 def test_a_missing_value_is_told_by_its_variable():
