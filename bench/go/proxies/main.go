@@ -24,10 +24,11 @@ import (
 )
 
 // One core is left to the server. What is kept for a stream is small and what a push leaves behind smaller: the
-// collector may come seldom, and is bounded all the same.
+// collector may come seldom, unless thousands of first configurations fill the memory.
 const (
-	cores     = 1
-	gcPercent = 400
+	cores       = 1
+	gcPercent   = 400
+	memoryLimit = 2 << 30
 )
 
 // configured: every stream has all that it asked for. Seconds of the clock that all processes read.
@@ -46,6 +47,7 @@ func main() {
 	log.SetPrefix("proxies: ")
 	runtime.GOMAXPROCS(cores)
 	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
 	istio := flag.Bool("istio", false, "speak as Istio's proxies do")
 	aSecond := flag.Int("a-second", 0, "proxies that connect in each second; 0: all at once")
 	flag.Parse()
