@@ -1,7 +1,7 @@
 """What every step of the check works with: the running mesh, the manifests, and a change made live."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,6 +23,10 @@ class Measured(Struct, frozen=True, kw_only=True):
     asked: str
     measured: str
     passed: bool
+
+
+Step = Callable[["Stage"], Awaitable[Measured]]
+"""Asks something of the mesh, and measures it."""
 
 
 class Change(Struct, frozen=True, kw_only=True):

@@ -5,17 +5,15 @@ Every step leaves the mesh as it found it.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 
 from osm.cli.demo import evidence
 from osm.cli.demo.chance import interval
+from osm.cli.demo.isolated_steps import ISOLATED_STEPS
 from osm.cli.demo.shop import BUY, BUYER, STORES, THIEF, WAREHOUSE, WORKLOADS, Burst, turned_away
-from osm.cli.demo.stage import Change, Measured, Stage
+from osm.cli.demo.stage import Change, Measured, Stage, Step
 from osm.cli.demo.stolen import steal
 from osm.cli.demo.straight import ask_plain, ask_tls
 from osm.contracts.names import Identity, ServiceName
-
-Step = Callable[[Stage], Awaitable[Measured]]
 
 STORE_V1 = ServiceName("bookstore", "bookstore-v1")
 THIEF_IDENTITY = Identity("bookthief", "bookthief")
@@ -189,34 +187,6 @@ async def protocols_pass(stage: Stage) -> Measured:
     )
 
 
-async def direct_dial_is_caught(stage: Stage) -> Measured:
-    """The explicit mode's open flank: an app that dials another app's own address goes nowhere but to its sidecar."""
-    address, reached_before = await stage.inbound(STORES[0]), await evidence.reached(stage, STORES[0])
-    callers = (THIEF, BUYER, WAREHOUSE)
-    answers = {caller: (await stage.shop.ask_from(caller, address))[0] for caller in callers}
-    reached = await evidence.reached(stage, STORES[0]) - reached_before
-    return Measured(
-        asked="apps that dial the plain port of bookstore-v1 at its own address get no answer, and do not reach it",
-        measured="; ".join(f"{caller}: {status or 'no connection'}" for caller, status in answers.items())
-        + f"; the app was reached {reached} times",
-        passed=reached == 0 and not any(answers.values()),
-    )
-
-
-async def unaware_apps_are_meshed(stage: Stage) -> Measured:
-    """No app knows of a proxy; what the buyer sends arrives at the store's sidecar over mutual TLS all the same."""
-    processes = stage.board.processes()
-    told = sorted(name for name, process in processes.items() if evidence.knows_a_proxy(process.app_pid))
-    before = await evidence.arrived(stage)
-    burst = await stage.shop.burst(BUYER, 50)
-    arrived = await evidence.arrived(stage) - before
-    return Measured(
-        asked="no app has a proxy variable, and all that the buyer sends passes the stores' sidecars over mutual TLS",
-        measured=f"{len(told)} of {len(processes)} apps with a variable; {arrived} requests arrived for 50 sent",
-        passed=not told and burst.succeeded == 50 <= arrived,
-    )
-
-
 STEPS: tuple[tuple[str, Step], ...] = (
     ("the buyer buys", buyer_buys),
     ("the thief is refused", thief_is_refused),
@@ -230,12 +200,6 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("permissive mode", permissive_mode_lets_all_in),
     ("certificates rotate", certificates_rotate_unnoticed),
     ("every protocol passes", protocols_pass),
-)
-
-
-ISOLATED_STEPS: tuple[tuple[str, Step], ...] = (
-    ("a direct dial is caught", direct_dial_is_caught),
-    ("unaware apps are meshed", unaware_apps_are_meshed),
 )
 
 

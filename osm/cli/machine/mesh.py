@@ -54,7 +54,27 @@ async def embedded(
     Raises ServiceFailed, in a group, when a service ends.
     """
     core = MemoryCore()
-    services: dict[str, tuple[Run[Any], Common]] = {
+    services = _services(folder, run, ca_folder, proxy_lifetime_s)
+    healths = {name: Health.begin(name, REPLICA) for name in services}
+    async with (
+        lend(core.bus("cli"), run.socket),
+        serve_http(f"unix:{run.path / 'http.sock'}", tuple(healths.values()), eyes.metrics.exposition),
+        asyncio.TaskGroup() as tasks,
+    ):
+        running = [
+            tasks.create_task(run_service(name, serve, core.bus(name), settings, healths[name]), name=name)
+            for name, (serve, settings) in services.items()
+        ]
+        yield core.bus("cli")
+        for task in running:
+            task.cancel()
+
+
+def _services(
+    folder: Path, run: RunFolder, ca_folder: Path, proxy_lifetime_s: int
+) -> dict[str, tuple[Run[Any], Common]]:
+    """Every service's own work and settings, by its name."""
+    return {
         "meshspec": (meshspec.run, MeshspecSettings(folder=str(folder))),
         "endpoints": (endpoints.run, EndpointsSettings(folder=str(folder), isolated=run.isolated)),
         "catalog": (catalog.run, Common()),
@@ -76,16 +96,3 @@ async def embedded(
             ),
         ),
     }
-    healths = {name: Health.begin(name, REPLICA) for name in services}
-    async with (
-        lend(core.bus("cli"), run.socket),
-        serve_http(f"unix:{run.path / 'http.sock'}", tuple(healths.values()), eyes.metrics.exposition),
-        asyncio.TaskGroup() as tasks,
-    ):
-        running = [
-            tasks.create_task(run_service(name, serve, core.bus(name), settings, healths[name]), name=name)
-            for name, (serve, settings) in services.items()
-        ]
-        yield core.bus("cli")
-        for task in running:
-            task.cancel()
