@@ -1,7 +1,5 @@
 """`osm bus`: what passes over the bus, how it stands, and who may do what on it."""
 
-import asyncio
-import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,19 +7,16 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from osm.bus import BusError, Document, Update, nats_keys
+from osm.bus import BusError, Document, nats_keys
 from osm.bus.permissions import USERS, render
 from osm.cli.bus_state import BucketState, Reader, bucket_states
-from osm.cli.client import BusOption, in_cluster, mesh, of_kind
+from osm.cli.client import BusOption, in_cluster, mesh, of_kind, pictures
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, as_yaml, plain, stdout, structured, table
 from osm.cli.running import run
 from osm.contracts.channels import BUCKETS, PROGRESS
 
 app = typer.Typer(no_args_is_help=True, help="What passes over the bus, how it stands, and who may do what on it.")
-
-PICTURES_WITHIN_S = 3.0
-"""A synced bucket shows itself within milliseconds; one that has not by then is not synced."""
 
 WATCH_BODY_CHARS = 160
 """As much of a body as fits under a line; --output json has all of it."""
@@ -102,17 +97,10 @@ def _reader(reader: Reader) -> str:
 
 
 async def _states(bus: str | None, where: Where) -> list[BucketState]:
-    pictures: dict[str, Update] = {}
     async with mesh(bus, where) as connected:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PICTURES_WITHIN_S):
-                async for update in connected.watch(*BUCKETS):
-                    if update.full:
-                        pictures[update.bucket] = update
-                    if len(pictures) == len(BUCKETS):
-                        break
-    status = pictures["status"].documents if "status" in pictures else ()
-    return bucket_states(pictures, of_kind(status, PROGRESS))
+        found = await pictures(connected)
+    status = found["status"].documents if "status" in found else ()
+    return bucket_states(found, of_kind(status, PROGRESS))
 
 
 @app.command()

@@ -6,13 +6,13 @@ The same over an embedded mesh's socket and over NATS: both are a bus.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Annotated, TypeVar
 
 import typer
 from msgspec import Struct
 
-from osm.bus import Bus, BusError, Document
+from osm.bus import Bus, BusError, Document, Update
 from osm.bus.connect import connect
 from osm.cli.kubernetes.cluster import all_of, opened
 from osm.cli.kubernetes.forward import cluster_bus
@@ -22,7 +22,7 @@ from osm.cli.output import CommandError, stderr
 from osm.cli.place import find, live, program
 from osm.cli.reach import Reach
 from osm.contracts import labels
-from osm.contracts.channels import State
+from osm.contracts.channels import BUCKETS, State
 from osm.k8s.objects import Object
 from osm.k8s.resource import PODS
 from osm.runtime.settings import BadSetting
@@ -37,6 +37,9 @@ BusOption = Annotated[
         help="The mesh: unix:/path or nats://host:port; by default the one that runs here, else the cluster's.",
     ),
 ]
+
+PICTURES_WITHIN_S = 3.0
+"""A synced bucket shows itself within milliseconds; one that has not by then is not synced."""
 
 ANSWER_TIMEOUT_S = 5.0
 """How long a command waits for a first picture; a mesh that is up answers at once."""
@@ -98,6 +101,19 @@ async def picture(bus: Bus, bucket: str) -> tuple[Document, ...]:
         f"bucket {bucket}: no full picture within {ANSWER_TIMEOUT_S:g} s; its writer is not up",
         remedy=f"{program()} status shows which services run",
     )
+
+
+async def pictures(bus: Bus) -> dict[str, Update]:
+    """The full picture of each bucket that has one within PICTURES_WITHIN_S, by bucket."""
+    found: dict[str, Update] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PICTURES_WITHIN_S):
+            async for update in bus.watch(*BUCKETS):
+                if update.full:
+                    found[update.bucket] = update
+                if len(found) == len(BUCKETS):
+                    break
+    return found
 
 
 def of_kind(documents: tuple[Document, ...], state: State[T]) -> list[T]:

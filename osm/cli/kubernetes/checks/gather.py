@@ -7,10 +7,10 @@ from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
 from osm.bus import Bus as Connected
-from osm.bus import BusError, Update
+from osm.bus import BusError
 from osm.bus.connect import connect
 from osm.cli.bus_state import bucket_states
-from osm.cli.client import of_kind
+from osm.cli.client import PICTURES_WITHIN_S, of_kind, pictures
 from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, Definition, HookConfiguration, Permission, Tool
 from osm.cli.kubernetes.cluster import all_of, look_up
 from osm.cli.kubernetes.forward import cluster_bus
@@ -23,7 +23,7 @@ from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
 from osm.cli.placing import object_problems
 from osm.contracts import labels
-from osm.contracts.channels import BUCKETS, FILE_STATUS, OBJECT_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
+from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
 from osm.k8s import resource
 from osm.k8s.errors import Forbidden
 from osm.k8s.objects import Namespace, Secret
@@ -49,9 +49,6 @@ NEEDED = (
     ("patch", resource.NAMESPACES),
 )
 """What helm creates for a release of ours, and what `osm namespace add` needs."""
-
-PICTURES_WITHIN_S = 3.0
-"""A synced bucket shows itself within milliseconds, and one that has not by then is not synced."""
 
 KEPT = (("osm-ca-bundle", "ca.crt", "the mesh's root"), ("osm-nats-tls", "tls.crt", "the bus's certificate"))
 
@@ -156,20 +153,12 @@ async def read_bus(where: Where) -> Bus:
 
 
 async def _heard(bus: Connected) -> Bus:
-    pictures: dict[str, Update] = {}
-    try:
-        async with asyncio.timeout(PICTURES_WITHIN_S):
-            async for update in bus.watch(*BUCKETS):
-                if update.full:
-                    pictures[update.bucket] = update
-                if len(pictures) == len(BUCKETS):
-                    break
-    except TimeoutError:
-        if not pictures:
-            return Bus(why=f"no picture of any bucket within {PICTURES_WITHIN_S:g} s")
-    status = tuple(each for each in pictures["status"].documents if not each.deleted) if "status" in pictures else ()
+    found = await pictures(bus)
+    if not found:
+        return Bus(why=f"no picture of any bucket within {PICTURES_WITHIN_S:g} s")
+    status = tuple(each for each in found["status"].documents if not each.deleted) if "status" in found else ()
     return Bus(
-        buckets=tuple(bucket_states(pictures, of_kind(status, PROGRESS))),
+        buckets=tuple(bucket_states(found, of_kind(status, PROGRESS))),
         services=tuple(of_kind(status, SERVICE_STATUS)),
         proxies=tuple(of_kind(status, PROXY_STATUS)),
         problems=tuple(object_problems(of_kind(status, OBJECT_STATUS), of_kind(status, FILE_STATUS))),
