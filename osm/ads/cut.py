@@ -5,6 +5,7 @@ that never reads would keep its call, and the response in it, until the connecti
 down beneath gRPC, which then sees a peer that has gone. gRPC's own descriptor stays its own.
 """
 
+import os
 import socket
 from pathlib import Path
 from urllib.parse import unquote
@@ -33,9 +34,7 @@ def _address(peer: str) -> tuple[str, int] | None:
 def _shut_down_if(descriptor: int, address: tuple[str, int], own_port: int) -> bool:
     """Looks at a copy of the descriptor: gRPC may close the original at any time, and another file take its number."""
     try:
-        with socket.fromfd(
-            descriptor, socket.AF_INET6, socket.SOCK_STREAM
-        ) as copy:  # the family is but a buffer's size
+        with _copy(descriptor) as copy:
             host, port = copy.getpeername()[:2]
             if (host.removeprefix(_MAPPED), port) != address or copy.getsockname()[1] != own_port:
                 return False
@@ -43,3 +42,13 @@ def _shut_down_if(descriptor: int, address: tuple[str, int], own_port: int) -> b
             return True
     except (OSError, ValueError, TypeError):  # no socket, not connected, gone by now, or of a family without ports
         return False
+
+
+def _copy(descriptor: int) -> socket.socket:
+    """Raises OSError, and leaves nothing open then: `socket.fromfd` forgets to close its copy of what is no socket."""
+    number = os.dup(descriptor)
+    try:
+        return socket.socket(socket.AF_INET6, socket.SOCK_STREAM, fileno=number)  # the family is but a buffer's size
+    except OSError:
+        os.close(number)
+        raise

@@ -2,10 +2,15 @@
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 
 from osm.ads.cut import cut
+
+
+def descriptors():
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 class Pair:
@@ -58,6 +63,15 @@ def test_a_connection_to_another_port_of_ours_is_left_alone(pairs):
 def test_what_is_no_connection_of_ours_is_not_found(peer, pairs):
     assert not cut(peer, pairs[0].ours_port)
     assert all(pair.is_open() for pair in pairs)
+
+
+def test_looking_for_a_connection_leaves_no_descriptors(pairs, tmp_path):
+    """Most descriptors of a process are no sockets."""
+    with (tmp_path / "log").open("w"):
+        before = descriptors()
+        for _ in range(3):
+            assert not cut("ipv4:127.0.0.1:1", pairs[0].ours_port)
+        assert descriptors() == before
 
 
 async def test_our_own_descriptor_stays_ours(pairs):
