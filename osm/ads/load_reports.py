@@ -126,6 +126,7 @@ class _Reporting:
         self._clock = asyncio.get_running_loop().time
         self._speaks_by = self._clock() + FIRST_REQUEST_DEADLINE_S
         self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._writing = asyncio.Lock()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -134,7 +135,8 @@ class _Reporting:
             if ending.code is grpc.StatusCode.OK:
                 return
             try:
-                await self._context.abort(ending.code, ending.reason)
+                async with self._writing:  # gRPC takes no status while a response is under way
+                    await self._context.abort(ending.code, ending.reason)
             except aio.BaseError:  # gRPC's way to say that the stream has ended, by us or before
                 return
 
@@ -172,7 +174,8 @@ class _Reporting:
             return
         self.proxy_id = self._reports.greet(self._peer, request.node.id)
         self._greeted(self)
-        await self._context.write(_WANTED)
+        async with self._writing:
+            await self._context.write(_WANTED)
 
 
 _WANTED = LoadStatsResponse(

@@ -181,6 +181,23 @@ async def test_a_server_that_stops_ends_the_streams() -> None:
         assert (await status_of(call))[0] is grpc.StatusCode.UNAVAILABLE
 
 
+async def test_who_is_sent_away_while_it_is_greeted_is_told_so() -> None:
+    taken = Taken()
+    async with serving(taken) as (server, method):
+
+        def greet(_peer: Peer | None, node_id: str) -> str:
+            assert server._reports is not None
+            asyncio.get_running_loop().call_soon(server._reports.end, "the server is stopping")
+            return node_id
+
+        taken.greet = greet  # type: ignore[method-assign]  # the moment between the greeting and its being written
+        call = method()
+        status = ending(call)
+        await greeted(call)
+        ended = await status
+        assert (ended.code, ended.details) == (grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+
+
 async def test_a_server_that_wants_no_reports_says_so() -> None:
     async with serving(None) as (_, method):
         assert (await status_of(method()))[0] is grpc.StatusCode.UNIMPLEMENTED
