@@ -42,6 +42,7 @@ FRUGAL = (
     ("grpc.experimental.tcp_read_chunk_size", 1024),  # requests are small: a quarter less CPU, and less memory
     ("grpc.tsi.max_frame_size", 2048),  # TLS keeps two buffers of a frame, 16 KB by default, for as long as it lasts
     ("grpc.enable_channelz", 0),  # gRPC's own diary of each connection, which nobody reads
+    ("grpc.http2.bdp_probe", 0),  # a ping after an answer, to size the window of what comes in, which is little
 )
 """What keeps a connection small: with gRPC's defaults a proxy that is told something now and then takes 25 KB more."""
 
