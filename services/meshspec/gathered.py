@@ -48,6 +48,7 @@ class Gathered:
         self._mesh_config = (namespace, onemesh.MESH_CONFIG_NAME)
         self._objects: dict[Resource, dict[Key, _Read] | None] = dict.fromkeys(kinds)
         self._labels: dict[str, Mapping[str, str]] | None = None
+        self._last_settings: RawDocument | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -74,6 +75,8 @@ class Gathered:
             else:
                 now[key] = _read(what, key, body, before.get(key))
         self._objects[what] = now
+        if what == MESH_CONFIGS and self._mesh_config in now:
+            self._last_settings = now[self._mesh_config].document
 
     def scan(self) -> Scan:
         """The policies that count. The others are warned about, unless they are another mesh's."""
@@ -84,6 +87,9 @@ class Gathered:
                 problems.append(read.document.problem("metadata.namespace", why, "warning"))
             elif self._counts(what, key):
                 documents.append(read.document)
+        if self._has_lost_settings():
+            problems.append(self._without_settings())
+            documents += [self._last_settings] if self._last_settings is not None else []
         documents.sort(key=lambda document: document.ref)
         return Scan(documents=tuple(documents), problems=tuple(problems))
 
@@ -94,6 +100,15 @@ class Gathered:
             if what.kind == ref.kind and found and key in found and self._counts(what, key):
                 return found[key].standing
         return None
+
+    def _has_lost_settings(self) -> bool:
+        configs = self._objects.get(MESH_CONFIGS)
+        return configs is not None and self._mesh_config not in configs
+
+    def _without_settings(self) -> Problem:
+        """Who removes the object has not asked for its defaults, which are open."""
+        what = "there is no such object; its last form stays in force until `osm mesh upgrade` or you apply one"
+        return Problem(subject=ObjectRef(MESH_CONFIGS.kind, *self._mesh_config), field="metadata.name", what=what)
 
     def _all(self) -> Iterator[tuple[Resource, Key, _Read]]:
         for what, found in self._objects.items():

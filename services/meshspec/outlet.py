@@ -6,7 +6,7 @@ Apart from `step`, which decides what to write; here is only what has been writt
 from collections.abc import Mapping
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from osm.bus import Writer
 from services.meshspec.state import Picture
@@ -26,6 +26,8 @@ class Outlet:
 
     async def write(self, now: Picture) -> None:
         """Raises BusError or LeadershipLost."""
+        closed = {key: document for key, document in now.closed.items() if key not in self._inherited}
+        now = structs.replace(now, documents={**closed, **now.documents})
         todo = step(self._written or {}, now, self._inherited)
         if self._written is None:
             self.revision = await self._writer.publish(now.documents, keep=todo.inherited)

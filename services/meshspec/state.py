@@ -18,6 +18,7 @@ from osm.contracts.channels import (
     State,
 )
 from osm.contracts.names import ObjectRef
+from osm.contracts.policy import Mesh
 from osm.contracts.problem import Problem
 from osm.manifests import Parsed, RawDocument, Scan
 from osm.manifests.last_good import InForce, in_force
@@ -36,17 +37,23 @@ _CHANNELS: Mapping[str, State[Any]] = {
 
 Objects = InForce[Policy]
 
+CLOSED = Mesh(permissive=False, egress=False)
+"""The settings of a mesh whose MeshConfig is not known: what it says may be that nothing is allowed. OSM's own default
+for an absent one is the same."""
+
 
 class Picture(Struct, frozen=True, kw_only=True):
     """What one scan leads to.
 
     `documents` is what bucket `meshspec` should hold, in the order to write it; `spoiled` are keys of objects that
-    are there and were never good in this process: their form from an earlier run stays.
+    are there and were never good in this process: their form from an earlier run stays. `closed` is what stands in for
+    those of them that an earlier run has left nothing of, and that must not be taken for absent.
     """
 
     found: Objects
     documents: Mapping[str, Policy]
     spoiled: frozenset[str] = frozenset()
+    closed: Mapping[str, Policy] = {}
     problems: tuple[Problem, ...] = ()
 
 
@@ -68,6 +75,7 @@ def picture(scan: Scan, before: Picture | None = None) -> Picture:
         found=found,
         documents=documents,
         spoiled=frozenset(spoiled),
+        closed=dict.fromkeys(spoiled & {MESH_CONFIG.key()}, CLOSED),
         problems=tuple(_another(found, ref, mesh) for ref in others if mesh is not None),
     )
 

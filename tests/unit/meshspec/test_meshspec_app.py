@@ -48,6 +48,41 @@ async def until(
     return await values_when(core.bus(who).watch(bucket), condition)
 
 
+BROKEN_MESH = """
+apiVersion: config.openservicemesh.io/v1alpha2
+kind: MeshConfig
+metadata: {name: osm-mesh-config, namespace: osm-system}
+spec: {traffic: {enableEgress: perhaps}}
+"""
+
+
+async def test_settings_that_cannot_be_read_close_the_mesh_until_they_can(tmp_path: Path) -> None:
+    core, file = MemoryCore(), tmp_path / "mesh.yaml"
+    file.write_text(BROKEN_MESH)
+    async with serving(core, tmp_path):
+        seen = await until(core, "meshspec", lambda seen: "mesh" in seen)
+        assert seen["mesh"] == Mesh(permissive=False, egress=False)
+        (tmp_path / "split.yaml").write_text(SPLIT)
+        seen = await until(core, "meshspec", lambda seen: SPLIT_KEY in seen)
+        assert seen["mesh"] == Mesh(permissive=False, egress=False)
+        file.write_text(BROKEN_MESH.replace("perhaps", "false"))
+        await until(core, "meshspec", lambda seen: seen["mesh"] == Mesh(egress=False))
+        file.unlink()
+        await until(core, "meshspec", lambda seen: "mesh" not in seen)
+
+
+async def test_settings_of_an_earlier_run_stay_while_they_cannot_be_read(tmp_path: Path) -> None:
+    core, file = MemoryCore(), tmp_path / "mesh.yaml"
+    file.write_text(BROKEN_MESH.replace("perhaps", "false"))
+    async with serving(core, tmp_path):
+        await until(core, "meshspec", lambda seen: "mesh" in seen)
+    file.write_text(BROKEN_MESH)
+    (tmp_path / "split.yaml").write_text(SPLIT)
+    async with serving(core, tmp_path):
+        seen = await until(core, "meshspec", lambda seen: SPLIT_KEY in seen)
+        assert seen["mesh"] == Mesh(egress=False)
+
+
 async def test_an_edit_reaches_the_bucket_and_its_verdict_the_status(tmp_path: Path) -> None:
     core, file = MemoryCore(), tmp_path / "split.yaml"
     file.write_text(SPLIT)

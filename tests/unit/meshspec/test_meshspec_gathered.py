@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from osm.contracts.names import ObjectRef
+from osm.contracts.policy import Mesh
 from osm.contracts.problem import Problem
 from osm.k8s.follow import Seen
 from osm.k8s.objects import Namespace, ObjectMeta
@@ -36,9 +37,8 @@ def routes(namespace: str, name: str = "books", path: str = "/buy", **more: Any)
 
 
 def gathered(*bodies: dict[str, Any], **labels: dict[str, str] | None) -> Gathered:
-    found = Gathered("osm", "osm-system", (MESH_CONFIGS, HTTP_ROUTE_GROUPS))
+    found = Gathered("osm", "osm-system", (HTTP_ROUTE_GROUPS,))
     namespaces(found, **({"shop": OURS} | labels))
-    found.objects(MESH_CONFIGS, Seen(full=True, objects={}))
     put(found, *bodies, full=True)
     return found
 
@@ -138,11 +138,40 @@ def test_an_ignored_namespace_is_not_in_the_mesh() -> None:
     ],
 )
 def test_one_mesh_config_counts(namespace: str, name: str, *, counts: bool, warned: bool) -> None:
-    found = gathered()
-    body = {"metadata": {"namespace": namespace, "name": name}, "spec": {}}
-    found.objects(MESH_CONFIGS, Seen(full=False, objects={(namespace, name): body}))
+    found = with_settings((namespace, name))
     scan = found.scan()
-    assert (len(scan.documents), len(scan.problems)) == (int(counts), int(warned))
+    warnings = [problem for problem in scan.problems if problem.severity == "warning"]
+    assert (len(scan.documents), len(warnings)) == (int(counts), int(warned))
+
+
+SETTINGS = ("osm-system", "osm-mesh-config")
+
+
+def with_settings(*names: tuple[str, str]) -> Gathered:
+    found = Gathered("osm", "osm-system", (MESH_CONFIGS,))
+    namespaces(found)
+    spec = {"traffic": {"enableEgress": False}}
+    bodies = {(space, name): {"metadata": {"namespace": space, "name": name}, "spec": spec} for space, name in names}
+    found.objects(MESH_CONFIGS, Seen(full=True, objects=bodies))
+    return found
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_settings_that_are_removed_stay_in_force_and_are_missed(full: bool) -> None:
+    found = with_settings(SETTINGS)
+    before = picture(found.scan())
+    found.objects(MESH_CONFIGS, Seen(full=full, objects={} if full else {SETTINGS: None}))
+    after = picture(found.scan(), before)
+    assert after.documents == before.documents == {"mesh": Mesh(egress=False)}
+    (problem,) = after.found.problems
+    assert (problem.subject, problem.severity) == (ObjectRef("MeshConfig", *SETTINGS), "error")
+    assert "its last form stays in force" in problem.what
+
+
+def test_settings_that_were_never_there_are_not_taken_for_the_open_defaults() -> None:
+    now = picture(with_settings().scan())
+    assert now.closed == {"mesh": Mesh(permissive=False, egress=False)}
+    assert now.spoiled == {"mesh"}
 
 
 def seen(path: str = "/buy", before: Picture | None = None) -> Picture:
