@@ -1,7 +1,7 @@
 """The mesh's own network as text: addresses, and what `ip` is told to make it. Pure.
 
 A bridge joins the workloads; its own address is the control plane's. What is sent elsewhere ends on the bridge's
-side: connections at the way out (`way_out`), all else is refused there at once, so that nobody waits for a timeout.
+side: connections at the `outbound_relay`, all else is refused there at once, so that nobody waits for a timeout.
 """
 
 from ipaddress import AddressValueError, IPv4Address, IPv4Network

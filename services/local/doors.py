@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from osm.contracts.names import Address
-from osm.isolation.carrying import Streams, carry
+from osm.isolation.relay import Streams, carry
 from services.local.ground import SOCKET_PATH_MAX_BYTES
 
 Connect = Callable[[Address], Awaitable[Streams]]

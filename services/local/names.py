@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from osm.isolation.entering import Names
+from osm.isolation.namespace_commands import Names
 from osm.isolation.network import CONTROL_PLANE, HOST, HOST_NAME
 from osm.manifests.virtual_ips import ServiceKey
 from osm.pki.files import private_folder

@@ -9,9 +9,9 @@ import contextlib
 from typing import Protocol
 
 from osm.contracts.names import Address
-from osm.isolation.entering import APP_MAY, SIDECAR_MAY, Names, workload
-from osm.isolation.making import NetworkFailed, make_own, unmake_own
-from osm.isolation.space import Space
+from osm.isolation.namespace_commands import APP_MAY, SIDECAR_MAY, Names, workload
+from osm.isolation.network_namespace import NetworkNamespace
+from osm.isolation.network_setup import NetworkFailed, make_own, unmake_own
 from services.local.doors import Doors
 
 Command = tuple[str, ...]
@@ -68,7 +68,7 @@ class Isolated:
         self._slot = slot
         self._names = names
         self._doors = doors
-        self._space: Space | None = None
+        self._space: NetworkNamespace | None = None
 
     async def open(self) -> None:
         if self._space is None:
@@ -76,7 +76,7 @@ class Isolated:
         await self._doors.open(self.connect)
 
     def enter(self, pid: int) -> None:
-        self._space = Space.of(pid)
+        self._space = NetworkNamespace.of(pid)
 
     async def close(self) -> None:
         await self._doors.close()
@@ -95,7 +95,7 @@ class Isolated:
     async def connect(self, to: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await self._opened().connect(to)
 
-    def _opened(self) -> Space:
+    def _opened(self) -> NetworkNamespace:
         if self._space is None:
             raise OSError("the workload's network has been taken away")
         return self._space

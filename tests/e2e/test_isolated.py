@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from osm.isolation import machine, network
+from osm.isolation import capability, network
 from osm.isolation.network import HOST_NAME
 from osm.testing.inside import Outcome, ask, enter
 from osm.testing.manifests import (
@@ -57,7 +57,7 @@ MANIFESTS = documents(
 @pytest.fixture(scope="module", autouse=True)
 def _machine_can() -> None:
     """Where it cannot, tests are reported as not run, with the reason; CI fails."""
-    found = machine.obstacle()
+    found = capability.obstacle()
     if found is None:
         return
     why = f"a mesh cannot be isolated here: {found.what}; {found.remedy}"

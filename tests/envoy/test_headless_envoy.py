@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from osm.isolation import machine
-from osm.isolation.entering import apart
+from osm.isolation import capability
+from osm.isolation.namespace_commands import apart
 
 pytestmark = [pytest.mark.envoy, pytest.mark.isolated]
 
@@ -19,7 +19,7 @@ WITHIN_S = 90.0
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Where no network of one's own can be had, tests are reported as not run, with the reason; CI fails."""
-    found = machine.obstacle()
+    found = capability.obstacle()
     if found is not None:
         why = f"no network of our own here: {found.what}; {found.remedy}"
         if os.environ.get("CI") == "true":
@@ -33,7 +33,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         text=True,
         timeout=WITHIN_S,
         check=False,
-        env={**os.environ, "PATH": machine.path()},
+        env={**os.environ, "PATH": capability.path()},
     )
     assert ran.returncode == 0, ran.stderr
     answers: dict[str, str] = json.loads(ran.stdout.splitlines()[-1])

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from osm.isolation.space import Space
+from osm.isolation.network_namespace import NetworkNamespace
 
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30)
 _UNIX = "unix:"
@@ -28,7 +28,7 @@ async def to_app(address: str) -> AsyncIterator[aiohttp.ClientSession]:
 @asynccontextmanager
 async def from_inside(pid: int) -> AsyncIterator[aiohttp.ClientSession]:
     """A session whose connections begin in the network namespace of a process, redirected as its own are."""
-    space = Space.of(pid)
+    space = NetworkNamespace.of(pid)
     try:
         connector = aiohttp.TCPConnector(socket_factory=lambda _: space.tcp_socket())
         async with aiohttp.ClientSession(connector=connector, timeout=_REQUEST_TIMEOUT) as session:

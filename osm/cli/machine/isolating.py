@@ -13,10 +13,10 @@ from rich.markup import escape
 
 from osm.cli.machine.start import MEMORY, OWN, Carrier
 from osm.cli.output import CommandError, stderr
-from osm.isolation import machine, outside
-from osm.isolation.entering import apart
-from osm.isolation.machine import Obstacle
-from osm.isolation.making import NetworkFailed, make_common
+from osm.isolation import capability, host_sockets
+from osm.isolation.capability import Obstacle
+from osm.isolation.namespace_commands import apart
+from osm.isolation.network_setup import NetworkFailed, make_common
 
 INSIDE = "OSM_INSIDE"
 """Tells this program that it has made the step, and the descriptor of its line to the process outside. Taken out of
@@ -46,7 +46,7 @@ def isolated(ordered: bool | None, carried: Carrier) -> int | None:  # noqa: FBT
         return int(line)
     if ordered is False:
         return None
-    found = _far_bus(carried) or machine.obstacle()
+    found = _far_bus(carried) or capability.obstacle()
     if found is None:
         _go()
     if ordered:
@@ -68,7 +68,7 @@ def _go() -> NoReturn:
     """Become this program inside; never comes back."""
     sys.stdout.flush()
     sys.stderr.flush()
-    line, _ = outside.start()
+    line, _ = host_sockets.start()
     os.set_inheritable(line.fileno(), True)  # noqa: FBT003  # its only way to be called
     command = apart((sys.executable, *sys.orig_argv[1:]))
     os.execvpe(command[0], command, {**os.environ, INSIDE: str(line.fileno())})  # noqa: S606  # no shell: the words are our own
@@ -76,7 +76,7 @@ def _go() -> NoReturn:
 
 def _settle() -> None:
     """Make the common side of the network. Raises CommandError."""
-    os.environ["PATH"] = machine.path()
+    os.environ["PATH"] = capability.path()
     try:
         make_common()
     except NetworkFailed as error:

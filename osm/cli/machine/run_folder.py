@@ -32,8 +32,8 @@ class RunFolder(Struct, frozen=True, kw_only=True):
     path: Path
     block: int
     line: int | None = None
-    """In a network of the mesh's own: the descriptor of its line to the process outside (`osm.isolation.outside`). Its
-    block of loopback addresses is its own too, then."""
+    """In a network of the mesh's own: the descriptor of its line to the process outside
+    (`osm.isolation.host_sockets`). Its block of loopback addresses is its own too, then."""
 
     @property
     def isolated(self) -> bool:

@@ -17,7 +17,7 @@ from osm.bus import Bus
 from osm.cli.machine.pieces import BadReplicas, Wanted, read_replicas
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.reach import Reach
-from osm.isolation.way_out import way_out
+from osm.isolation.outbound_relay import way_out
 from osm.runtime.settings import LogLevel
 
 MEMORY, OWN = "memory", "nats"

@@ -16,9 +16,9 @@ from typing import Any, cast
 
 import msgspec
 
-from osm.isolation.carrying import Streams, carry
+from osm.isolation.host_sockets import HOST_LOOPBACK, Granted, Wish
 from osm.isolation.network import CONTROL_PLANE, HOST, NAMES_PORT, OUT_PORT
-from osm.isolation.outside import HOST_LOOPBACK, Granted, Wish
+from osm.isolation.relay import Streams, carry
 
 _ORIGINAL_DESTINATION = 80  # SO_ORIGINAL_DST, linux/netfilter_ipv4.h
 _MOST_BYTES = 4096

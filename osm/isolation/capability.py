@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from osm.envoy.redirect import rules
-from osm.isolation.entering import apart
+from osm.isolation.namespace_commands import apart
 from osm.isolation.network import REDIRECT, host
 
 PROGRAMS = {

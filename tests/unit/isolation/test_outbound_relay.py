@@ -8,8 +8,8 @@ from contextlib import suppress
 import msgspec
 import pytest
 
-from osm.isolation.outside import Granted, Wish, serve
-from osm.isolation.way_out import Outside
+from osm.isolation.host_sockets import Granted, Wish, serve
+from osm.isolation.outbound_relay import Outside
 
 Line = tuple[socket.socket, socket.socket]
 MOST_BYTES = 65536

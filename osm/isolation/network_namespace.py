@@ -20,7 +20,7 @@ T = TypeVar("T")
 _NETWORK = 0x40000000  # CLONE_NEWNET, linux/sched.h
 
 
-class Space:
+class NetworkNamespace:
     """A network namespace. Raises OSError where the kernel refuses."""
 
     def __init__(self, descriptor: int) -> None:
@@ -28,12 +28,12 @@ class Space:
         self._descriptor = descriptor
 
     @classmethod
-    def make(cls) -> "Space":
+    def make(cls) -> "NetworkNamespace":
         """A new one, empty but for a loopback interface that is down."""
         return cls(_in_thread(_new))
 
     @classmethod
-    def of(cls, pid: int) -> "Space":
+    def of(cls, pid: int) -> "NetworkNamespace":
         """The one that a process is in."""
         return cls(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from osm.isolation import machine
-from osm.isolation.machine import failed
+from osm.isolation import capability
+from osm.isolation.capability import failed
 
 
 @pytest.mark.parametrize(
@@ -32,22 +32,22 @@ def test_the_step_that_failed_names_what_the_kernel_lacks() -> None:
 
 
 def test_every_step_of_the_attempt_has_a_name() -> None:
-    steps = [line.removeprefix("echo ") for line in machine.ATTEMPT.splitlines() if line.startswith("echo ")]
+    steps = [line.removeprefix("echo ") for line in capability.ATTEMPT.splitlines() if line.startswith("echo ")]
     for step in steps[:-1]:
         assert failed([step], "no", {}).what
     assert steps[-1] == "done"
 
 
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.shutil, "which", lambda name, **_: None if name == "iptables-restore" else name)
-    found = machine.obstacle()
+    monkeypatch.setattr(capability.shutil, "which", lambda name, **_: None if name == "iptables-restore" else name)
+    found = capability.obstacle()
     assert found is not None
     assert found.what == "no program iptables-restore here"
     assert found.remedy == "install iptables"
 
 
 def test_another_system_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.sys, "platform", "darwin")
-    found = machine.obstacle()
+    monkeypatch.setattr(capability.sys, "platform", "darwin")
+    found = capability.obstacle()
     assert found is not None
     assert found.what == "network namespaces are Linux's; this is darwin"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from osm.isolation.entering import APP_MAY, SIDECAR_MAY, Names, apart, workload
+from osm.isolation.namespace_commands import APP_MAY, SIDECAR_MAY, Names, apart, workload
 
 NAMES = Names(hosts=Path("/run folder/hosts/shop"), resolver=Path("/run folder/hosts/-resolv.conf"))
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from osm.envoy.redirect import rules
 from osm.isolation import network
-from osm.isolation.entering import in_space
+from osm.isolation.namespace_commands import in_space
 from osm.isolation.network import REDIRECT
-from osm.isolation.space import Space
+from osm.isolation.network_namespace import NetworkNamespace
 
 WITHIN_S = 10.0
 """Each program takes milliseconds; the kernel's lock on networks may be held by somebody else for a while."""
@@ -35,11 +35,11 @@ def make_common() -> None:
         _REFUSALS.write_text(f"{UNLIMITED}\n")
 
 
-def make_own(slot: int) -> Space:
+def make_own(slot: int) -> NetworkNamespace:
     """A workload's namespace with its address and redirect rules, joined to the bridge. Raises NetworkFailed."""
     with contextlib.suppress(NetworkFailed):  # there is one only if whoever made it was killed
         unmake_own(slot)
-    space = Space.make()
+    space = NetworkNamespace.make()
     text = rules(REDIRECT).replace("$POD_IP", network.host(slot))
     try:
         _told(in_space(space.path, ("ip", "-batch", "-")), network.own(slot, os.getpid()))

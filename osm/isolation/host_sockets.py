@@ -2,7 +2,7 @@
 
 A socket belongs to the network it was made in, whoever holds it. So what is inside asks for a connection outside, or
 for a port to listen on there, and is handed the socket (unix(7), SCM_RIGHTS). Nothing else passes between the two.
-It ends when nobody inside holds the other end any more. Run as `python -m osm.isolation.outside FD`.
+It ends when nobody inside holds the other end any more. Run as `python -m osm.isolation.host_sockets FD`.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def start() -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
-            (sys.executable, "-m", "osm.isolation.outside", str(theirs.fileno())),
+            (sys.executable, "-m", "osm.isolation.host_sockets", str(theirs.fileno())),
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
