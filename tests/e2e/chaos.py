@@ -31,9 +31,9 @@ from osm.cli.demo.command import open_stage
 from osm.cli.demo.shop import BUYER, STORES, THIEF, WORKLOADS
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.workshop import Workshop
-from osm.cli.machine.apart import SERVER, Apart, apart, logged_in
-from osm.cli.machine.pieces import SERVICES, Wanted
+from osm.cli.machine.process_specs import SERVICES, Wanted
 from osm.cli.machine.run_folder import run_folder
+from osm.cli.machine.separate_processes import SERVER, SeparateMesh, logged_in, separate_processes
 from osm.cli.reach import USER_MARK, Reach
 from osm.contracts.channels import BUCKETS, SERVICE_STATUS, STATUS_MAX_AGE_S
 from osm.testing.nats_server import nats_server
@@ -102,7 +102,7 @@ class Books:
 class World:
     """A mesh in pieces under load."""
 
-    def __init__(self, stage: Stage, mesh: Apart, within_s: float) -> None:
+    def __init__(self, stage: Stage, mesh: SeparateMesh, within_s: float) -> None:
         self.stage = stage
         self.mesh = mesh
         self.within_s = within_s
@@ -173,7 +173,7 @@ async def world(
         )
         try:
             async with (
-                apart(reach, wanted, place) as mesh,
+                separate_processes(reach, wanted, place) as mesh,
                 open_stage(mesh.bus, workshop, place.path, place.xds_listen) as stage,
             ):
                 found = World(stage, mesh, within_s)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from osm.cli.machine.isolating import ModeOption, isolated
+from osm.cli.machine.isolation_mode import ModeOption, isolated
 from osm.cli.machine.run_folder import run_folder
 from osm.cli.machine.start import MEMORY, CarrierOption, ReplicasOption, carrier
 from osm.cli.output import Format, OutputOption

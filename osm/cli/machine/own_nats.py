@@ -17,8 +17,8 @@ from osm.bus import nats_keys
 from osm.bus.alongside import alongside
 from osm.bus.nats_program import NoServer, find
 from osm.bus.permissions import USERS, password_variable, render
-from osm.cli.machine.kept import Kept
 from osm.cli.machine.run_folder import RunFolder
+from osm.cli.machine.supervised_process import SupervisedProcess
 from osm.cli.output import CommandError
 from osm.cli.reach import USER_MARK, Reach
 from osm.pki.files import private_folder, write_key, write_secret
@@ -48,7 +48,7 @@ class OwnServer(Struct, frozen=True, kw_only=True):
     """A running server: how to reach it, and its process."""
 
     reach: Reach
-    process: Kept
+    process: SupervisedProcess
 
 
 @asynccontextmanager
@@ -61,7 +61,7 @@ async def own_nats(run: RunFolder) -> AsyncIterator[OwnServer]:
     folder = private_folder(run.path / "nats")
     host = f"127.{run.block}.0.1"
     _write(folder, host)
-    process = Kept(
+    process = SupervisedProcess(
         "nats-server",
         (str(program), "-c", str(folder / "server.conf")),
         environment={},
@@ -122,7 +122,7 @@ def _configuration(folder: Path, host: str, passwords: dict[str, str]) -> str:
     )
 
 
-async def _answers(process: Kept, host: str) -> None:
+async def _answers(process: SupervisedProcess, host: str) -> None:
     """Raises CommandError if it does not within READY_WITHIN_S, or ends instead."""
     try:
         async with asyncio.timeout(READY_WITHIN_S):

@@ -1,4 +1,4 @@
-"""How a command starts a mesh: in this process or as pieces over NATS, by the same two options.
+"""How a command starts a mesh: all services in this process, or each in its own over NATS, by the same two options.
 
 Whoever asked gets a bus and need not know which. Imports are made where they are needed: `--help` needs none.
 """
@@ -14,7 +14,7 @@ import typer
 from msgspec import Struct
 
 from osm.bus import Bus
-from osm.cli.machine.pieces import BadReplicas, Wanted, read_replicas
+from osm.cli.machine.process_specs import BadReplicas, Wanted, read_replicas
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.reach import Reach
 from osm.isolation.outbound_relay import way_out
@@ -72,7 +72,7 @@ async def started(
     log_level: LogLevel,
     proxy_lifetime_s: int = 86400,
 ) -> AsyncIterator[Bus]:
-    """Run the folder's mesh while the context is open. Raises what `mesh.embedded` and `apart.apart` raise."""
+    """Run the folder's mesh while the context is open. Raises what `mesh.embedded` and `separate_processes` raise."""
     async with AsyncExitStack() as stack:
         if place.line is not None:
             await stack.enter_async_context(way_out(socket.socket(fileno=place.line)))
@@ -84,7 +84,7 @@ async def started(
                 embedded(folder, place, eyes, ca_folder=ca_folder, proxy_lifetime_s=proxy_lifetime_s)
             )
             return
-        from osm.cli.machine.apart import apart, logged_in  # noqa: PLC0415  # as above
+        from osm.cli.machine.separate_processes import logged_in, separate_processes  # noqa: PLC0415  # as above
 
         wanted = Wanted(
             folder=folder,
@@ -95,5 +95,5 @@ async def started(
         )
         stack.enter_context(logged_in(place.path, log_level))
         reach = None if carried.where == OWN else Reach.told(carried.where, os.environ)
-        mesh = await stack.enter_async_context(apart(reach, wanted, place))
+        mesh = await stack.enter_async_context(separate_processes(reach, wanted, place))
         yield mesh.bus

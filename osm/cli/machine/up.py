@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from osm.bus import Bus, Document, Update
-from osm.cli.machine.isolating import ModeOption, isolated
+from osm.cli.machine.isolation_mode import ModeOption, isolated
 from osm.cli.machine.run_folder import RunFolder, run_folder
 from osm.cli.machine.start import MEMORY, Carrier, CarrierOption, ReplicasOption, carrier, started
 from osm.cli.output import CommandError, problem_line, stdout

@@ -6,8 +6,8 @@ from pathlib import Path
 import typer.main
 
 from osm.bus.nats_settings import NatsSettings
-from osm.cli.machine.apart import SERVER
-from osm.cli.machine.pieces import SERVICES
+from osm.cli.machine.process_specs import SERVICES
+from osm.cli.machine.separate_processes import SERVER
 from osm.cli.main import app
 
 ROOT = Path(__file__).parents[3]

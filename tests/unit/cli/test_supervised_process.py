@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from osm.bus.alongside import alongside
-from osm.cli.machine.kept import BAD_SETTING, HOPELESS_STARTS, Kept
+from osm.cli.machine.supervised_process import BAD_SETTING, HOPELESS_STARTS, SupervisedProcess
 from osm.runtime.service import ServiceFailed
 
 ENDLESS = "import time; print('begun', flush=True); time.sleep(1000)"
 
 
-def kept(folder: Path, program: str) -> Kept:
-    return Kept("piece-0", (sys.executable, "-c", program), environment={}, folder=folder, grace_s=5.0)
+def kept(folder: Path, program: str) -> SupervisedProcess:
+    return SupervisedProcess("piece-0", (sys.executable, "-c", program), environment={}, folder=folder, grace_s=5.0)
 
 
 @asynccontextmanager
-async def running(process: Kept) -> AsyncIterator[None]:
+async def running(process: SupervisedProcess) -> AsyncIterator[None]:
     async with alongside(process.run()):
         while not process.log.exists() or "begun" not in process.log.read_text():
             await asyncio.sleep(0.01)

@@ -1,6 +1,6 @@
-"""A process that is kept running: started on a leash, started again when it ends, stopped with a deadline.
+"""A child process that is restarted when it ends and stopped with a deadline, as kubelet does with containers.
 
-What kubelet is to the pieces on Kubernetes, this is to them on one machine. It does not look into them.
+It ends with its parent. Whether the service in it is healthy is not looked at.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ STEADY_S = 10.0
 """Having run for so long, its next crash is a first one."""
 
 HOPELESS_STARTS = 5
-"""A piece that has never been steady and has ended so often will not come up: its user is told why."""
+"""A process that has never been steady and has ended so often will not come up: its user is told why."""
 
 BAD_SETTING = 2
-"""The exit status of a piece that cannot be served by starting it again."""
+"""The exit status of a process that cannot be served by starting it again."""
 
 LOG_END_BYTES = 600
 
 log = structlog.get_logger()
 
 
-class Kept:
+class SupervisedProcess:
     """One process by name. `starts` counts them; `pid` is None between an end and the next start."""
 
     def __init__(

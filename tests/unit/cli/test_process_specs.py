@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from osm.bus.nats_settings import NatsSettings
-from osm.cli.machine.pieces import SERVICES, BadReplicas, Piece, Wanted, pieces, read_replicas
+from osm.cli.machine.process_specs import SERVICES, BadReplicas, ProcessSpec, Wanted, process_specs, read_replicas
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.reach import Reach
 from osm.runtime.settings import Common, misspelt, read_service
@@ -27,9 +27,9 @@ SETTINGS = {
 REACH = Reach(url="tls://127.66.0.1:1", variables={"OSM_NATS_PASSWORD_FILE": "/secrets/{user}.password"})
 
 
-def made(replicas: dict[str, int] | None = None, machine: dict[str, str] | None = None) -> tuple[Piece, ...]:
+def made(replicas: dict[str, int] | None = None, machine: dict[str, str] | None = None) -> tuple[ProcessSpec, ...]:
     wanted = Wanted(folder=Path("/m"), ca_folder=Path("/ca"), proxy_lifetime_s=20, replicas=replicas or {})
-    return pieces(wanted, RunFolder(path=Path("/run/x"), block=70), REACH, machine or {})
+    return process_specs(wanted, RunFolder(path=Path("/run/x"), block=70), REACH, machine or {})
 
 
 def test_each_service_is_one_process_unless_more_are_asked_for() -> None:

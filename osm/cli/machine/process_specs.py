@@ -1,6 +1,6 @@
-"""The pieces of a mesh that runs apart: which processes there are, and what each finds in its environment.
+"""The processes of a mesh over NATS: which there are, and the command and environment of each.
 
-It starts nothing: `apart` does. All it takes from this process is which Python runs it.
+It starts nothing: `separate_processes` does. All it takes from this process is which Python runs it.
 """
 
 import sys
@@ -25,7 +25,7 @@ class BadReplicas(ValueError):
     """`--replicas` says something else than how many of which service; the message says what is allowed."""
 
 
-class Piece(Struct, frozen=True, kw_only=True):
+class ProcessSpec(Struct, frozen=True, kw_only=True):
     """One process: `name` is its own among all (`xds-0`), `command` and `environment` are what it is started with."""
 
     name: str
@@ -44,11 +44,11 @@ class Wanted(Struct, frozen=True, kw_only=True):
     replicas: Mapping[str, int] = {}
 
 
-def pieces(wanted: Wanted, run: RunFolder, reach: Reach, machine: Mapping[str, str]) -> tuple[Piece, ...]:
+def process_specs(wanted: Wanted, run: RunFolder, reach: Reach, machine: Mapping[str, str]) -> tuple[ProcessSpec, ...]:
     """Every service's processes. `machine` is this process's environment; no other mesh's settings are inherited."""
     inherited = {name: value for name, value in machine.items() if not name.startswith("OSM_")}
     return tuple(
-        Piece(
+        ProcessSpec(
             name=f"{service}-{number}",
             service=service,
             command=(sys.executable, "-m", f"services.{service}"),

@@ -1,7 +1,7 @@
-"""The whole mesh as processes of their own over NATS: `osm demo --bus nats`, `osm up --nats URL`.
+"""The whole mesh with every service in a process of its own, over NATS: `osm demo --bus nats`, `osm up --nats URL`.
 
 The counterpart of `mesh.embedded`: the same settings, the same run folder, and whoever reads the mesh gets a bus
-from either. Each piece is kept running here, as kubelet would. Workloads go on while `local` is away, and end with
+from either. Each process is restarted here when it ends, as kubelet would. Workloads go on while `local` is away, and end with
 this process, however it ends: a guardian sees to that.
 """
 
@@ -16,10 +16,10 @@ from osm.bus import Bus
 from osm.bus.alongside import alongside
 from osm.bus.connect import connect
 from osm.bus.socket_lender import lend
-from osm.cli.machine.kept import Kept
 from osm.cli.machine.own_nats import own_nats
-from osm.cli.machine.pieces import Piece, Wanted, pieces
+from osm.cli.machine.process_specs import ProcessSpec, Wanted, process_specs
 from osm.cli.machine.run_folder import RunFolder
+from osm.cli.machine.supervised_process import SupervisedProcess
 from osm.cli.reach import Reach
 from osm.envoy.guardian import guarded
 from osm.runtime import logging
@@ -31,7 +31,7 @@ GRACE_S = 12.0
 
 
 LOG = "mesh.log"
-"""Where this process says what became of the pieces; each piece has a log of its own beside it."""
+"""Where this process says what became of the processes; each has a log of its own beside it."""
 
 
 @contextmanager
@@ -42,33 +42,34 @@ def logged_in(path: Path, log_level: str) -> Iterator[None]:
         yield
 
 
-class Apart(Struct, frozen=True, kw_only=True):
+class SeparateMesh(Struct, frozen=True, kw_only=True):
     """A running mesh: the CLI's view of its bus, how to reach it, and its processes by name."""
 
     bus: Bus
     reach: Reach
-    processes: Mapping[str, Kept]
+    processes: Mapping[str, SupervisedProcess]
 
 
 @asynccontextmanager
-async def apart(reach: Reach | None, wanted: Wanted, run: RunFolder) -> AsyncIterator[Apart]:
+async def separate_processes(reach: Reach | None, wanted: Wanted, run: RunFolder) -> AsyncIterator[SeparateMesh]:
     """Run the folder's mesh while the context is open, over a server that runs or (None) one of its own.
 
-    Raises CommandError, ServiceFailed if a piece's settings are wrong, BusError if the server refuses us.
+    Raises CommandError, ServiceFailed if a process's settings are wrong, BusError if the server refuses us.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(guarded(run.path))
-        processes: dict[str, Kept] = {}
+        processes: dict[str, SupervisedProcess] = {}
         if reach is None:
             server = await stack.enter_async_context(own_nats(run))
             processes[SERVER], reach = server.process, server.reach
         bus = await stack.enter_async_context(connect(reach.url, "cli", reach.settings("cli")))
         await stack.enter_async_context(lend(bus, run.socket))
-        kept = [_kept(piece, run) for piece in pieces(wanted, run, reach, os.environ)]
-        processes |= {process.name: process for process in kept}
-        await stack.enter_async_context(alongside(*(process.run() for process in kept)))
-        yield Apart(bus=bus, reach=reach, processes=processes)
+        specs = process_specs(wanted, run, reach, os.environ)
+        supervised = [_supervised(spec, run) for spec in specs]
+        processes |= {process.name: process for process in supervised}
+        await stack.enter_async_context(alongside(*(process.run() for process in supervised)))
+        yield SeparateMesh(bus=bus, reach=reach, processes=processes)
 
 
-def _kept(piece: Piece, run: RunFolder) -> Kept:
-    return Kept(piece.name, piece.command, environment=piece.environment, folder=run.path, grace_s=GRACE_S)
+def _supervised(spec: ProcessSpec, run: RunFolder) -> SupervisedProcess:
+    return SupervisedProcess(spec.name, spec.command, environment=spec.environment, folder=run.path, grace_s=GRACE_S)
