@@ -29,7 +29,7 @@ from osm.cli.demo.stage import Stage
 from osm.cli.demo.workshop import Workshop
 from osm.cli.machine.run_folder import run_folder
 from osm.cli.machine.start import MEMORY, OWN, Carrier, started
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.contracts.channels import PROGRESS
 from osm.runtime.process import observed
 from osm.runtime.settings import Common

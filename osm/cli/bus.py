@@ -13,7 +13,7 @@ from osm.cli.bus_state import BucketState, Reader, bucket_states
 from osm.cli.client import BusOption, in_cluster, mesh, of_kind, pictures
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, as_yaml, plain, stdout, structured, table
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.contracts.channels import BUCKETS, PROGRESS
 
 app = typer.Typer(no_args_is_help=True, help="What passes over the bus, how it stands, and who may do what on it.")

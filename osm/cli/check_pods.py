@@ -20,7 +20,7 @@ from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
 from osm.cli.proxy import choose
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.contracts.channels import MESH, TRAFFIC_TARGET, WORKLOAD
 from osm.contracts.names import Identity
 from osm.contracts.policy import Mesh, TrafficTarget

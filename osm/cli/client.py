@@ -14,13 +14,13 @@ from msgspec import Struct
 
 from osm.bus import Bus, BusError, Document, Update
 from osm.bus.connect import connect
+from osm.cli.find_mesh import find, live, program
 from osm.cli.kubernetes.cluster import all_of, opened
 from osm.cli.kubernetes.forward import cluster_bus
 from osm.cli.kubernetes.pod_names import by_proxy_id
 from osm.cli.kubernetes.where import Where
+from osm.cli.nats_access import NatsAccess
 from osm.cli.output import CommandError, stderr
-from osm.cli.place import find, live, program
-from osm.cli.reach import Reach
 from osm.contracts import labels
 from osm.contracts.channels import BUCKETS, State
 from osm.k8s.objects import Object
@@ -60,7 +60,7 @@ async def mesh(bus: str | None, where: Where) -> AsyncIterator[Bus]:
             reach, remedy = await stack.enter_async_context(cluster_bus(where)), f"{program()} check"
         else:
             reach, remedy = (
-                Reach.told(find(bus), os.environ),
+                NatsAccess.told(find(bus), os.environ),
                 f"{program()} demo starts a mesh; --bus names another one",
             )
             _say_if_chosen(reach.url, bus, where)

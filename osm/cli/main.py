@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from osm.cli import bus, policy, proxy
+from osm.cli.boolean_flags import spelled
 from osm.cli.check_pods import check_pods
 from osm.cli.demo.entry import demo
 from osm.cli.kubernetes import bug_report, mesh, metrics, namespace, uninstall
@@ -19,7 +20,6 @@ from osm.cli.kubernetes.verify import command as verify
 from osm.cli.kubernetes.version import env, version
 from osm.cli.machine import up
 from osm.cli.output import CommandError, fail, plain
-from osm.cli.spelling import spelled
 from osm.cli.status import status
 from osm.cli.wait import wait
 from osm.runtime import logging

@@ -9,11 +9,11 @@ import msgspec
 import typer
 
 from osm.cli.client import BusOption, in_cluster, mesh, of_kind, picture
+from osm.cli.find_mesh import program
 from osm.cli.kubernetes import sidecar
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, structured
-from osm.cli.place import program
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.cli.status import print_proxies, read
 from osm.contracts.channels import PROCESS_STATUS, PROXY_ADMIN, PROXY_STATUS
 from osm.contracts.status import AdminQuery, AdminReply

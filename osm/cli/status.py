@@ -11,13 +11,13 @@ from rich.markup import escape
 from osm.bus import Document
 from osm.cli.age import age
 from osm.cli.client import BusOption, mesh, of_kind, picture, pods_by_proxy
+from osm.cli.find_mesh import program
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, problems, stdout, structured, table
-from osm.cli.place import program
-from osm.cli.placing import object_problems
-from osm.cli.running import run
-from osm.cli.status_news import NOTHING_SAID, lines
-from osm.cli.status_news import news as new_lines
+from osm.cli.problem_lines import object_problems
+from osm.cli.run_async import run
+from osm.cli.status_changes import NOTHING_SAID, lines
+from osm.cli.status_changes import news as new_lines
 from osm.cli.status_watch import follow
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
 from osm.contracts.problem import Problem

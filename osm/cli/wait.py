@@ -9,12 +9,12 @@ import typer
 from msgspec import Struct, structs
 
 from osm.bus import Update
-from osm.cli.awaited import InForce, NotYet, Refused, Verdict, sentence, verdict
 from osm.cli.client import BusOption, mesh, pods_by_proxy
+from osm.cli.find_mesh import program
+from osm.cli.in_force import InForce, NotYet, Refused, Verdict, sentence, verdict
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
-from osm.cli.place import program
-from osm.cli.running import run
+from osm.cli.run_async import run
 
 TIMED_OUT = 124
 """As timeout(1) says it."""

@@ -34,7 +34,7 @@ from osm.cli.demo.workshop import Workshop
 from osm.cli.machine.process_specs import SERVICES, Wanted
 from osm.cli.machine.run_folder import run_folder
 from osm.cli.machine.separate_processes import SERVER, SeparateMesh, logged_in, separate_processes
-from osm.cli.reach import USER_MARK, Reach
+from osm.cli.nats_access import USER_MARK, NatsAccess
 from osm.contracts.channels import BUCKETS, SERVICE_STATUS, STATUS_MAX_AGE_S
 from osm.testing.nats_server import nats_server
 
@@ -157,7 +157,7 @@ class World:
 async def world(
     name: str,
     *,
-    reach: Reach | None = None,
+    reach: NatsAccess | None = None,
     replicas: Mapping[str, int] = MappingProxyType({}),
     within_s: float = PATIENCE_S,
 ) -> AsyncIterator[World]:
@@ -185,12 +185,12 @@ async def world(
 
 
 @asynccontextmanager
-async def open_server() -> AsyncIterator[Reach]:
+async def open_server() -> AsyncIterator[NatsAccess]:
     """A server without passwords, so that a test may do what no service may; what is written is signed even so."""
     with tempfile.TemporaryDirectory(prefix="osm-keys-") as folder:
         nats_keys.make_keys(Path(folder))
         async with nats_server() as server:
-            yield Reach(url=server.url, variables=nats_keys.variables(Path(folder), USER_MARK))
+            yield NatsAccess(url=server.url, variables=nats_keys.variables(Path(folder), USER_MARK))
 
 
 def _tell_logs(folder: Path) -> None:

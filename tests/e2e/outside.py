@@ -9,7 +9,7 @@ from typing import TypeVar
 from osm.bus import Bus
 from osm.bus.connect import connect
 from osm.cli.demo.board import Board, TooSlow
-from osm.cli.placing import object_problems
+from osm.cli.problem_lines import object_problems
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS
 from osm.contracts.problem import Problem
 from osm.testing.mesh import MeshProcess

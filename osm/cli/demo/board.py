@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from osm.bus import Bus
-from osm.cli.liveness import Live, liveness
+from osm.cli.propagation import Live, propagation
 from osm.contracts.channels import PROCESS_STATUS, PROGRESS, PROXY_STATUS, State
 from osm.contracts.status import ProcessStatus, Progress, ProxyStatus
 
@@ -85,11 +85,11 @@ class Board:
         await self.until(lambda: self.revision(bucket) > after, f"a change of {bucket}", timeout_s)
         revision = self.revision(bucket)
         await self.until(
-            lambda: isinstance(liveness(bucket, revision, self._progress()), Live),
+            lambda: isinstance(propagation(bucket, revision, self._progress()), Live),
             "the last acknowledgement",
             timeout_s,
         )
-        found = liveness(bucket, revision, self._progress())
+        found = propagation(bucket, revision, self._progress())
         assert isinstance(found, Live), "just waited for"
         return found
 

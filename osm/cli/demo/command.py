@@ -17,12 +17,12 @@ from osm.cli.demo.check import Result, check
 from osm.cli.demo.shop import WORKLOADS, Shop
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.workshop import Workshop
+from osm.cli.find_mesh import program
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.machine.start import Carrier, started
 from osm.cli.machine.up import narrate
 from osm.cli.output import CommandError, Format, stderr, stdout, structured
-from osm.cli.place import program
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.runtime.settings import LogLevel
 
 START_WITHIN_S = 30.0

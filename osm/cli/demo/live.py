@@ -23,10 +23,10 @@ from osm.cli.demo.stage import Stage
 from osm.cli.demo.traffic import STATS, Reading, Window, read
 from osm.cli.demo.view import Scene, draw
 from osm.cli.demo.workshop import CannotEdit, Edit
+from osm.cli.find_mesh import program
 from osm.cli.output import stdout
-from osm.cli.place import program
-from osm.cli.placing import object_problems
-from osm.cli.running import ungrouped
+from osm.cli.problem_lines import object_problems
+from osm.cli.run_async import ungrouped
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS
 
 READ_EVERY_S = 1.0

@@ -13,9 +13,9 @@ import typer
 from osm.bus.connect import connect
 from osm.cli.demo.command import open_stage, prove
 from osm.cli.demo.workshop import Workshop
+from osm.cli.nats_access import NatsAccess
 from osm.cli.output import CommandError, Format, OutputOption, fail
-from osm.cli.reach import Reach
-from osm.cli.running import run
+from osm.cli.run_async import run
 
 
 def standing(
@@ -34,7 +34,7 @@ def standing(
 
 
 async def _prove(bus: str, workshop: Workshop, run_folder: Path, xds: str, output: Format) -> int:
-    reach = Reach.told(bus, os.environ)
+    reach = NatsAccess.told(bus, os.environ)
     async with (
         connect(bus, "cli", reach.settings("cli")) as connected,
         open_stage(connected, workshop, run_folder, xds, renews_soon=False) as stage,

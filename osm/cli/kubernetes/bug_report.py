@@ -26,7 +26,7 @@ from osm.cli.kubernetes.sidecar import pages
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stderr, stdout
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.k8s import resource
 from osm.k8s.errors import ApiError
 from osm.k8s.objects import Object

@@ -21,7 +21,7 @@ from osm.cli.kubernetes.meshes import chosen
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.cli.wait import seconds
 
 LOOK_EVERY_S = 2.0

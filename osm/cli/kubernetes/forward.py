@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from osm.bus.alongside import alongside
+from osm.cli.find_mesh import program
 from osm.cli.kubernetes.cluster import look_up, opened
 from osm.cli.kubernetes.meshes import chosen
 from osm.cli.kubernetes.program import KUBECTL
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where
+from osm.cli.nats_access import NatsAccess
 from osm.cli.output import CommandError
-from osm.cli.place import program
-from osm.cli.reach import Reach
 from osm.envoy.leash import leashed
 from osm.k8s.objects import Secret
 from osm.k8s.resource import SECRETS
@@ -108,7 +108,7 @@ async def _not_forwarded(running: asyncio.subprocess.Process, namespace: str, ta
 
 
 @asynccontextmanager
-async def cluster_bus(where: Where) -> AsyncIterator[Reach]:
+async def cluster_bus(where: Where) -> AsyncIterator[NatsAccess]:
     """How to reach the bus of the cluster's mesh while the context is open. Raises CommandError."""
     async with opened(where) as cluster:
         found = await all_meshes(cluster)
@@ -132,7 +132,7 @@ async def cluster_bus(where: Where) -> AsyncIterator[Reach]:
     with tempfile.TemporaryDirectory(prefix="osm-cli-") as folder:  # made with mode 0700
         variables = _written(Path(folder), secret)
         async with forwarded(where, mesh.namespace, BUS, BUS_PORT) as port:
-            yield Reach(url=f"tls://127.0.0.1:{port}", variables=variables)
+            yield NatsAccess(url=f"tls://127.0.0.1:{port}", variables=variables)
 
 
 def _written(folder: Path, secret: Secret) -> dict[str, str]:

@@ -17,7 +17,7 @@ from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.troubles import advice
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, plain, stderr, stdout
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.k8s.resource import MESH_CONFIGS
 from osm.smi.onemesh import MESH_CONFIG_NAME
 

@@ -18,7 +18,7 @@ from osm.cli.kubernetes.program import HELM, KUBECTL
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured, table
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.k8s.resource import CRDS
 
 app = typer.Typer(no_args_is_help=True, help="Which meshes the cluster has, and their upgrade.")

@@ -9,7 +9,7 @@ from osm.cli.kubernetes.cluster import all_of, look_up, opened
 from osm.cli.kubernetes.observed import Pod
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stdout
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.contracts import labels
 from osm.envoy.ports import METRICS
 from osm.k8s.objects import Namespace

@@ -9,7 +9,7 @@ from osm.cli.kubernetes.membership import Membership, joined, left, memberships,
 from osm.cli.kubernetes.observed import Pod, Workload
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured, table
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.contracts import labels
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import DEPLOYMENTS, NAMESPACES, PODS

@@ -19,7 +19,7 @@ from osm.cli.kubernetes.cluster import look_up, opened
 from osm.cli.kubernetes.made_once import BUS_TLS, BadSecret, Data, Mesh, due, names
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stdout
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.contracts import labels
 from osm.k8s.errors import Conflict, NotFound
 from osm.k8s.objects import Secret

@@ -19,7 +19,7 @@ from osm.cli.kubernetes.program import HELM
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stderr, stdout
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.contracts import labels
 from osm.k8s.objects import Namespace, Object
 from osm.k8s.resource import CRDS, NAMESPACES, PODS, SECRETS, Resource

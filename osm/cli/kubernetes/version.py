@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from osm.cli.find_mesh import live, socket_url
 from osm.cli.kubernetes.cluster import opened
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.where import Where, config_path, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured, table
-from osm.cli.place import live, socket_url
-from osm.cli.running import run
+from osm.cli.run_async import run
 
 MESHES_WITHIN_S = 5.0
 """A version is asked for in a hurry, often with a cluster that is away."""

@@ -7,5 +7,5 @@ what starts services, and what must leave nothing behind.
     start           in this process (`mesh`) or in separate processes over NATS (`separate_processes`)
     isolation_mode  whether workloads get a network of their own, and the step into it
     run_folder      what a mesh keeps while it runs, taken and given back
-    process_specs   which processes a mesh over NATS has; each is a `supervised_process`, and so is its `own_nats` server
+    process_specs   which processes a mesh over NATS has; each is a `supervised_process`, its `own_nats` too
 """

@@ -19,8 +19,8 @@ from osm.bus.nats_program import NoServer, find
 from osm.bus.permissions import USERS, password_variable, render
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.machine.supervised_process import SupervisedProcess
+from osm.cli.nats_access import USER_MARK, NatsAccess
 from osm.cli.output import CommandError
-from osm.cli.reach import USER_MARK, Reach
 from osm.pki.files import private_folder, write_key, write_secret
 from osm.pki.issuing import Profile, make_root, sign
 from osm.pki.keys import make_key
@@ -47,7 +47,7 @@ MAX_STORE_BYTES = 1024 * 1024 * 1024
 class OwnServer(Struct, frozen=True, kw_only=True):
     """A running server: how to reach it, and its process."""
 
-    reach: Reach
+    reach: NatsAccess
     process: SupervisedProcess
 
 
@@ -68,7 +68,7 @@ async def own_nats(run: RunFolder) -> AsyncIterator[OwnServer]:
         folder=run.path,
         grace_s=GRACE_S,
     )
-    reach = Reach(
+    reach = NatsAccess(
         url=f"tls://{host}:{PORT}",
         variables={
             "OSM_NATS_PASSWORD_FILE": str(folder / f"{USER_MARK}.password"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from osm.cli.machine.run_folder import RunFolder
-from osm.cli.reach import Reach
+from osm.cli.nats_access import NatsAccess
 
 SERVICES = ("meshspec", "endpoints", "catalog", "certmgr", "xds", "local")
 """In the order in which they are started; each waits for what it needs, so any order would do."""
@@ -44,7 +44,9 @@ class Wanted(Struct, frozen=True, kw_only=True):
     replicas: Mapping[str, int] = {}
 
 
-def process_specs(wanted: Wanted, run: RunFolder, reach: Reach, machine: Mapping[str, str]) -> tuple[ProcessSpec, ...]:
+def process_specs(
+    wanted: Wanted, run: RunFolder, reach: NatsAccess, machine: Mapping[str, str]
+) -> tuple[ProcessSpec, ...]:
     """Every service's processes. `machine` is this process's environment; no other mesh's settings are inherited."""
     inherited = {name: value for name, value in machine.items() if not name.startswith("OSM_")}
     return tuple(

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from osm.cli.find_mesh import SOCKET, home
 from osm.cli.output import CommandError
-from osm.cli.place import SOCKET, home
 from osm.envoy.guardian import end_recorded
 from osm.isolation.network import CONTROL_PLANE
 

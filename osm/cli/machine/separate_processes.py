@@ -1,8 +1,8 @@
 """The whole mesh with every service in a process of its own, over NATS: `osm demo --bus nats`, `osm up --nats URL`.
 
 The counterpart of `mesh.embedded`: the same settings, the same run folder, and whoever reads the mesh gets a bus
-from either. Each process is restarted here when it ends, as kubelet would. Workloads go on while `local` is away, and end with
-this process, however it ends: a guardian sees to that.
+from either. Each process is restarted here when it ends, as kubelet would. Workloads go on while `local` is away,
+and end with this process, however it ends: `osm.envoy.guardian` sees to that.
 """
 
 import os
@@ -20,7 +20,7 @@ from osm.cli.machine.own_nats import own_nats
 from osm.cli.machine.process_specs import ProcessSpec, Wanted, process_specs
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.machine.supervised_process import SupervisedProcess
-from osm.cli.reach import Reach
+from osm.cli.nats_access import NatsAccess
 from osm.envoy.guardian import guarded
 from osm.runtime import logging
 
@@ -46,12 +46,12 @@ class SeparateMesh(Struct, frozen=True, kw_only=True):
     """A running mesh: the CLI's view of its bus, how to reach it, and its processes by name."""
 
     bus: Bus
-    reach: Reach
+    reach: NatsAccess
     processes: Mapping[str, SupervisedProcess]
 
 
 @asynccontextmanager
-async def separate_processes(reach: Reach | None, wanted: Wanted, run: RunFolder) -> AsyncIterator[SeparateMesh]:
+async def separate_processes(reach: NatsAccess | None, wanted: Wanted, run: RunFolder) -> AsyncIterator[SeparateMesh]:
     """Run the folder's mesh while the context is open, over a server that runs or (None) one of its own.
 
     Raises CommandError, ServiceFailed if a process's settings are wrong, BusError if the server refuses us.

@@ -16,7 +16,7 @@ from msgspec import Struct
 from osm.bus import Bus
 from osm.cli.machine.process_specs import BadReplicas, Wanted, read_replicas
 from osm.cli.machine.run_folder import RunFolder
-from osm.cli.reach import Reach
+from osm.cli.nats_access import NatsAccess
 from osm.isolation.outbound_relay import way_out
 from osm.runtime.settings import LogLevel
 
@@ -94,6 +94,6 @@ async def started(
             replicas=carried.replicas,
         )
         stack.enter_context(logged_in(place.path, log_level))
-        reach = None if carried.where == OWN else Reach.told(carried.where, os.environ)
+        reach = None if carried.where == OWN else NatsAccess.told(carried.where, os.environ)
         mesh = await stack.enter_async_context(separate_processes(reach, wanted, place))
         yield mesh.bus

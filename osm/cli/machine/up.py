@@ -7,13 +7,13 @@ import typer
 from rich.markup import escape
 
 from osm.bus import Bus, Document, Update
+from osm.cli.find_mesh import program
 from osm.cli.machine.isolation_mode import ModeOption, isolated
 from osm.cli.machine.run_folder import RunFolder, run_folder
 from osm.cli.machine.start import MEMORY, Carrier, CarrierOption, ReplicasOption, carrier, started
 from osm.cli.output import CommandError, problem_line, stdout
-from osm.cli.place import program
-from osm.cli.placing import placed, places
-from osm.cli.running import run
+from osm.cli.problem_lines import placed, places
+from osm.cli.run_async import run
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROCESS_STATUS
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem

@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from osm.cli.allowed import End, judge
+from osm.cli.boolean_flags import spelled
 from osm.cli.kubernetes import leftovers
 from osm.cli.kubernetes.helm import Release, Values
 from osm.cli.kubernetes.membership import injection, is_bare, joined, left, memberships, refusal, warnings
@@ -20,7 +21,6 @@ from osm.cli.kubernetes.pod_names import by_proxy_id
 from osm.cli.kubernetes.program import Ended
 from osm.cli.kubernetes.where import Where, configured_namespace
 from osm.cli.output import CommandError
-from osm.cli.spelling import spelled
 from osm.contracts.names import Identity
 from osm.contracts.policy import HttpRule, TcpRule, TrafficTarget
 from osm.k8s.objects import Namespace, Object

@@ -7,7 +7,7 @@ import pytest
 from osm.bus.nats_settings import NatsSettings
 from osm.cli.machine.process_specs import SERVICES, BadReplicas, ProcessSpec, Wanted, process_specs, read_replicas
 from osm.cli.machine.run_folder import RunFolder
-from osm.cli.reach import Reach
+from osm.cli.nats_access import NatsAccess
 from osm.runtime.settings import Common, misspelt, read_service
 from services.certmgr.settings import Settings as CertmgrSettings
 from services.endpoints.settings import Settings as EndpointsSettings
@@ -24,7 +24,7 @@ SETTINGS = {
     "local": LocalSettings,
 }
 
-REACH = Reach(url="tls://127.66.0.1:1", variables={"OSM_NATS_PASSWORD_FILE": "/secrets/{user}.password"})
+REACH = NatsAccess(url="tls://127.66.0.1:1", variables={"OSM_NATS_PASSWORD_FILE": "/secrets/{user}.password"})
 
 
 def made(replicas: dict[str, int] | None = None, machine: dict[str, str] | None = None) -> tuple[ProcessSpec, ...]:

@@ -21,7 +21,7 @@ from osm.cli.kubernetes.program import HELM, KUBECTL
 from osm.cli.kubernetes.survey import all_meshes, standing
 from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
-from osm.cli.placing import object_problems
+from osm.cli.problem_lines import object_problems
 from osm.contracts import labels
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
 from osm.k8s import resource

@@ -14,7 +14,7 @@ from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, text, whole
 from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import Format, OutputOption, stderr, stdout, structured
-from osm.cli.running import run
+from osm.cli.run_async import run
 from osm.contracts.names import ObjectRef
 from osm.contracts.policy import IngressBackend
 from osm.k8s.resource import INGRESS_BACKENDS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import osm.cli
-from osm.cli.running import INTERRUPTED, run
+from osm.cli.run_async import INTERRUPTED, run
 
 
 @pytest.fixture(autouse=True)

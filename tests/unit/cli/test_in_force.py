@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Struct, structs
 
-from osm.cli.awaited import InForce, NotYet, Refused, sentence, verdict
+from osm.cli.in_force import InForce, NotYet, Refused, sentence, verdict
 from osm.contracts.channels import OBJECT_STATUS, PROGRESS, PROXY_STATUS
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem

@@ -1,6 +1,6 @@
 """Problems get the place that the object's reader knows."""
 
-from osm.cli.placing import object_problems
+from osm.cli.problem_lines import object_problems
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import FileStatus, ObjectStatus

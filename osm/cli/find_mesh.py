@@ -1,4 +1,4 @@
-"""Where meshes of this user run on this machine: run folders, their sockets, and how the CLI finds one.
+"""Finds the meshes that this user runs on this machine: their run folders and sockets.
 
 A mesh's run folder is `<temporary folder>/osm-<uid>/<name>`, mode 0700: short enough for Unix sockets
 (108 bytes), private, and gone after a reboot.

@@ -1,4 +1,4 @@
-"""What `osm status --watch` says line by line where no terminal can be redrawn: what is new since the last look.
+"""The lines of `osm status --watch` where output is piped: what has changed since the last look.
 
 Pure. A subject has one line; when its line differs from before it is news. Separate from the tables, which show what
 is, while this tells what happened.

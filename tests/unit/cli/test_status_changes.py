@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from osm.cli.status_news import NOTHING_SAID, lines, news
+from osm.cli.status_changes import NOTHING_SAID, lines, news
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.status import ProxyStatus, Rejection, RolloutStatus
 

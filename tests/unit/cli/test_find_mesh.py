@@ -2,7 +2,7 @@
 
 import pytest
 
-from osm.cli.place import user_outside
+from osm.cli.find_mesh import user_outside
 
 WHOLE = "         0          0 4294967295\n"
 

@@ -1,4 +1,4 @@
-"""Flags as OSM's own CLI takes them: `--atomic=true`, `--enforce-single-mesh=false`. Pure.
+"""Boolean flags as OSM's own CLI takes them: `--atomic=true`, `--enforce-single-mesh=false`. Pure.
 
 Ours are `--atomic` and `--no-enforce-single-mesh`; scripts written for OSM go on working.
 """

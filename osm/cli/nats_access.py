@@ -1,7 +1,7 @@
-"""How the pieces of a mesh, and this CLI, reach its NATS: one URL, and credentials for each user.
+"""How the services of a mesh, and this CLI, reach its NATS: one URL, and credentials for each user.
 
 The variables are those that every service reads (`OSM_NATS_…`). Where one of them names a file, `{user}` in it
-stands for the user's name, so that one environment serves pieces with a password each.
+stands for the user's name, so that one environment serves services with a password each.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ PREFIX = "OSM_NATS_"
 USER_MARK = "{user}"
 
 
-class Reach(Struct, frozen=True, kw_only=True):
+class NatsAccess(Struct, frozen=True, kw_only=True):
     """A NATS server as its users reach it. `variables`: `OSM_NATS_…`, as a user sets them."""
 
     url: str
     variables: Mapping[str, str] = {}
 
     @classmethod
-    def told(cls, url: str, environment: Mapping[str, str]) -> "Reach":
+    def told(cls, url: str, environment: Mapping[str, str]) -> "NatsAccess":
         """The server at `url`, with what the environment says of credentials."""
         return cls(url=url, variables={name: value for name, value in environment.items() if name.startswith(PREFIX)})
 

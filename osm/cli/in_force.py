@@ -1,6 +1,6 @@
-"""Whether a user's object is in force everywhere: its own word, the watermarks, and the proxies' refusals, joined.
+"""Whether a user's object is in force everywhere: published, propagated, and refused by no proxy.
 
-Pure. The object's status says at which revision it was published; `liveness` says how far that has come; a proxy's
+Pure. The object's status says at which revision it was published; `propagation` says how far that has come; a proxy's
 refusal names the objects that the refused resource was made from.
 """
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from osm.cli.liveness import Live, liveness
+from osm.cli.propagation import Live, propagation
 from osm.contracts.channels import OBJECT_STATUS, PROGRESS, PROXY_STATUS
 from osm.contracts.names import ObjectRef
 from osm.contracts.status import ObjectStatus, Progress, ProxyStatus
@@ -58,7 +58,7 @@ def verdict(kind: str, namespace: str, name: str, lines: Mapping[str, Struct], *
     if not own:
         return _unread(words, f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}")
     service, word = own[0]
-    found = liveness(service, word.revision, _of(lines, PROGRESS.entity, Progress))
+    found = propagation(service, word.revision, _of(lines, PROGRESS.entity, Progress))
     if not isinstance(found, Live):
         return NotYet(why=found.where, behind=found.behind)
     refused = _reasons(words) or _rejections(word.subject, _of(lines, PROXY_STATUS.entity, ProxyStatus))

@@ -1,4 +1,4 @@
-"""Whether a change is live: the chain of watermarks from a bucket's revision to the last acknowledgement.
+"""How far a change has come: the chain of revisions from a bucket's revision to the last acknowledgement.
 
 Pure. A change is published by its owner at some revision of its bucket; the catalog says when it has worked that
 in and what revision of its own came of it; every xds replica says when all its proxies have acknowledged that.
@@ -25,7 +25,7 @@ class Pending(Struct, frozen=True, kw_only=True):
     behind: tuple[str, ...] = ()
 
 
-def liveness(bucket: str, revision: int, progress: Iterable[Progress]) -> Live | Pending:
+def propagation(bucket: str, revision: int, progress: Iterable[Progress]) -> Live | Pending:
     """How far the change that was published at `revision` of `bucket` (meshspec or endpoints) has come."""
     lines = tuple(progress)
     catalogs = [line for line in lines if line.service == "catalog"]

@@ -1,4 +1,4 @@
-"""Problems with their places: who judges an object need not know in which file and line its fields stand.
+"""Adds file and line to a problem: who judges an object need not know where in a file its fields stand.
 
 Apart from the commands because all that show problems do it. Pure. The service that has read the object says where
 its fields are; another that finds a reference leading nowhere says the field. Here the two meet.
