@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from osm.cli import client, place
+from osm.cli import client, find_mesh
 from osm.cli.client import mesh
 from osm.cli.kubernetes.where import Where
 
@@ -14,7 +14,7 @@ WORDS = f"asking the mesh on this machine, unix:{SOCKET}; --context or --kubecon
 
 @pytest.fixture(autouse=True)
 def _one_mesh_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (client, place):
+    for module in (client, find_mesh):
         monkeypatch.setattr(module, "live", lambda: [SOCKET])
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 

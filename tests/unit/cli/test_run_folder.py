@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from osm.cli import place
+from osm.cli import find_mesh
 from osm.cli.machine.run_folder import run_folder
 from osm.cli.output import CommandError
 
@@ -12,7 +12,7 @@ from osm.cli.output import CommandError
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    return place.home()
+    return find_mesh.home()
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../precious", "/precious", "a/b", "Mesh", "-a", "a" * 33, "a\n"])
@@ -52,8 +52,8 @@ def test_two_meshes_of_one_name_do_not_share_a_folder_even_before_either_answers
 
 def test_a_place_that_is_no_folder_of_ours_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    usual = place.home()
+    usual = find_mesh.home()
     usual.rmdir()
     usual.touch()
     with pytest.raises(CommandError, match="must be a folder of yours that nobody else can open"):
-        place.home()
+        find_mesh.home()
