@@ -24,9 +24,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from bench.puts import Burst, Carried, ToldSpans, Way, in_memory, line, over_nats
 from bench.world import World
 from osm.cli.demo.command import open_stage
+from osm.cli.demo.manifest_copy import ManifestCopy
 from osm.cli.demo.shop import STORES, WAREHOUSE, WORKLOADS
 from osm.cli.demo.stage import Stage
-from osm.cli.demo.workshop import Workshop
 from osm.cli.machine.run_folder import run_folder
 from osm.cli.machine.start import MEMORY, OWN, Carrier, started
 from osm.cli.run_async import run
@@ -110,7 +110,7 @@ KINDS: tuple[tuple[str, str, Callable[[Stage], Awaitable[list[Leg]]]], ...] = (
 
 async def measure(where: str) -> dict[str, list[Leg]]:
     with run_folder(f"distance-{where}-{os.getpid()}") as place:
-        workshop = Workshop.lay_out(place.path / "manifests")
+        workshop = ManifestCopy.lay_out(place.path / "manifests")
         async with (
             started(
                 Carrier(where=where), workshop.folder, place, ca_folder=place.path / "ca", log_level="warning"

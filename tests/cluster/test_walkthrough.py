@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from osm.cli.demo.chance import interval
+from osm.cli.demo.binomial import interval
 from osm.cli.demo.shop import BUY, Burst
 from tests.cluster.bookshop import (
     CHANGED_WITHIN_S,

@@ -26,11 +26,11 @@ from osm.bus import nats_keys
 from osm.bus.nats_follow import SILENCE_S
 from osm.bus.nats_wire import stream
 from osm.bus.rights import STATUS
-from osm.cli.demo.board import Board, TooSlow
 from osm.cli.demo.command import open_stage
+from osm.cli.demo.manifest_copy import ManifestCopy
+from osm.cli.demo.mesh_status import MeshStatus, TooSlow
 from osm.cli.demo.shop import BUYER, STORES, THIEF, WORKLOADS
 from osm.cli.demo.stage import Stage
-from osm.cli.demo.workshop import Workshop
 from osm.cli.machine.process_specs import SERVICES, Wanted
 from osm.cli.machine.run_folder import run_folder
 from osm.cli.machine.separate_processes import SERVER, SeparateMesh, logged_in, separate_processes
@@ -163,7 +163,7 @@ async def world(
 ) -> AsyncIterator[World]:
     """The bookstore in pieces, up and busy; nothing of it left afterwards."""
     with run_folder(name) as place, logged_in(place.path, "info"):
-        workshop = Workshop.lay_out(place.path / "manifests")
+        workshop = ManifestCopy.lay_out(place.path / "manifests")
         wanted = Wanted(
             folder=workshop.folder,
             ca_folder=place.path / "ca",
@@ -255,7 +255,7 @@ def lose(bucket: str, url: str) -> Callable[[World], Awaitable[None]]:
     return harm
 
 
-async def _status_again(board: Board) -> None:
+async def _status_again(board: MeshStatus) -> None:
     """The board is emptied when it notices, and filled as lines are said again."""
     with suppress(TooSlow):  # all may have been said again before it noticed
         await board.until(lambda: not board.in_service(WORKLOADS), "the loss", 2 * SILENCE_S)

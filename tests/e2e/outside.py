@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from osm.bus import Bus
 from osm.bus.connect import connect
-from osm.cli.demo.board import Board, TooSlow
+from osm.cli.demo.mesh_status import MeshStatus, TooSlow
 from osm.cli.problem_lines import object_problems
 from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS
 from osm.contracts.problem import Problem
@@ -24,7 +24,7 @@ ASK_EVERY_S = 0.02
 class Outside:
     """What a test does with a mesh. Open it with `outside`."""
 
-    def __init__(self, mesh: MeshProcess, bus: Bus, board: Board) -> None:
+    def __init__(self, mesh: MeshProcess, bus: Bus, board: MeshStatus) -> None:
         self.mesh = mesh
         self.bus = bus
         self.board = board
@@ -99,7 +99,7 @@ async def eventually(ask: Callable[[], Awaitable[T]], right: Callable[[T], bool]
 async def outside(mesh: MeshProcess) -> AsyncIterator[Outside]:
     """Look at a mesh that answers on its socket."""
     async with connect(mesh.bus, "cli") as bus, asyncio.TaskGroup() as tasks:
-        board = Board()
+        board = MeshStatus()
         following = tasks.create_task(board.run(bus))
         try:
             await board.until(lambda: board.revision("catalog"), "the mesh's first word", PATIENCE_S)

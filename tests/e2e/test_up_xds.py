@@ -16,7 +16,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from osm.cli.client import of_kind, picture
-from osm.cli.demo.stolen import shown_to_xds, steal
+from osm.cli.demo.stolen_certificate import shown_to_xds, steal
 from osm.contracts.channels import BUNDLE, OBJECT_STATUS
 from osm.contracts.names import Identity
 from osm.contracts.trust import ProxyClient

@@ -10,7 +10,7 @@ import aiohttp
 from msgspec import Struct
 
 from osm.bus import BusError
-from osm.cli.demo.board import TooSlow
+from osm.cli.demo.mesh_status import TooSlow
 from osm.cli.demo.stage import Measured, Stage, Step
 from osm.cli.demo.steps import steps
 from osm.testing.ads_status import StreamEnded

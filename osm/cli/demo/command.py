@@ -12,11 +12,11 @@ from pathlib import Path
 import aiohttp
 
 from osm.bus import Bus
-from osm.cli.demo.board import Board, TooSlow
 from osm.cli.demo.check import Result, check
+from osm.cli.demo.manifest_copy import ManifestCopy
+from osm.cli.demo.mesh_status import MeshStatus, TooSlow
 from osm.cli.demo.shop import WORKLOADS, Shop
 from osm.cli.demo.stage import Stage
-from osm.cli.demo.workshop import Workshop
 from osm.cli.find_mesh import program
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.machine.start import Carrier, started
@@ -85,7 +85,7 @@ async def _stage(
     place: RunFolder, carried: Carrier, log_level: LogLevel, *, proxy_lifetime_s: int = 24 * 3600
 ) -> AsyncIterator[Stage]:
     """The bookstore mesh, up and in sync."""
-    workshop = Workshop.lay_out(place.path / "manifests")
+    workshop = ManifestCopy.lay_out(place.path / "manifests")
     async with (
         started(
             carried,
@@ -102,10 +102,10 @@ async def _stage(
 
 @asynccontextmanager
 async def open_stage(
-    bus: Bus, workshop: Workshop, run_folder: Path, xds: str, *, renews_soon: bool = True
+    bus: Bus, workshop: ManifestCopy, run_folder: Path, xds: str, *, renews_soon: bool = True
 ) -> AsyncIterator[Stage]:
     """A stage on a mesh that has been started, once all is in sync. Raises CommandError."""
-    board = Board()
+    board = MeshStatus()
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
         following = tasks.create_task(board.run(bus), name="board")
         with stderr.status("starting the mesh") as spinner:
@@ -129,7 +129,7 @@ async def open_stage(
         following.cancel()
 
 
-async def _say_how_far(board: Board, say: Callable[[str], None]) -> None:
+async def _say_how_far(board: MeshStatus, say: Callable[[str], None]) -> None:
     while True:
         say(f"starting the mesh: {board.how_far()}")
         await asyncio.sleep(0.1)

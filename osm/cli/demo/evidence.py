@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from osm.cli.demo.direct_request import Credential
 from osm.cli.demo.shop import STORES
 from osm.cli.demo.stage import Stage
-from osm.cli.demo.straight import Credential
 from osm.contracts.names import Identity
 from osm.contracts.trust import MeshLeaf
 from osm.pki.issuing import make_root, profile_of, sign

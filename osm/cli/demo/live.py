@@ -17,12 +17,12 @@ from rich.live import Live
 from rich.markup import escape
 
 from osm.bus import BusError
-from osm.cli.demo.board import TooSlow
+from osm.cli.demo.manifest_copy import CannotEdit, Edit
+from osm.cli.demo.mesh_status import TooSlow
 from osm.cli.demo.shop import BUYER, STORES, THIEF, turned_away
 from osm.cli.demo.stage import Stage
 from osm.cli.demo.traffic import STATS, Reading, Window, read
 from osm.cli.demo.view import Scene, draw
-from osm.cli.demo.workshop import CannotEdit, Edit
 from osm.cli.find_mesh import program
 from osm.cli.output import stdout
 from osm.cli.problem_lines import object_problems

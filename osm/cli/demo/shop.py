@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from osm.bus import Bus
 from osm.cli.client import of_kind, picture
-from osm.cli.demo.board import Board, TooSlow
-from osm.cli.demo.reaching import from_inside, to_app
+from osm.cli.demo.app_access import from_inside, to_app
+from osm.cli.demo.mesh_status import MeshStatus, TooSlow
 from osm.contracts.channels import MESH_SERVICE, PROXY_ADMIN
 from osm.contracts.names import Address, ServiceName
 from osm.contracts.status import AdminQuery
@@ -64,7 +64,7 @@ class Burst(Struct, frozen=True, kw_only=True):
 class Shop:
     """Asks the apps at their own ports, and the mesh through their sidecars."""
 
-    def __init__(self, bus: Bus, board: Board, session: aiohttp.ClientSession) -> None:
+    def __init__(self, bus: Bus, board: MeshStatus, session: aiohttp.ClientSession) -> None:
         self._bus = bus
         self._board = board
         self._session = session

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from osm.bus import Bus
 from osm.cli.client import of_kind, picture
-from osm.cli.demo.board import Board
+from osm.cli.demo.manifest_copy import Edit, ManifestCopy
+from osm.cli.demo.mesh_status import MeshStatus
 from osm.cli.demo.shop import Shop
-from osm.cli.demo.workshop import Edit, Workshop
 from osm.contracts.channels import BUNDLE, LOCAL_WORKLOAD, MESH_WORKLOAD
 from osm.contracts.endpoints import Explicit
 from osm.contracts.names import Address
@@ -44,9 +44,9 @@ class Stage:
         self,
         *,
         bus: Bus,
-        board: Board,
+        board: MeshStatus,
         shop: Shop,
-        workshop: Workshop,
+        workshop: ManifestCopy,
         run_folder: Path,
         xds: str,
         renews_soon: bool = True,

@@ -7,12 +7,12 @@ import asyncio
 import time
 
 from osm.cli.demo import evidence
-from osm.cli.demo.chance import interval
+from osm.cli.demo.binomial import interval
+from osm.cli.demo.direct_request import ask_plain, ask_tls
 from osm.cli.demo.isolated_steps import ISOLATED_STEPS
 from osm.cli.demo.shop import BUY, BUYER, STORES, THIEF, WAREHOUSE, WORKLOADS, Burst, turned_away
 from osm.cli.demo.stage import Change, Measured, Stage, Step
-from osm.cli.demo.stolen import steal
-from osm.cli.demo.straight import ask_plain, ask_tls
+from osm.cli.demo.stolen_certificate import steal
 from osm.contracts.names import Identity, ServiceName
 
 STORE_V1 = ServiceName("bookstore", "bookstore-v1")

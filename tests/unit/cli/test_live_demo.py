@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from osm.cli.demo.board import Board
 from osm.cli.demo.live import LiveDemo, Quit
+from osm.cli.demo.manifest_copy import ManifestCopy
+from osm.cli.demo.mesh_status import MeshStatus
 from osm.cli.demo.stage import Stage
-from osm.cli.demo.workshop import Workshop
 
 
 class AppAway(LiveDemo):
@@ -21,8 +21,8 @@ class AppAway(LiveDemo):
 
 async def test_an_app_that_is_away_does_not_end_the_demo(tmp_path: Path) -> None:
     nothing = cast(Any, None)
-    workshop = Workshop(tmp_path)
-    stage = Stage(bus=nothing, board=Board(), shop=nothing, workshop=workshop, run_folder=tmp_path, xds="")
+    workshop = ManifestCopy(tmp_path)
+    stage = Stage(bus=nothing, board=MeshStatus(), shop=nothing, workshop=workshop, run_folder=tmp_path, xds="")
     demo = AppAway(stage)
     for key in ("t", "k", "?", "q"):
         demo._keys.put_nowait(key)

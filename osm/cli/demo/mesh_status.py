@@ -19,7 +19,7 @@ class TooSlow(Exception):
     """What was waited for did not come in time; the message says what, and how far it had come."""
 
 
-class Board:
+class MeshStatus:
     """The status bucket as it is now. `run` in a task group."""
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osm.cli.demo.chance import interval
+from osm.cli.demo.binomial import interval
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
 from osm.ads.types import SECRET
-from osm.cli.demo.straight import Credential
+from osm.cli.demo.direct_request import Credential
 from osm.contracts.names import Identity
 from osm.testing.ads_client import ClientIdentity, ads_client
 from services.xds.app import SERVER_NAME

@@ -61,14 +61,14 @@ class Edit(Struct, frozen=True, kw_only=True):
         return Edit(path=self.path, before=self.after, after=self.before)
 
 
-class Workshop:
+class ManifestCopy:
     """A folder with the demo's manifests, to be edited by keys and by hand."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @classmethod
-    def lay_out(cls, folder: Path) -> "Workshop":
+    def lay_out(cls, folder: Path) -> "ManifestCopy":
         """Copy the manifests into `folder`, which must not exist."""
         with as_file(files("demo") / "manifests") as manifests:
             shutil.copytree(manifests, folder)

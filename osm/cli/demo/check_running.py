@@ -1,4 +1,4 @@
-"""The check on a bookstore mesh that stands already: `docker compose run --rm check`.
+"""The check on a bookstore mesh that runs already: `docker compose run --rm check`.
 
 Apart from `command`, which starts a mesh of its own. It runs where the apps run, since it asks them and their
 sidecars at their own addresses; edits of the manifests are taken back step by step.
@@ -12,7 +12,7 @@ import typer
 
 from osm.bus.connect import connect
 from osm.cli.demo.command import open_stage, prove
-from osm.cli.demo.workshop import Workshop
+from osm.cli.demo.manifest_copy import ManifestCopy
 from osm.cli.nats_access import NatsAccess
 from osm.cli.output import CommandError, Format, OutputOption, fail
 from osm.cli.run_async import run
@@ -28,12 +28,12 @@ def standing(
 ) -> None:
     """Prove every claim of the demo on a mesh that runs, from beside its apps."""
     try:
-        raise typer.Exit(run(_prove(bus, Workshop(manifests), run_folder, xds, output)))
+        raise typer.Exit(run(_prove(bus, ManifestCopy(manifests), run_folder, xds, output)))
     except CommandError as error:
         fail(error)
 
 
-async def _prove(bus: str, workshop: Workshop, run_folder: Path, xds: str, output: Format) -> int:
+async def _prove(bus: str, workshop: ManifestCopy, run_folder: Path, xds: str, output: Format) -> int:
     reach = NatsAccess.told(bus, os.environ)
     async with (
         connect(bus, "cli", reach.settings("cli")) as connected,
