@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
+from osm.cli.kubernetes.cluster_options import OPTIONS
 
-from osm.cli.kubernetes.where import OPTIONS
 from osm.cli.main import app
 
 INTRODUCTION = """\
@@ -53,7 +53,8 @@ DIFFERENT: tuple[tuple[str, str], ...] = (
     ),
     (
         "`osm mesh upgrade` leaves CRDs to a pod of the mesh",
-        "applies them first; `--reuse-values` is new. A mesh of OSM 1.2 is not upgraded in place: "
+        "brings them up to date first, as `osm install` does, and leaves those of other products alone; "
+        "`--reuse-values` is new. A mesh of OSM 1.2 is not upgraded in place: "
         "[moving from it](migrating.md) has the steps",
     ),
     (

@@ -34,8 +34,10 @@ not there, and pods wait for them. It runs at every upgrade too, keeps what is t
 in the last third of its ten years; `kubectl -n osm-system rollout restart sts/osm-nats` then puts it to use. So
 `helm template --include-crds … | kubectl apply -f -` installs the same mesh, for GitOps.
 
-helm installs CRDs once and never changes them: after an upgrade of the chart, `kubectl apply --server-side -f` its
-folder `crds`, or `osm mesh upgrade`, which does both.
+helm itself makes CRDs that are missing and never changes one that is there. `osm install` and `osm mesh upgrade` do
+both first: they make what is missing, bring up to date what is labelled `app.kubernetes.io/name: openservicemesh.io`,
+share what another product brought if it serves the version that the mesh reads, and otherwise say what to do. With
+helm alone, `kubectl apply --server-side --force-conflicts -f` the chart's folder `crds`; look first whose they are.
 """
 
 ABOUT: Mapping[str, str] = {

@@ -98,10 +98,10 @@ def install_crds(server: ApiServer) -> None:
         names.append(body["metadata"]["name"])
         _create_once(server, path, body)
     for name in names:
-        _until_served(server, f"{path}/{name}")
+        until_served(server, f"{path}/{name}")
 
 
-def _until_served(server: ApiServer, path: str) -> None:
+def until_served(server: ApiServer, path: str) -> None:
     """Raises TimeoutError with the server's reasons."""
     conditions: list[Object] = []
     until = time.monotonic() + APPLIED_WITHIN_S

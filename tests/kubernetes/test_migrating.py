@@ -13,13 +13,17 @@ from typing import Any
 import pytest
 import yaml
 
+from osm.cli.command_error import CommandError
+from osm.cli.kubernetes.chart import chart_path
+from osm.cli.kubernetes.defining import define
 from osm.cli.policy import problems_of
-from osm.k8s.resource import CRDS, TRAFFIC_SPLITS
+from osm.k8s.client import connected
+from osm.k8s.resource import CRDS, HTTP_ROUTE_GROUPS, TCP_ROUTES, TRAFFIC_SPLITS
 from osm.testing.chart import Helm
 from osm.testing.kubernetes import ApiServer, api_server
-from osm.testing.mesh import osm
+from osm.testing.mesh import Command, osm
 from tests.kubernetes.asking import CRDS as DEFINITIONS
-from tests.kubernetes.asking import Kinds, Object, Refused, ask, create, install_crds
+from tests.kubernetes.asking import Kinds, Object, Refused, ask, create, until_served
 
 PAGE = (Path(__file__).parents[2] / "docs/migrating.md").read_text(encoding="utf-8")
 WEIGHTS = [{"service": "bookstore-v1", "weight": 90}, {"service": "bookstore-v2", "weight": 10}]
@@ -61,32 +65,100 @@ def definition_of_osm() -> Object:
 
 @pytest.fixture(scope="module")
 def left(programs: Path) -> Iterator[ApiServer]:
-    """A server with OSM's definition and a split of its user's; all else that OSM left is as ours."""
+    """A server with OSM's definition and a split of its user's."""
     with api_server(programs) as server:
         ask(server, "POST", CRDS.path(), definition_of_osm())
-        install_crds(server)  # as helm does: what is there stays
+        until_served(server, CRDS.path(name=str(TRAFFIC_SPLITS)))
         create(server, Kinds(server), SPLIT)
         yield server
 
 
-def test_a_split_of_osm_is_read_once_the_definitions_are_applied(left: ApiServer, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(left: ApiServer, helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> tuple[Command, Command]:
+    """What `osm check --pre` and then `osm install` say."""
+    home = tmp_path_factory.mktemp("home")
+    path = f"{helm.program.parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {"KUBECONFIG": str(left.kubeconfig), "PATH": path}
+    before = osm("check", "--pre", home=home, environment=environment)
+    # no controller makes its pods ready, so the installation is not waited for
+    return before, osm("install", "--timeout", "1s", home=home, environment=environment)
+
+
+def test_a_split_of_osm_is_not_read_before_the_installation_and_is_after_it(
+    left: ApiServer, request: pytest.FixtureRequest
+) -> None:
     path = TRAFFIC_SPLITS.path("default", "bookstore")
     with pytest.raises(Refused) as refused:
         ask(left, "GET", path)
     assert refused.value.status == 404
-    said = osm("check", "--pre", home=tmp_path, environment={"KUBECONFIG": str(left.kubeconfig)})
-    assert f"CRD {TRAFFIC_SPLITS} is an older OSM's and serves v1alpha2, not v1alpha4" in said.out
-    assert "kubectl apply --server-side --force-conflicts -f deploy/chart/crds" in PAGE
+    before, install = request.getfixturevalue("installed")
+    assert f"CRD {TRAFFIC_SPLITS} is an older OSM's and serves v1alpha2, not v1alpha4: osm install brings" in before.out
+    assert f"CRD {TRAFFIC_SPLITS} is brought up to date; its objects stay" in install.err
+    assert "kubectl apply" not in PAGE
+    there = {each["metadata"]["name"]: each["spec"] for each in ask(left, "GET", CRDS.path())["items"]}
     for file in DEFINITIONS.glob("*.yaml"):
         body = yaml.safe_load(file.read_text())
-        applied = f"{CRDS.path(name=body['metadata']['name'])}?fieldManager=kubectl&force=true"
-        ask(left, "PATCH", applied, body, content="application/apply-patch+yaml")
+        assert [each["name"] for each in there.pop(body["metadata"]["name"])["versions"]] == [
+            each["name"] for each in body["spec"]["versions"]
+        ]
+    assert not there
     assert ask(left, "GET", path)["spec"] == SPLIT["spec"]
     told = {"status": {"currentStatus": "committed"}}
     ask(left, "PATCH", f"{path}/status", told, content="application/merge-patch+json")
     assert ask(left, "GET", path)["status"] == told["status"]
 
 
+def patched(server: ApiServer, name: str, body: Any, *, how: str = "merge", subresource: str = "") -> Object:
+    content = f"application/{how}-patch+json"
+    found: Object = ask(server, "PATCH", CRDS.path(name=name, subresource=subresource), body, content=content)
+    return found
+
+
+@pytest.mark.usefixtures("installed")
+async def test_a_definition_of_others_that_lacks_a_version_is_refused_and_nothing_is_touched(left: ApiServer) -> None:
+    name, splits = str(TCP_ROUTES), CRDS.path(name=str(TRAFFIC_SPLITS))
+    patched(left, name, {"metadata": {"labels": {"app.kubernetes.io/name": "another"}}})
+    patched(left, name, [{"op": "replace", "path": "/spec/versions/0/served", "value": False}], how="json")
+    patched(left, str(TRAFFIC_SPLITS), {"spec": {"names": {"shortNames": ["other"]}}})
+    was = ask(left, "GET", splits)["metadata"]["resourceVersion"]
+    async with connected(str(left.kubeconfig)) as cluster:
+        with pytest.raises(CommandError) as refused:
+            await define(cluster, chart_path())
+        assert refused.value.what == f'CRD {name} is of another origin ("another") and serves nothing, not v1alpha4'
+        assert ask(left, "GET", splits)["metadata"]["resourceVersion"] == was
+        assert f"kubectl label crd {name} --overwrite app.kubernetes.io/name=openservicemesh.io" in refused.value.remedy
+        patched(left, name, {"metadata": {"labels": {"app.kubernetes.io/name": "openservicemesh.io"}}})
+        await define(cluster, chart_path())
+    assert ask(left, "GET", TCP_ROUTES.path())["items"] == []
+    assert ask(left, "GET", splits)["spec"]["names"]["shortNames"] == ["ts"]
+
+
+@pytest.mark.usefixtures("installed")
+async def test_a_version_that_is_stored_stays_until_the_administrator_has_stored_all_anew(left: ApiServer) -> None:
+    name = str(HTTP_ROUTE_GROUPS)
+    service = {"namespace": "osm-system", "name": "gone"}
+    webhook = {"clientConfig": {"service": service}, "conversionReviewVersions": ["v1"]}
+    conversion = {"strategy": "Webhook", "webhook": webhook}
+    newest = {**ask(left, "GET", CRDS.path(name=name))["spec"]["versions"][0], "storage": False}
+    older = {**newest, "name": "v1alpha3", "storage": True}
+    patched(left, name, {"spec": {"versions": [newest, older], "conversion": conversion}})
+    patched(left, name, {"spec": {"versions": [{**newest, "storage": True}, {**older, "storage": False}]}})
+    async with connected(str(left.kubeconfig)) as cluster:
+        with pytest.raises(CommandError) as refused:
+            await define(cluster, chart_path())
+        assert refused.value.what == f"CRD {name} has objects stored as v1alpha3, which this version does not know"
+        assert """-p '{"status":{"storedVersions":["v1alpha4"]}}'""" in refused.value.remedy
+        patched(left, name, {"status": {"storedVersions": ["v1alpha4"]}}, subresource="status")
+        await define(cluster, chart_path())
+        generation = ask(left, "GET", CRDS.path(name=name))["metadata"]["generation"]
+        await define(cluster, chart_path())
+    now = ask(left, "GET", CRDS.path(name=name))
+    assert now["spec"]["conversion"] == {"strategy": "None"}
+    assert [each["name"] for each in now["spec"]["versions"]] == ["v1alpha4"]
+    assert now["metadata"]["generation"] == generation  # what is up to date is not written again
+
+
+@pytest.mark.usefixtures("installed")
 def test_what_kubectl_saved_is_judged_and_what_has_no_effect_is_named(left: ApiServer, tmp_path: Path) -> None:
     kinds = Kinds(left)
     stored = [create(left, kinds, EGRESS), ask(left, "GET", f"{kinds.path(SPLIT)}/bookstore")]

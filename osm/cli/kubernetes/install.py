@@ -9,13 +9,14 @@ import typer
 from osm.cli.kubernetes import progress
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.cluster import look_up, opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
+from osm.cli.kubernetes.defining import define
 from osm.cli.kubernetes.helm import MeshNameOption, Release, Values, release_status
 from osm.cli.kubernetes.meshes import in_the_way
 from osm.cli.kubernetes.mode import MeshConfig, told
+from osm.cli.kubernetes.pod_problems import advice
 from osm.cli.kubernetes.program import HELM, Ended
 from osm.cli.kubernetes.survey import all_meshes
-from osm.cli.kubernetes.troubles import advice
-from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, plain, stderr, stdout
 from osm.cli.run_async import run
 from osm.k8s.resource import MESH_CONFIGS
@@ -56,9 +57,9 @@ def install(
     kube_version: Annotated[
         str, typer.Option("--kube-version", help="For --render: the Kubernetes that will run it.")
     ] = "",
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
-    """Install a mesh with helm, and wait until all of it is ready.
+    """Install a mesh with helm, definitions (CRDs) first, and wait until all of it is ready.
 
     Example: osm install --set=osm.enablePermissiveTrafficPolicy=false
     """
@@ -91,6 +92,7 @@ async def _install(release: Release, *, alone: bool) -> None:
     async with opened(release.where) as cluster:
         await _refuse(cluster, release, alone=alone)
         stderr.print(f"installing mesh [{release.mesh}] in namespace [{namespace}]", markup=False)
+        await define(cluster, release.chart)
         async with progress.shown(cluster, namespace) as seen:
             ended = await _interruptible(release)
             if ended.status:

@@ -87,6 +87,6 @@ def bootstraps(mesh: str, secrets: Iterable[Object], owner: Mapping[str, str]) -
     )
 
 
-def is_shared(crd: Object, what: Resource) -> bool:
-    """Whether somebody else brought this definition."""
-    return what.group in SHARED_GROUPS and crd.metadata.labels.get(labels.APP_NAME) != labels.OSM
+def is_shared(crd: Object, group: str) -> bool:
+    """Whether somebody else brought this definition of a kind of the group."""
+    return group in SHARED_GROUPS and crd.metadata.labels.get(labels.APP_NAME) != labels.OSM

@@ -8,15 +8,16 @@ from msgspec import structs
 
 from osm.cli.kubernetes import meshes, progress
 from osm.cli.kubernetes.chart import chart_path
-from osm.cli.kubernetes.checks.facts import Definition
 from osm.cli.kubernetes.cluster import all_of, opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
+from osm.cli.kubernetes.defining import define
+from osm.cli.kubernetes.definitions import Definition
 from osm.cli.kubernetes.helm import MeshNameOption, Release, Values
 from osm.cli.kubernetes.install import AtomicOption, ChartOption, SetOption, TimeoutOption, ValuesOption, failure
 from osm.cli.kubernetes.leftovers import SHARED_GROUPS
 from osm.cli.kubernetes.meshes import Mesh
-from osm.cli.kubernetes.program import HELM, KUBECTL
+from osm.cli.kubernetes.program import HELM
 from osm.cli.kubernetes.survey import all_meshes
-from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured, table
 from osm.cli.run_async import run
 from osm.k8s.resource import CRDS
@@ -26,7 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="Which meshes the cluster has, and 
 
 @app.command("list")
 @on_cluster
-def list_meshes(output: OutputOption = Format.table, *, where: Where) -> None:
+def list_meshes(output: OutputOption = Format.table, *, where: ClusterOptions) -> None:
     """List the meshes of the cluster, their namespaces, and the SMI versions they serve.
 
     Example: osm mesh list -o json
@@ -48,7 +49,7 @@ def list_meshes(output: OutputOption = Format.table, *, where: Where) -> None:
     )
 
 
-async def _list(where: Where) -> tuple[tuple[Mesh, ...], tuple[str, ...]]:
+async def _list(where: ClusterOptions) -> tuple[tuple[Mesh, ...], tuple[str, ...]]:
     async with opened(where) as cluster:
         definitions = await all_of(cluster, CRDS, as_=Definition)
         return await all_meshes(cluster), smi_served(definitions)
@@ -58,11 +59,10 @@ def smi_served(definitions: tuple[Definition, ...]) -> tuple[str, ...]:
     """`Kind:group/version` of every SMI version that the API server serves, as OSM words it."""
     return tuple(
         sorted(
-            f"{each.spec.names.kind}:{each.spec.group}/{version.name}"
+            f"{each.spec.names.kind}:{each.spec.group}/{version}"
             for each in definitions
             if each.spec.group in SHARED_GROUPS
-            for version in each.spec.versions
-            if version.served
+            for version in each.served
         )
     )
 
@@ -80,7 +80,7 @@ def upgrade(
     reuse_values: Annotated[
         bool, typer.Option("--reuse-values", help="Keep what was set before; by default every value is the chart's.")
     ] = False,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Upgrade a mesh to this CLI's version, definitions (CRDs) first. Proxies stay connected or reconnect.
 
@@ -113,17 +113,9 @@ async def _upgrade(release: Release) -> None:
                 what, remedy="osm uninstall mesh (policies stay), then osm install and osm namespace add"
             )
         here = structs.replace(release, where=structs.replace(release.where, osm_namespace=found.namespace))
-        await _define(here)
+        await define(cluster, here.chart)
         async with progress.shown(cluster, found.namespace) as seen:
             ended = await HELM.run(here.upgrade())
             if ended.status:
                 raise failure(seen, here, ended, "upgrade")
     stdout.print(f"OSM successfully upgraded mesh [{found.name}] in namespace [{found.namespace}]", markup=False)
-
-
-async def _define(release: Release) -> None:
-    """Apply the chart's definitions: helm installs them once and never again."""
-    apply = ["apply", "--server-side", "--force-conflicts", f"--filename={release.chart / 'crds'}"]
-    ended = await KUBECTL.run([*release.where.kubectl(), *apply])
-    if ended.status:
-        raise CommandError(f"the definitions cannot be applied: {ended.words}", remedy="osm check --pre")

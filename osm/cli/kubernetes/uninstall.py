@@ -10,14 +10,14 @@ from msgspec import structs
 
 from osm.cli.kubernetes import leftovers
 from osm.cli.kubernetes.cluster import all_of, look_up, opened, remove
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.kubernetes.helm import release_status
 from osm.cli.kubernetes.helm import uninstall as helm_uninstall
+from osm.cli.kubernetes.kubernetes_objects import Pod
 from osm.cli.kubernetes.membership import left, pods_in_words
 from osm.cli.kubernetes.meshes import Mesh
-from osm.cli.kubernetes.observed import Pod
 from osm.cli.kubernetes.program import HELM
 from osm.cli.kubernetes.survey import all_meshes
-from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stderr, stdout
 from osm.cli.run_async import run
 from osm.contracts import labels
@@ -54,7 +54,7 @@ def mesh(
     delete_namespace: Annotated[
         bool, typer.Option("--delete-namespace", help="Delete the control plane's namespace too.")
     ] = False,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Uninstall a mesh: its control plane, its Secrets and webhooks, and its marks on namespaces.
 
@@ -73,7 +73,7 @@ def mesh(
 
 
 async def _uninstall(
-    where: Where, chosen: Iterable[Mesh], timeout: str, *, cluster_wide: bool, with_namespace: bool
+    where: ClusterOptions, chosen: Iterable[Mesh], timeout: str, *, cluster_wide: bool, with_namespace: bool
 ) -> None:
     async with opened(where) as cluster:
         for each in chosen:
@@ -96,7 +96,7 @@ def confirmed(question: str) -> bool:
         raise CommandError("nobody is there to say yes", remedy="-f does not ask") from None
 
 
-async def _candidates(where: Where, name: str) -> tuple[Mesh, ...]:
+async def _candidates(where: ClusterOptions, name: str) -> tuple[Mesh, ...]:
     """Meshes that run, and a release that never came to run one."""
     async with opened(where) as cluster:
         meshes = await all_meshes(cluster)
@@ -105,7 +105,7 @@ async def _candidates(where: Where, name: str) -> tuple[Mesh, ...]:
     return found or ((half,) if await release_status(half.name, where) else ())
 
 
-async def _take_away(cluster: "Cluster", where: Where, mesh: Mesh, timeout: str) -> None:
+async def _take_away(cluster: "Cluster", where: ClusterOptions, mesh: Mesh, timeout: str) -> None:
     owner = leftovers.owners(await all_of(cluster, NAMESPACES, as_=Namespace, labels=labels.MONITORED_BY))
     if await release_status(mesh.name, where):
         with stderr.status("helm uninstalls the release"):
@@ -155,7 +155,7 @@ async def _delete_definitions(cluster: "Cluster") -> None:
     deleted = set()
     for what in leftovers.CRDS:
         found = await look_up(cluster, CRDS, str(what), as_=Object)
-        if found is not None and leftovers.is_shared(found, what):
+        if found is not None and leftovers.is_shared(found, what.group):
             stdout.print(f"Ignoring - OSM did not install CRD: {what}", markup=False)
             continue
         await _delete(cluster, CRDS, str(what), said="OSM CRD")

@@ -8,17 +8,20 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import structs
+from osm.cli.kubernetes.control_plane_state import ControlPlaneState
+from osm.cli.kubernetes.kubernetes_objects import Event, Pod, Workload
+from osm.cli.kubernetes.pod_problems import troubles
 
 from osm.cli.bus_state import BucketState
+from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.check import judged
 from osm.cli.kubernetes.checks.before import before
-from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, Definition, HookConfiguration, Permission, Tool
+from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, HookConfiguration, Permission, Tool
+from osm.cli.kubernetes.defining import wanted
+from osm.cli.kubernetes.definitions import Definition
 from osm.cli.kubernetes.leftovers import CRDS
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
-from osm.cli.kubernetes.observed import Event, Pod, Workload
-from osm.cli.kubernetes.standing import Standing
-from osm.cli.kubernetes.troubles import troubles
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProxyStatus, Rejection, ServiceStatus
@@ -76,14 +79,17 @@ def definition(kind: Any, *versions: str, ours: bool = True) -> Definition:
     )
 
 
+WANTED = wanted(chart_path())
+
 SOUND = After(
     now_s=NOW_S,
     cli_version=VERSION,
     mesh=MESH,
     meshes=(MESH,),
-    standing=Standing(workloads=(workload("osm-xds"), workload("osm-nats"))),
+    standing=ControlPlaneState(workloads=(workload("osm-xds"), workload("osm-nats"))),
     config=MeshConfig(),
     definitions=tuple(definition(kind) for kind in CRDS),
+    wanted=WANTED,
     mutating=(hooks("osm-webhook-osm"),),
     validating=(hooks("osm-validator-mesh-osm"),),
     roots_pem=ROOT,
@@ -132,7 +138,7 @@ def crashed() -> After:
     status = {"name": "xds", "state": state, "lastState": last, "restartCount": 4}
     broken = pod("osm-xds-1", phase="Running", conditions=[], containerStatuses=[status])
     parts = (workload("osm-xds", ready=0),)
-    return structs.replace(SOUND, standing=Standing(workloads=parts, troubles=troubles(parts, (broken,), ())))
+    return structs.replace(SOUND, standing=ControlPlaneState(workloads=parts, troubles=troubles(parts, (broken,), ())))
 
 
 def refused(made: int = 0) -> After:
@@ -162,7 +168,7 @@ FAULTS: dict[str, tuple[Callable[[], After], str, str, str]] = {
         "is version 1.9",
         "mesh upgrade",
     ),
-    "no workloads": (changed(standing=Standing()), "error", "has no control plane", "osm install"),
+    "no workloads": (changed(standing=ControlPlaneState()), "error", "has no control plane", "osm install"),
     "a crash": (
         crashed,
         "error",
@@ -345,6 +351,7 @@ READY = Before(
     version=(1, 35),
     tools=(tool("helm", is_there=True), tool("kubectl", is_there=True)),
     permissions=(Permission(verb="create", what="secrets", allowed=True),),
+    wanted=WANTED,
 )
 
 BEFOREHAND: dict[str, tuple[Before, str, str, str]] = {
@@ -383,15 +390,24 @@ BEFOREHAND: dict[str, tuple[Before, str, str, str]] = {
         structs.replace(READY, definitions=(definition(TRAFFIC_TARGETS, "v1alpha1", ours=False),)),
         "error",
         "serves v1alpha1, not",
-        "kubectl delete crd",
-    ),
-    "kinds that an older OSM left": (
-        structs.replace(READY, definitions=(definition(TRAFFIC_SPLITS, "v1alpha2"),)),
-        "error",
-        "is an older OSM's and serves v1alpha2, not v1alpha4",
-        "kubectl apply --server-side",
+        "kubectl label crd traffictargets.access.smi-spec.io --overwrite app.kubernetes.io/name=openservicemesh.io",
     ),
 }
+
+
+def test_kinds_that_an_older_osm_left_are_no_fault_since_installing_brings_them_up_to_date() -> None:
+    lines = list(before(structs.replace(READY, definitions=(definition(TRAFFIC_SPLITS, "v1alpha2"),))))
+    assert {line.level for line in lines} == {"ok"}
+    (said,) = [line.what for line in lines if line.area == "kinds"]
+    assert "is an older OSM's and serves v1alpha2, not v1alpha4: osm install brings it up to date" in said
+
+
+def test_a_running_mesh_is_told_of_kinds_that_its_upgrade_would_refuse() -> None:
+    foreign = tuple(
+        definition(kind, "v1alpha2", ours=False) if kind == TRAFFIC_SPLITS else definition(kind) for kind in CRDS
+    )
+    said = [line for line in judged(structs.replace(SOUND, definitions=foreign)) if str(TRAFFIC_SPLITS) in line.what]
+    assert [line.remedy.startswith("have its product serve v1alpha4 too") for line in said] == [True]
 
 
 def test_a_sound_cluster_can_take_a_mesh() -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from osm.cli.kubernetes.checks.facts import Before, Definition
+from osm.cli.kubernetes.checks.facts import Before
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
-from osm.cli.kubernetes.leftovers import CRDS, is_shared
+from osm.cli.kubernetes.definitions import judge
 from osm.cli.kubernetes.meshes import in_the_way
-from osm.k8s.resource import Resource
 
 CLUSTER, MESHES, KINDS = "cluster", "other meshes", "kinds"
 
@@ -66,21 +65,14 @@ def other_injectors(facts: Before) -> Iterator[Line]:
 
 def definitions(facts: Before) -> Iterator[Line]:
     found = {each.metadata.name: each for each in facts.definitions}
-    there = ((kind, found[str(kind)]) for kind in CRDS if str(kind) in found)
-    lines = [line for kind, definition in there if (line := _in_the_way(kind, definition)) is not None]
-    yield from lines or [ok(KINDS, "no CRD is in the way")]
-
-
-def _in_the_way(kind: Resource, found: Definition) -> Line | None:
-    """helm leaves a definition that is there as it is, whoever made it."""
-    served = [version.name for version in found.spec.versions if version.served]
-    is_old = kind.version not in served
-    if not is_shared(found, kind):
-        what = f"CRD {kind} is an older OSM's and serves {', '.join(served)}, not {kind.version}"
-        remedy = "kubectl apply --server-side --force-conflicts -f deploy/chart/crds (its objects stay)"
-        return error(KINDS, what, remedy) if is_old else None
-    if is_old:
-        what = f"CRD {kind} is of another origin and serves {', '.join(served)}, not {kind.version}"
-        remedy = f"kubectl delete crd {kind} (its objects go with it), so that osm install brings its own"
-        return error(KINDS, what, remedy)
-    return warning(KINDS, f"CRD {kind} is of another origin; the mesh shares it", "whoever made it may change it")
+    verdicts = [judge(found.get(each.metadata.name), each) for each in facts.wanted]
+    for verdict in (each for each in verdicts if each.what):
+        match verdict.step:
+            case "refuse":
+                yield error(KINDS, verdict.what, verdict.remedy)
+            case "leave":
+                yield warning(KINDS, verdict.what, verdict.remedy)
+            case _:
+                yield ok(KINDS, f"{verdict.what}: osm install brings it up to date, and its objects stay")
+    if not any(verdict.what for verdict in verdicts):
+        yield ok(KINDS, "no CRD is in the way")

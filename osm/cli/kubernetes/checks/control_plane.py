@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from osm.cli.kubernetes.checks.facts import After, HookConfiguration
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
-from osm.cli.kubernetes.leftovers import CRDS
+from osm.cli.kubernetes.definitions import judge
 from osm.cli.kubernetes.mode import is_permissive, switch
 from osm.contracts import labels
 
@@ -104,21 +104,21 @@ def _blocks(pem: bytes) -> set[bytes]:
 
 def definitions(facts: After) -> Iterator[Line]:
     found = {each.metadata.name: each for each in facts.definitions}
-    remedy = "osm mesh upgrade --reuse-values applies the definitions again"
     faults = 0
-    for kind in CRDS:
-        definition = found.get(str(kind))
-        served = [each.name for each in definition.spec.versions if each.served] if definition is not None else []
+    for each in facts.wanted:
+        kind, name = each.kind, each.metadata.name
+        definition = found.get(name)
+        remedy = judge(definition, each).remedy or "osm mesh upgrade --reuse-values applies the definitions again"
         if definition is None:
-            yield error(KINDS, f"CRD {kind} is not there: no {kind.kind} can be applied", remedy)
-        elif kind.version not in served:
-            what = f"CRD {kind} serves {', '.join(served) or 'nothing'}, and the mesh reads {kind.version}"
-            yield error(KINDS, what, remedy)
+            yield error(KINDS, f"CRD {name} is not there: no {kind.kind} can be applied", remedy)
+        elif kind.version not in definition.served:
+            served = ", ".join(definition.served) or "nothing"
+            yield error(KINDS, f"CRD {name} serves {served}, and the mesh reads {kind.version}", remedy)
         else:
             continue
         faults += 1
     if not faults:
-        yield ok(KINDS, f"all {len(CRDS)} CRDs are there in the versions that the mesh reads")
+        yield ok(KINDS, f"all {len(facts.wanted)} CRDs are there in the versions that the mesh reads")
 
 
 def bus(facts: After) -> Iterator[Line]:

@@ -3,40 +3,14 @@
 from msgspec import Struct
 
 from osm.cli.bus_state import BucketState
+from osm.cli.kubernetes.control_plane_state import ControlPlaneState
+from osm.cli.kubernetes.definitions import Definition
+from osm.cli.kubernetes.kubernetes_objects import Event, Pod, Workload
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
-from osm.cli.kubernetes.observed import Event, Pod, Workload
-from osm.cli.kubernetes.standing import Standing
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProxyStatus, ServiceStatus
 from osm.k8s.objects import Namespace, Object
-
-
-class Version(Struct, frozen=True, kw_only=True):
-    """One version of a kind."""
-
-    name: str = ""
-    served: bool = False
-
-
-class Names(Struct, frozen=True, kw_only=True):
-    """How a definition calls its kind."""
-
-    kind: str = ""
-
-
-class DefinitionSpec(Struct, frozen=True, kw_only=True):
-    """What a definition defines."""
-
-    group: str = ""
-    names: Names = Names()
-    versions: tuple[Version, ...] = ()
-
-
-class Definition(Object, frozen=True, kw_only=True, rename="camel"):
-    """A CustomResourceDefinition."""
-
-    spec: DefinitionSpec = DefinitionSpec()
 
 
 class HookService(Struct, frozen=True, kw_only=True):
@@ -100,6 +74,7 @@ class Before(Struct, frozen=True, kw_only=True):
     permissions: tuple[Permission, ...] = ()
     meshes: tuple[Mesh, ...] = ()
     definitions: tuple[Definition, ...] = ()
+    wanted: tuple[Definition, ...] = ()
     mutating: tuple[HookConfiguration, ...] = ()
     name: str = "osm"
     namespace: str = "osm-system"
@@ -125,9 +100,10 @@ class After(Struct, frozen=True, kw_only=True):
     cli_version: str
     mesh: Mesh
     meshes: tuple[Mesh, ...] = ()
-    standing: Standing = Standing()
+    standing: ControlPlaneState = ControlPlaneState()
     config: MeshConfig | None = None
     definitions: tuple[Definition, ...] = ()
+    wanted: tuple[Definition, ...] = ()
     mutating: tuple[HookConfiguration, ...] = ()
     validating: tuple[HookConfiguration, ...] = ()
     roots_pem: bytes = b""

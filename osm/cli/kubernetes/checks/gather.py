@@ -11,15 +11,18 @@ from osm.bus import BusError
 from osm.bus.connect import connect
 from osm.cli.bus_state import bucket_states
 from osm.cli.client import PICTURES_WITHIN_S, of_kind, pictures
-from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, Definition, HookConfiguration, Permission, Tool
+from osm.cli.kubernetes.chart import chart_path
+from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, HookConfiguration, Permission, Tool
 from osm.cli.kubernetes.cluster import all_of, look_up
+from osm.cli.kubernetes.cluster_options import ClusterOptions
+from osm.cli.kubernetes.defining import wanted
+from osm.cli.kubernetes.definitions import Definition
 from osm.cli.kubernetes.forward import cluster_bus
+from osm.cli.kubernetes.kubernetes_objects import Event, Pod, Workload
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
-from osm.cli.kubernetes.observed import Event, Pod, Workload
 from osm.cli.kubernetes.program import HELM, KUBECTL
 from osm.cli.kubernetes.survey import all_meshes, standing
-from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
 from osm.cli.problem_lines import object_problems
 from osm.contracts import labels
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 NEEDED = (
     ("create", resource.NAMESPACES),
     ("create", resource.CRDS),
+    ("update", resource.CRDS),
     ("create", resource.CLUSTER_ROLES),
     ("create", resource.CLUSTER_ROLE_BINDINGS),
     ("create", resource.MUTATING_WEBHOOKS),
@@ -48,12 +52,12 @@ NEEDED = (
     ("create", resource.JOBS),
     ("patch", resource.NAMESPACES),
 )
-"""What helm creates for a release of ours, and what `osm namespace add` needs."""
+"""What `osm install` and its helm make or bring up to date, and what `osm namespace add` needs."""
 
 KEPT = (("osm-ca-bundle", "ca.crt", "the mesh's root"), ("osm-nats-tls", "tls.crt", "the bus's certificate"))
 
 
-async def before(cluster: "Cluster", where: Where, name: str) -> Before:
+async def before(cluster: "Cluster", where: ClusterOptions, name: str) -> Before:
     """Raises ApiError."""
     home = where.home
     asked = await asyncio.gather(
@@ -71,13 +75,14 @@ async def before(cluster: "Cluster", where: Where, name: str) -> Before:
         ),
         meshes=await all_meshes(cluster),
         definitions=await all_of(cluster, resource.CRDS, as_=Definition),
+        wanted=wanted(chart_path()),
         mutating=await all_of(cluster, resource.MUTATING_WEBHOOKS, as_=HookConfiguration),
         name=name,
         namespace=home,
     )
 
 
-async def after(cluster: "Cluster", where: Where, mesh: Mesh) -> After:
+async def after(cluster: "Cluster", where: ClusterOptions, mesh: Mesh) -> After:
     """Raises ApiError. A bus that cannot be asked is a fact like any other."""
     home = mesh.namespace
     namespaces, found, bus = await asyncio.gather(
@@ -94,6 +99,7 @@ async def after(cluster: "Cluster", where: Where, mesh: Mesh) -> After:
         standing=await standing(cluster, home),
         config=await look_up(cluster, resource.MESH_CONFIGS, MESH_CONFIG_NAME, home, as_=MeshConfig),
         definitions=await all_of(cluster, resource.CRDS, as_=Definition),
+        wanted=wanted(chart_path()),
         mutating=await all_of(cluster, resource.MUTATING_WEBHOOKS, as_=HookConfiguration),
         validating=await all_of(cluster, resource.VALIDATING_WEBHOOKS, as_=HookConfiguration),
         roots_pem=root.data.get("ca.crt", b"") if isinstance(root, Secret) else b"",
@@ -140,7 +146,7 @@ def certificate(where: str, secret: Secret | str, key: str) -> Cert:
     return Cert(where=where, not_before_s=not_before_s(first), not_after_s=not_after_s(first))
 
 
-async def read_bus(where: Where) -> Bus:
+async def read_bus(where: ClusterOptions) -> Bus:
     """What the mesh says of itself; `why` if it cannot be asked."""
     try:
         async with AsyncExitStack() as stack:

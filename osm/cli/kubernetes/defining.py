@@ -1,0 +1,104 @@
+"""Makes a cluster's definitions (CRDs) those of a chart, as far as they are ours to change.
+
+Apart from `definitions`, which decides: here is the API server. All are judged before the first is touched.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import yaml
+
+from osm.cli.kubernetes.cluster import all_of
+from osm.cli.kubernetes.definitions import Definition, Verdict, judge
+from osm.cli.output import CommandError, stderr
+from osm.k8s.errors import Busy, NotFound
+from osm.k8s.objects import Object
+from osm.k8s.resource import CRDS, Resource
+
+if TYPE_CHECKING:
+    from osm.k8s.client import Cluster
+
+SERVED_WITHIN_S = 60.0
+"""An API server serves a new definition within a second or two; one that is starved takes longer."""
+
+LOOK_EVERY_S = 0.2
+
+Body = Mapping[str, Any]
+
+
+def bodies(chart: Path) -> tuple[Body, ...]:
+    """The chart's definitions as they are written, by name."""
+    files = (chart / "crds").glob("*.yaml")
+    found = (body for file in files for body in yaml.safe_load_all(file.read_text("utf-8")) if body)
+    return tuple(sorted(found, key=lambda body: str(body["metadata"]["name"])))
+
+
+def wanted(chart: Path) -> tuple[Definition, ...]:
+    """The chart's definitions, by name."""
+    return tuple(_read(body) for body in bodies(chart))
+
+
+async def define(cluster: "Cluster", chart: Path) -> None:
+    """Make what is missing, bring up to date what is ours, and wait until it is served.
+
+    Raises CommandError, and has changed nothing, if a definition is neither ours to change nor will do; ApiError.
+    """
+    there = {each.metadata.name: each for each in await all_of(cluster, CRDS, as_=Definition)}
+    judged = [(body, judge(there.get(body["metadata"]["name"]), _read(body))) for body in bodies(chart)]
+    _refuse([verdict for _, verdict in judged])
+    changed = [_read(body).kind for body, verdict in judged if await _done(cluster, body, verdict)]
+    try:
+        async with asyncio.timeout(SERVED_WITHIN_S):
+            for kind in changed:
+                await _until_served(cluster, kind)
+    except TimeoutError:
+        what = f"the API server does not serve its new definitions within {SERVED_WITHIN_S:g} s"
+        raise CommandError(what, remedy="the same command again") from None
+
+
+def _refuse(verdicts: list[Verdict]) -> None:
+    refused = [each for each in verdicts if each.step == "refuse"]
+    if refused:
+        remedies = dict.fromkeys(each.remedy for each in refused)
+        raise CommandError("; ".join(each.what for each in refused), remedy="\n       ".join(remedies))
+
+
+async def _done(cluster: "Cluster", body: Body, verdict: Verdict) -> bool:
+    """Do what was decided; whether that changed what the API server serves."""
+    match verdict.step:
+        case "make":
+            await cluster.create(CRDS, body)
+            return True
+        case "update":
+            before = await cluster.get(CRDS, verdict.name, as_=dict[str, Any])
+            after = await cluster.replace(CRDS, renewed(before, body))
+            if before["metadata"]["generation"] == after["metadata"]["generation"]:
+                return False
+            stderr.print(f"CRD {verdict.name} is brought up to date; its objects stay", markup=False)
+            return True
+        case _:
+            return False
+
+
+def renewed(before: Body, body: Body) -> Body:
+    """The chart's spec as a whole, a conversion by a webhook of OSM's that is gone left out; others' marks stay."""
+    was, new = before["metadata"], body["metadata"]
+    marks = {**was.get("labels", {}), **new.get("labels", {})}
+    return {**body, "metadata": {**was, "labels": marks}}
+
+
+async def _until_served(cluster: "Cluster", kind: Resource) -> None:
+    while True:
+        try:
+            await cluster.list(kind, as_=Object, fields="metadata.name=nobody")
+        except (NotFound, Busy):
+            await asyncio.sleep(LOOK_EVERY_S)
+        else:
+            return
+
+
+def _read(body: Body) -> Definition:
+    return msgspec.convert(body, Definition)
