@@ -11,7 +11,7 @@ from osm.bus import BusError, Document, nats_keys
 from osm.bus.permissions import USERS, render
 from osm.cli.bus_state import BucketState, Reader, bucket_states
 from osm.cli.client import BusOption, in_cluster, mesh, of_kind, pictures
-from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, as_yaml, plain, stdout, structured, table
 from osm.cli.run_async import run
 from osm.contracts.channels import BUCKETS, PROGRESS
@@ -32,7 +32,7 @@ def watch(
     ] = Format.table,
     *,
     once: Annotated[bool, typer.Option("--once", help="Print what is there now and end.")] = False,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Show each change: bucket, key, writer, revision, body. Ends with Ctrl-C.
 
@@ -45,7 +45,9 @@ def watch(
     run(_watch(bus, where, chosen, output, once=once))
 
 
-async def _watch(bus: str | None, where: Where, buckets: tuple[str, ...], output: Format, *, once: bool) -> None:
+async def _watch(
+    bus: str | None, where: ClusterOptions, buckets: tuple[str, ...], output: Format, *, once: bool
+) -> None:
     waiting = set(buckets)
     async with mesh(bus, where) as connected:
         async for update in connected.watch(*buckets):
@@ -58,7 +60,7 @@ async def _watch(bus: str | None, where: Where, buckets: tuple[str, ...], output
 
 @app.command()
 @on_cluster
-def check(bus: BusOption = None, output: OutputOption = Format.table, *, where: Where) -> None:
+def check(bus: BusOption = None, output: OutputOption = Format.table, *, where: ClusterOptions) -> None:
     """Show for each bucket whether it is whole, who wrote it, how large it is, and which readers are behind.
 
     Exit status 1 if a bucket is not synced or holds a document that cannot be decoded. In a cluster nobody writes
@@ -96,7 +98,7 @@ def _reader(reader: Reader) -> str:
     return reader.replica if own else reader.service
 
 
-async def _states(bus: str | None, where: Where) -> list[BucketState]:
+async def _states(bus: str | None, where: ClusterOptions) -> list[BucketState]:
     async with mesh(bus, where) as connected:
         found = await pictures(connected)
     status = found["status"].documents if "status" in found else ()

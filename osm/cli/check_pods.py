@@ -12,12 +12,12 @@ import typer
 from osm.cli.allowed import End, Judgement, judge
 from osm.cli.client import BusOption, in_cluster, mesh, of_kind, picture
 from osm.cli.kubernetes.cluster import all_of, look_up, opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
+from osm.cli.kubernetes.kubernetes_objects import Pod
 from osm.cli.kubernetes.meshes import chosen
 from osm.cli.kubernetes.mode import MeshConfig, is_permissive
-from osm.cli.kubernetes.observed import Pod
 from osm.cli.kubernetes.sidecar import require_sidecar
 from osm.cli.kubernetes.survey import all_meshes
-from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
 from osm.cli.proxy import choose
 from osm.cli.run_async import run
@@ -42,7 +42,7 @@ def check_pods(
     bus: BusOption = None,
     output: OutputOption = Format.table,
     *,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Say whether a pod may talk to another, and by which TrafficTarget. Exit status 1 if not.
 
@@ -63,7 +63,7 @@ def check_pods(
         raise typer.Exit(1)
 
 
-async def _from_cluster(where: Where, source: str, destination: str) -> Judgement:
+async def _from_cluster(where: ClusterOptions, source: str, destination: str) -> Judgement:
     async with opened(where) as cluster:
         ends = [await _pod(cluster, name) for name in (source, destination)]
         found = await all_meshes(cluster)
@@ -103,7 +103,7 @@ def raw(what: Resource, body: dict[str, Any]) -> RawDocument:
     )
 
 
-async def _from_bus(bus: str | None, where: Where, source: str, destination: str) -> Judgement:
+async def _from_bus(bus: str | None, where: ClusterOptions, source: str, destination: str) -> Judgement:
     async with mesh(bus, where) as connected:
         workloads = {each.proxy_id: each.identity for each in of_kind(await picture(connected, "endpoints"), WORKLOAD)}
         names = [choose(given, sorted(workloads)) for given in (source, destination)]

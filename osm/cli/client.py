@@ -16,9 +16,9 @@ from osm.bus import Bus, BusError, Document, Update
 from osm.bus.connect import connect
 from osm.cli.find_mesh import find, live, program
 from osm.cli.kubernetes.cluster import all_of, opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.kubernetes.forward import cluster_bus
 from osm.cli.kubernetes.pod_names import by_proxy_id
-from osm.cli.kubernetes.where import Where
 from osm.cli.nats_access import NatsAccess
 from osm.cli.output import CommandError, stderr
 from osm.contracts import labels
@@ -45,7 +45,7 @@ ANSWER_TIMEOUT_S = 5.0
 """How long a command waits for a first picture; a mesh that is up answers at once."""
 
 
-def in_cluster(bus: str | None, where: Where) -> bool:
+def in_cluster(bus: str | None, where: ClusterOptions) -> bool:
     """Whether the mesh that the user means is a cluster's: one is named, or there is one and no mesh runs here."""
     if bus:
         return False
@@ -53,7 +53,7 @@ def in_cluster(bus: str | None, where: Where) -> bool:
 
 
 @asynccontextmanager
-async def mesh(bus: str | None, where: Where) -> AsyncIterator[Bus]:
+async def mesh(bus: str | None, where: ClusterOptions) -> AsyncIterator[Bus]:
     """The bus of the mesh that the user means. Raises CommandError if there is none or it cannot be reached."""
     async with AsyncExitStack() as stack:
         if in_cluster(bus, where):
@@ -74,14 +74,14 @@ async def mesh(bus: str | None, where: Where) -> AsyncIterator[Bus]:
             raise CommandError(f"{reach.url}: {error}", remedy=remedy) from error
 
 
-def _say_if_chosen(url: str, bus: str | None, where: Where) -> None:
+def _say_if_chosen(url: str, bus: str | None, where: ClusterOptions) -> None:
     """Whoever has forgotten that a mesh runs here takes what follows for the cluster's."""
     if not bus and where.names_a_cluster():
         words = f"asking the mesh on this machine, {url}; --context or --kubeconfig asks a cluster's"
         stderr.print(words, style="dim", markup=False)
 
 
-async def pods_by_proxy(bus: str | None, where: Where) -> Mapping[str, str]:
+async def pods_by_proxy(bus: str | None, where: ClusterOptions) -> Mapping[str, str]:
     """Proxy id → `namespace/pod`, if the mesh is a cluster's; else empty: there ids are names."""
     if not in_cluster(bus, where):
         return {}

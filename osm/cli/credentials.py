@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from osm.cli.kubernetes.made_once import BadSecret, Data, Mesh, due, names
+from osm.cli.kubernetes.mesh_secrets import BadSecret, Data, Mesh, due, names
 from osm.pki.files import write_secret
 
 BUS = "osm-nats"

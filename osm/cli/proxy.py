@@ -11,7 +11,7 @@ import typer
 from osm.cli.client import BusOption, in_cluster, mesh, of_kind, picture
 from osm.cli.find_mesh import program
 from osm.cli.kubernetes import sidecar
-from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, structured
 from osm.cli.run_async import run
 from osm.cli.status import print_proxies, read
@@ -35,7 +35,7 @@ class Query(StrEnum):
 
 @app.command("list")
 @on_cluster
-def list_proxies(bus: BusOption = None, output: OutputOption = Format.table, *, where: Where) -> None:
+def list_proxies(bus: BusOption = None, output: OutputOption = Format.table, *, where: ClusterOptions) -> None:
     """List the proxies with their identity and sync state.
 
     Example: osm proxy list -o json
@@ -70,7 +70,7 @@ def get(
     bus: BusOption = None,
     grep: Annotated[str, typer.Option("--filter", help="For stats: a regular expression on the names.")] = "",
     output: OutputOption = Format.table,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Show what one Envoy believes. Private keys are redacted by Envoy itself.
 
@@ -113,7 +113,7 @@ def _print(text: str, query: str, proxy: str, output: Format) -> None:
         structured({"proxy": proxy, query: text.splitlines()}, output)
 
 
-async def _ask(bus: str | None, where: Where, proxy: str, query: Query, grep: str) -> AdminReply:
+async def _ask(bus: str | None, where: ClusterOptions, proxy: str, query: Query, grep: str) -> AdminReply:
     async with mesh(bus, where) as connected:
         known = [line.workload for line in of_kind(await picture(connected, "status"), PROCESS_STATUS)]
         proxy_id = choose(proxy, known)

@@ -12,7 +12,7 @@ from osm.bus import Document
 from osm.cli.age import age
 from osm.cli.client import BusOption, mesh, of_kind, picture, pods_by_proxy
 from osm.cli.find_mesh import program
-from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, problems, stdout, structured, table
 from osm.cli.problem_lines import object_problems
 from osm.cli.run_async import run
@@ -32,7 +32,7 @@ WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Go on, and sho
 
 @on_cluster
 def status(
-    bus: BusOption = None, output: OutputOption = Format.table, *, watch: WatchOption = False, where: Where
+    bus: BusOption = None, output: OutputOption = Format.table, *, watch: WatchOption = False, where: ClusterOptions
 ) -> None:
     """Show services, proxies and policies: what runs, what is in sync, what is invalid and why.
 
@@ -96,7 +96,7 @@ class Said(Struct, frozen=True, kw_only=True):
         )
 
 
-def _watch(bus: str | None, output: Format, where: Where) -> None:
+def _watch(bus: str | None, output: Format, where: ClusterOptions) -> None:
     if output is not Format.table:
         raise CommandError(
             f"--watch draws tables, found --output {output.value}",
@@ -105,7 +105,7 @@ def _watch(bus: str | None, output: Format, where: Where) -> None:
     run(_follow(bus, where))
 
 
-async def _follow(bus: str | None, where: Where) -> None:
+async def _follow(bus: str | None, where: ClusterOptions) -> None:
     async with mesh(bus, where) as connected:
         pods, before = await pods_by_proxy(bus, where), NOTHING_SAID
 
@@ -118,7 +118,7 @@ async def _follow(bus: str | None, where: Where) -> None:
         await follow(connected, lambda documents: _print(Said.of(documents), pods), news)
 
 
-async def read(bus: str | None, where: Where) -> tuple[tuple[Document, ...], Mapping[str, str]]:
+async def read(bus: str | None, where: ClusterOptions) -> tuple[tuple[Document, ...], Mapping[str, str]]:
     """All status lines, and in a cluster the pods that the proxies' ids mean."""
     async with mesh(bus, where) as connected:
         return await picture(connected, "status"), await pods_by_proxy(bus, where)

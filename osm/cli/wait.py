@@ -12,7 +12,7 @@ from osm.bus import Update
 from osm.cli.client import BusOption, mesh, pods_by_proxy
 from osm.cli.find_mesh import program
 from osm.cli.in_force import InForce, NotYet, Refused, Verdict, sentence, verdict
-from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
 from osm.cli.run_async import run
 
@@ -34,7 +34,7 @@ def wait(
     ] = 0,
     timeout: Annotated[str, typer.Option(help="How long, such as 30s or 2m.")] = "30s",
     output: OutputOption = Format.table,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Wait until an object, as the mesh has read it, is acknowledged by every proxy that is connected.
 
@@ -56,7 +56,7 @@ def wait(
     _end(found, f"{kind} {name}", timeout)
 
 
-def _named(bus: str | None, where: Where, found: Verdict) -> Verdict:
+def _named(bus: str | None, where: ClusterOptions, found: Verdict) -> Verdict:
     """Who is behind, by the names that people know."""
     if not isinstance(found, NotYet) or not found.behind:
         return found
@@ -76,7 +76,7 @@ def _end(found: Verdict, what: str, timeout: str) -> None:
 
 
 async def _wait(
-    bus: str | None, where: Where, judge: Callable[[Mapping[str, Struct]], Verdict], timeout_s: float
+    bus: str | None, where: ClusterOptions, judge: Callable[[Mapping[str, Struct]], Verdict], timeout_s: float
 ) -> Verdict:
     found: Verdict = NotYet(why="the mesh has said nothing yet")
     lines: dict[str, Struct] = {}

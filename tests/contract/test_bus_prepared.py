@@ -11,7 +11,7 @@ from osm.bus.connect import connect
 from osm.bus.nats_keys import OWNERS
 from osm.bus.nats_settings import NatsSettings
 from osm.cli.kubernetes.chart import chart_path
-from osm.cli.kubernetes.made_once import BUS_TLS, BUS_USERS, Data, Mesh, due
+from osm.cli.kubernetes.mesh_secrets import BUS_TLS, BUS_USERS, Data, Mesh, due
 from osm.contracts.channels import BUNDLE
 from osm.contracts.trust import Bundle
 from osm.testing.nats_server import nats_server

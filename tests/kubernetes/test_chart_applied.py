@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from osm.cli.kubernetes.made_once import BUS_USERS, Mesh, due, names
+from osm.cli.kubernetes.mesh_secrets import BUS_USERS, Mesh, due, names
 from osm.cli.kubernetes.prepare import make_mesh_config, settle
 from osm.k8s.client import Cluster, connected
 from osm.k8s.errors import Forbidden

@@ -18,13 +18,13 @@ from osm.cli.kubernetes.archive import archived
 from osm.cli.kubernetes.check import judged
 from osm.cli.kubernetes.checks import gather
 from osm.cli.kubernetes.cluster import all_of, opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
+from osm.cli.kubernetes.kubernetes_objects import Event, Pod
 from osm.cli.kubernetes.leftovers import CRDS
 from osm.cli.kubernetes.meshes import Mesh, chosen
-from osm.cli.kubernetes.observed import Event, Pod
 from osm.cli.kubernetes.redaction import redacted
 from osm.cli.kubernetes.sidecar import pages
 from osm.cli.kubernetes.survey import all_meshes
-from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, stderr, stdout
 from osm.cli.run_async import run
 from osm.k8s import resource
@@ -90,7 +90,7 @@ def bug_report(
     out_file: Annotated[
         Path | None, typer.Option("--out-file", "-o", help="A .zip, .tar or .tar.gz file; by default made here.")
     ] = None,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Gather what is needed to understand a fault into one archive, keys and passwords left out.
 
@@ -116,7 +116,7 @@ def _split(given: list[str] | None) -> tuple[str, ...]:
     return tuple(name for each in given or () for name in each.split(",") if name)
 
 
-async def _texts(where: Where, asked: Asked) -> dict[str, str]:
+async def _texts(where: ClusterOptions, asked: Asked) -> dict[str, str]:
     """File in the archive → text. What cannot be read says why."""
     texts: dict[str, str] = {}
     with stderr.status("reading the cluster"):
@@ -179,7 +179,7 @@ async def _logs(cluster: "Cluster", pods: Iterable[Pod]) -> dict[str, str]:
     }
 
 
-async def _sidecar(where: Where, pod: Pod, gate: asyncio.Semaphore) -> dict[str, str]:
+async def _sidecar(where: ClusterOptions, pod: Pod, gate: asyncio.Semaphore) -> dict[str, str]:
     async with gate:
         try:
             found = await pages(where, pod, PAGES)

@@ -17,9 +17,9 @@ from osm.cli.kubernetes.checks.line import Line
 from osm.cli.kubernetes.checks.members import members
 from osm.cli.kubernetes.checks.proxies import policies, proxies
 from osm.cli.kubernetes.cluster import opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.kubernetes.meshes import chosen
 from osm.cli.kubernetes.survey import all_meshes
-from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured
 from osm.cli.run_async import run
 from osm.cli.wait import seconds
@@ -38,7 +38,7 @@ def check(
     *,
     pre: Annotated[bool, typer.Option("--pre", help="Look whether a mesh can be installed.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Look again until there is no error.")] = False,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Look at the cluster's mesh from end to end, and say for every fault what to do about it.
 
@@ -56,7 +56,7 @@ def check(
         raise typer.Exit(1)
 
 
-async def _checked(where: Where, name: str, patience_s: float, *, pre: bool) -> tuple[Line, ...]:
+async def _checked(where: ClusterOptions, name: str, patience_s: float, *, pre: bool) -> tuple[Line, ...]:
     deadline_s = time.monotonic() + patience_s
     with stderr.status("looking") as spinner:
         while True:
@@ -68,7 +68,7 @@ async def _checked(where: Where, name: str, patience_s: float, *, pre: bool) -> 
             await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _look(where: Where, name: str, *, pre: bool) -> tuple[Line, ...]:
+async def _look(where: ClusterOptions, name: str, *, pre: bool) -> tuple[Line, ...]:
     async with opened(where) as cluster:
         if pre:
             return tuple(before(await gather.before(cluster, where, name or "osm")))

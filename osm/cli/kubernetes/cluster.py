@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from osm.cli.kubernetes.where import Where
+from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.output import CommandError
 from osm.k8s.errors import ApiError, Conflict, Forbidden, NoCluster, NotFound, Unreachable
 from osm.k8s.resource import Resource
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def opened(where: Where) -> AsyncIterator["Cluster"]:
+async def opened(where: ClusterOptions) -> AsyncIterator["Cluster"]:
     """The cluster while the context is open. Raises CommandError for whatever the API server refuses in it."""
     from osm.k8s.client import connected  # noqa: PLC0415  # see above: help must not wait for it
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from osm.bus.alongside import alongside
 from osm.cli.find_mesh import program
 from osm.cli.kubernetes.cluster import look_up, opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.kubernetes.meshes import chosen
 from osm.cli.kubernetes.program import KUBECTL
 from osm.cli.kubernetes.survey import all_meshes
-from osm.cli.kubernetes.where import Where
 from osm.cli.nats_access import NatsAccess
 from osm.cli.output import CommandError
 from osm.envoy.leash import leashed
@@ -38,7 +38,9 @@ ANYWHERE = 0
 
 
 @asynccontextmanager
-async def forwarded(where: Where, namespace: str, target: str, port: int, local: int = ANYWHERE) -> AsyncIterator[int]:
+async def forwarded(
+    where: ClusterOptions, namespace: str, target: str, port: int, local: int = ANYWHERE
+) -> AsyncIterator[int]:
     """The local port that leads to `port` of `target` (such as `svc/osm-nats`) while the context is open.
 
     Raises CommandError with kubectl's words if it does not come about.
@@ -108,7 +110,7 @@ async def _not_forwarded(running: asyncio.subprocess.Process, namespace: str, ta
 
 
 @asynccontextmanager
-async def cluster_bus(where: Where) -> AsyncIterator[NatsAccess]:
+async def cluster_bus(where: ClusterOptions) -> AsyncIterator[NatsAccess]:
     """How to reach the bus of the cluster's mesh while the context is open. Raises CommandError."""
     async with opened(where) as cluster:
         found = await all_meshes(cluster)

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
+from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.kubernetes.program import HELM
-from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
 
 _RELEASE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,51}[a-z0-9])?")
@@ -43,7 +43,7 @@ class Release(Struct, frozen=True, kw_only=True):
     """A release of ours: its name is the mesh's."""
 
     mesh: str
-    where: Where
+    where: ClusterOptions
     chart: Path
     values: Values = Values()
     timeout: str = "5m"
@@ -73,11 +73,11 @@ class Release(Struct, frozen=True, kw_only=True):
         return ["--wait", f"--timeout={self.timeout}", *(["--atomic"] if self.atomic else [])]
 
 
-def uninstall(mesh: str, where: Where, timeout: str) -> list[str]:
+def uninstall(mesh: str, where: ClusterOptions, timeout: str) -> list[str]:
     return ["uninstall", mesh, f"--namespace={where.home}", *where.helm(), "--wait", f"--timeout={timeout}"]
 
 
-async def release_status(mesh: str, where: Where) -> str:
+async def release_status(mesh: str, where: ClusterOptions) -> str:
     """Helm's word for the release (`deployed`, `failed`, `pending-install`, …); empty if there is none.
 
     Raises CommandError if helm cannot tell: that is not the same.

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from osm.cli.command_error import CommandError
-from osm.cli.kubernetes.observed import Pod, Workload
+from osm.cli.kubernetes.kubernetes_objects import Pod, Workload
 from osm.contracts import labels
 from osm.k8s.objects import Namespace
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from osm.cli.command_error import CommandError
-from osm.cli.kubernetes.observed import Workload
+from osm.cli.kubernetes.kubernetes_objects import Workload
 from osm.contracts import labels
 from osm.k8s.objects import Namespace
 

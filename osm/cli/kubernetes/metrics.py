@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from osm.cli.kubernetes.cluster import all_of, look_up, opened
-from osm.cli.kubernetes.observed import Pod
-from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
+from osm.cli.kubernetes.kubernetes_objects import Pod
 from osm.cli.output import CommandError, stdout
 from osm.cli.run_async import run
 from osm.contracts import labels
@@ -25,7 +25,7 @@ NamespacesOption = Annotated[
 
 @app.command("enable")
 @on_cluster
-def enable(namespaces: NamespacesOption, *, where: Where) -> None:
+def enable(namespaces: NamespacesOption, *, where: ClusterOptions) -> None:
     """Have sidecars scraped: those that run, and those of pods to come.
 
     Example: osm metrics enable --namespace bookstore,bookbuyer
@@ -35,7 +35,7 @@ def enable(namespaces: NamespacesOption, *, where: Where) -> None:
 
 @app.command("disable")
 @on_cluster
-def disable(namespaces: NamespacesOption, *, where: Where) -> None:
+def disable(namespaces: NamespacesOption, *, where: ClusterOptions) -> None:
     """Have sidecars scraped no more.
 
     Example: osm metrics disable --namespace bookstore
@@ -53,7 +53,7 @@ def split(given: list[str]) -> list[str]:
     return names
 
 
-async def _set(where: Where, namespaces: list[str], *, on: bool) -> None:
+async def _set(where: ClusterOptions, namespaces: list[str], *, on: bool) -> None:
     async with opened(where) as cluster:
         for name in namespaces:
             namespace = await look_up(cluster, NAMESPACES, name, as_=Namespace)

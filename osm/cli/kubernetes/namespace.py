@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from osm.cli.kubernetes.cluster import all_of, look_up, opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
+from osm.cli.kubernetes.kubernetes_objects import Pod, Workload
 from osm.cli.kubernetes.membership import Membership, joined, left, memberships, pods_in_words, refusal, warnings
-from osm.cli.kubernetes.observed import Pod, Workload
-from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured, table
 from osm.cli.run_async import run
 from osm.contracts import labels
@@ -33,7 +33,7 @@ def add(
     disable_sidecar_injection: Annotated[
         bool, typer.Option("--disable-sidecar-injection", help="Join without giving new pods a sidecar.")
     ] = False,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Add namespaces to a mesh: pods made from then on get a sidecar.
 
@@ -42,7 +42,7 @@ def add(
     run(_add(where, namespaces, mesh_name, inject=not disable_sidecar_injection))
 
 
-async def _add(where: Where, namespaces: list[str], mesh: str, *, inject: bool) -> None:
+async def _add(where: ClusterOptions, namespaces: list[str], mesh: str, *, inject: bool) -> None:
     async with opened(where) as cluster:
         for name in namespaces:
             namespace = await _existing(cluster, name)
@@ -66,7 +66,7 @@ def remove(
     namespace: Annotated[str, typer.Argument(help="A namespace of the mesh.")],
     mesh_name: MeshOption = "osm",
     *,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Remove a namespace from a mesh. Pods keep their sidecars until they are restarted.
 
@@ -75,7 +75,7 @@ def remove(
     run(_remove(where, namespace, mesh_name))
 
 
-async def _remove(where: Where, name: str, mesh: str) -> None:
+async def _remove(where: ClusterOptions, name: str, mesh: str) -> None:
     async with opened(where) as cluster:
         namespace = await _existing(cluster, name)
         owner = namespace.metadata.labels.get(labels.MONITORED_BY)
@@ -94,7 +94,7 @@ async def _remove(where: Where, name: str, mesh: str) -> None:
 
 @app.command("ignore")
 @on_cluster
-def ignore(namespaces: Namespaces, *, where: Where) -> None:
+def ignore(namespaces: Namespaces, *, where: ClusterOptions) -> None:
     """Have every mesh leave namespaces alone, whatever else their labels say.
 
     Example: osm namespace ignore monitoring
@@ -102,7 +102,7 @@ def ignore(namespaces: Namespaces, *, where: Where) -> None:
     run(_ignore(where, namespaces))
 
 
-async def _ignore(where: Where, namespaces: list[str]) -> None:
+async def _ignore(where: ClusterOptions, namespaces: list[str]) -> None:
     async with opened(where) as cluster:
         for name in namespaces:
             await _existing(cluster, name)
@@ -112,7 +112,9 @@ async def _ignore(where: Where, namespaces: list[str]) -> None:
 
 @app.command("list")
 @on_cluster
-def list_namespaces(mesh_name: AnyMeshOption = "", output: OutputOption = Format.table, *, where: Where) -> None:
+def list_namespaces(
+    mesh_name: AnyMeshOption = "", output: OutputOption = Format.table, *, where: ClusterOptions
+) -> None:
     """List the namespaces in a mesh, and whether their new pods get sidecars.
 
     Example: osm namespace list -o json
@@ -126,7 +128,7 @@ def list_namespaces(mesh_name: AnyMeshOption = "", output: OutputOption = Format
     table(("namespace", "mesh", "sidecar-injection"), rows, empty=empty)
 
 
-async def _list(where: Where, mesh: str) -> tuple[Membership, ...]:
+async def _list(where: ClusterOptions, mesh: str) -> tuple[Membership, ...]:
     async with opened(where) as cluster:
         selector = f"{labels.MONITORED_BY}={mesh}" if mesh else labels.MONITORED_BY
         return memberships(await all_of(cluster, NAMESPACES, as_=Namespace, labels=selector))

@@ -16,8 +16,8 @@ import msgspec
 import typer
 
 from osm.cli.kubernetes.cluster import look_up, opened
-from osm.cli.kubernetes.made_once import BUS_TLS, BadSecret, Data, Mesh, due, names
-from osm.cli.kubernetes.where import Where, on_cluster
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
+from osm.cli.kubernetes.mesh_secrets import BUS_TLS, BadSecret, Data, Mesh, due, names
 from osm.cli.output import CommandError, stdout
 from osm.cli.run_async import run
 from osm.contracts import labels
@@ -40,7 +40,7 @@ LOOK_EVERY_S = 1.0
 
 @on_cluster
 def prepare(
-    where: Where,
+    where: ClusterOptions,
     *,
     mesh_name: Annotated[str, typer.Option(help="Name of the mesh.")] = "osm",
     trust_domain: Annotated[str, typer.Option(help="Trust domain of its certificates.")] = "cluster.local",
@@ -70,7 +70,7 @@ def _read_spec(file: Path) -> Mapping[str, Any]:
         raise CommandError(f"file {file}: {error}") from error
 
 
-async def _prepare(where: Where, mesh: Mesh, name: str, spec: Mapping[str, Any] | None) -> None:
+async def _prepare(where: ClusterOptions, mesh: Mesh, name: str, spec: Mapping[str, Any] | None) -> None:
     marks = {labels.APP_NAME: labels.OSM, labels.INSTANCE: name, labels.VERSION: installed_version("osm")}
     async with opened(where) as cluster:
         await settle(cluster, mesh, marks)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from osm.bus.alongside import alongside
-from osm.cli.kubernetes.standing import Standing
+from osm.cli.kubernetes.control_plane_state import ControlPlaneState
+from osm.cli.kubernetes.pod_problems import Trouble
 from osm.cli.kubernetes.survey import standing
-from osm.cli.kubernetes.troubles import Trouble
 from osm.cli.output import stderr
 from osm.k8s.errors import ApiError
 
@@ -42,7 +42,7 @@ class Seen:
         self._troubles: dict[str, Trouble] = {}
         self._said = ""
 
-    def news(self, found: Standing) -> str:
+    def news(self, found: ControlPlaneState) -> str:
         """A line if something has changed since the last one, else empty."""
         for pod in found.pods:
             self._troubles.pop(f"pod {pod.metadata.name}", None)
@@ -62,7 +62,7 @@ class Seen:
         return tuple(trouble for trouble in known if trouble.stuck) or known
 
 
-def summary(found: Standing) -> str:
+def summary(found: ControlPlaneState) -> str:
     """How far it is, in a line: how many are ready, which are not, and the commonest reasons."""
     if not found.workloads:
         return ""

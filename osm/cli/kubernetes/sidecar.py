@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from osm.cli.kubernetes.cluster import look_up, opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.kubernetes.forward import ANYWHERE, forwarded
-from osm.cli.kubernetes.observed import Pod
-from osm.cli.kubernetes.where import Where
+from osm.cli.kubernetes.kubernetes_objects import Pod
 from osm.cli.output import CommandError
 from osm.envoy.ports import ADMIN
 from osm.k8s.resource import PODS
@@ -33,7 +33,7 @@ def path_of(query: str, names: str = "") -> str:
 
 
 async def page(
-    where: Where, namespace: str, pod: str, query: str, *, names: str = "", local_port: int = ANYWHERE
+    where: ClusterOptions, namespace: str, pod: str, query: str, *, names: str = "", local_port: int = ANYWHERE
 ) -> str:
     """What the pod's Envoy answers. Raises CommandError if there is no such pod, or it has no sidecar."""
     async with opened(where) as cluster:
@@ -47,7 +47,7 @@ async def page(
         return await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}{path_of(query, names)}", query)
 
 
-async def pages(where: Where, pod: Pod, queries: Iterable[str]) -> dict[str, str]:
+async def pages(where: ClusterOptions, pod: Pod, queries: Iterable[str]) -> dict[str, str]:
     """Several pages through one forwarded port; a page that is not answered says why. Raises CommandError."""
     answers: dict[str, str] = {}
     async with forwarded(where, pod.metadata.namespace, f"pod/{pod.metadata.name}", ADMIN) as port:

@@ -4,10 +4,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from osm.cli.kubernetes.cluster import all_of
+from osm.cli.kubernetes.control_plane_state import ControlPlaneState
+from osm.cli.kubernetes.kubernetes_objects import Event, Pod, Workload
 from osm.cli.kubernetes.meshes import Mesh, meshes
-from osm.cli.kubernetes.observed import Event, Pod, Workload
-from osm.cli.kubernetes.standing import Standing
-from osm.cli.kubernetes.troubles import troubles
+from osm.cli.kubernetes.pod_problems import troubles
 from osm.contracts import labels
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import DEPLOYMENTS, EVENTS, NAMESPACES, PODS, STATEFUL_SETS
@@ -25,7 +25,7 @@ async def all_meshes(cluster: "Cluster") -> tuple[Mesh, ...]:
     return meshes(deployments, namespaces)
 
 
-async def standing(cluster: "Cluster", namespace: str) -> Standing:
+async def standing(cluster: "Cluster", namespace: str) -> ControlPlaneState:
     """The control plane in a namespace. Raises ApiError."""
     deployments, sets, pods, events = await asyncio.gather(
         all_of(cluster, DEPLOYMENTS, namespace, as_=Workload, labels=labels.OF_OSM),
@@ -34,4 +34,4 @@ async def standing(cluster: "Cluster", namespace: str) -> Standing:
         all_of(cluster, EVENTS, namespace, as_=Event, fields="type=Warning"),
     )
     workloads = tuple(sorted((*deployments, *sets), key=lambda each: each.metadata.name))
-    return Standing(workloads=workloads, pods=pods, troubles=troubles(workloads, pods, events))
+    return ControlPlaneState(workloads=workloads, pods=pods, troubles=troubles(workloads, pods, events))

@@ -8,9 +8,9 @@ import typer
 
 from osm.cli.find_mesh import live, socket_url
 from osm.cli.kubernetes.cluster import opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions, config_path, on_cluster
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.survey import all_meshes
-from osm.cli.kubernetes.where import Where, config_path, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured, table
 from osm.cli.run_async import run
 
@@ -24,7 +24,7 @@ def version(
     *,
     client_only: Annotated[bool, typer.Option("--client-only", help="Ask no cluster.")] = False,
     version_only: Annotated[bool, typer.Option("--version-only", help="Print the number alone.")] = False,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Print the version of this CLI and of the meshes of the cluster.
 
@@ -47,7 +47,7 @@ def version(
         stderr.print("  a mesh has another version than this CLI: osm mesh upgrade", markup=False)
 
 
-def _meshes(where: Where) -> tuple[Mesh, ...]:
+def _meshes(where: ClusterOptions) -> tuple[Mesh, ...]:
     try:
         return run(_ask(where))
     except CommandError as error:
@@ -55,7 +55,7 @@ def _meshes(where: Where) -> tuple[Mesh, ...]:
         return ()
 
 
-async def _ask(where: Where) -> tuple[Mesh, ...]:
+async def _ask(where: ClusterOptions) -> tuple[Mesh, ...]:
     try:
         async with asyncio.timeout(MESHES_WITHIN_S), opened(where) as cluster:
             return await all_meshes(cluster)
@@ -65,7 +65,9 @@ async def _ask(where: Where) -> tuple[Mesh, ...]:
 
 @on_cluster
 def env(
-    output: Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")] = Format.yaml, *, where: Where
+    output: Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")] = Format.yaml,
+    *,
+    where: ClusterOptions,
 ) -> None:
     """Print what commands take for granted: the control plane's namespace, the cluster, the meshes that run here.
 

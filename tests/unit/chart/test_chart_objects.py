@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from osm.bus import nats_program
 from osm.bus.permissions import render as users
-from osm.cli.kubernetes import made_once
+from osm.cli.kubernetes import mesh_secrets
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.prepare import prepare
 from osm.contracts.policy import Mesh
@@ -151,10 +151,10 @@ def test_services_have_the_rights_they_need_and_no_more(rendered: Render) -> Non
 
 
 def test_prepare_may_touch_the_secrets_it_makes_and_no_others(rendered: Render) -> None:
-    mesh = made_once.Mesh(namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle")
+    mesh = mesh_secrets.Mesh(namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle")
     rules = named(rendered(), "Role")["osm-prepare"]["rules"]
     (named_rule,) = (rule for rule in rules if "resourceNames" in rule)
-    assert set(named_rule["resourceNames"]) == set(made_once.names(mesh))
+    assert set(named_rule["resourceNames"]) == set(mesh_secrets.names(mesh))
     assert named_rule["verbs"] == ["get", "patch"]
 
 
@@ -280,13 +280,13 @@ def test_the_charts_users_are_those_of_the_channel_table() -> None:
 @pytest.mark.parametrize("servers", [1, 3])
 async def test_nats_server_takes_its_configuration(servers: int, rendered: Render, tmp_path: Path) -> None:
     objects = rendered(f"osm.nats.replicaCount={servers}")
-    mesh = made_once.Mesh(namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="r")
-    secrets = made_once.due({}, mesh, now_s=1.8e9)
-    for key, body in secrets[made_once.BUS_TLS].items():
+    mesh = mesh_secrets.Mesh(namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="r")
+    secrets = mesh_secrets.due({}, mesh, now_s=1.8e9)
+    for key, body in secrets[mesh_secrets.BUS_TLS].items():
         (tmp_path / key).write_bytes(body)
     for file, text in named(objects, "ConfigMap")["osm-nats"]["data"].items():
         (tmp_path / file).write_text(text.replace("/etc/osm/tls", str(tmp_path)))
-    passwords = {name: value.decode() for name, value in secrets[made_once.BUS_USERS].items()}
+    passwords = {name: value.decode() for name, value in secrets[mesh_secrets.BUS_USERS].items()}
     checking = await asyncio.create_subprocess_exec(
         nats_program.find(),
         "-t",

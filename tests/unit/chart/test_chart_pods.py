@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from osm.bus.nats_settings import NatsSettings
-from osm.cli.kubernetes import made_once
+from osm.cli.kubernetes import mesh_secrets
 from osm.runtime.settings import Common, misspelt, read, read_service
 from services.injector import settings as injector_settings
 from services.xds import settings as xds_settings
@@ -127,8 +127,8 @@ def test_services_know_the_namespace_that_they_are_in(rendered: Render) -> None:
 
 
 def test_files_named_in_the_environment_are_in_the_secrets_that_are_mounted(rendered: Render) -> None:
-    mesh = made_once.Mesh(namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle")
-    secrets = made_once.due({}, mesh, now_s=1e9)
+    mesh = mesh_secrets.Mesh(namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle")
+    secrets = mesh_secrets.due({}, mesh, now_s=1e9)
     for service in SERVICES:
         pod = named(rendered(), "Deployment")[f"osm-{service}"]["spec"]["template"]["spec"]
         files = set()
@@ -143,8 +143,8 @@ def test_files_named_in_the_environment_are_in_the_secrets_that_are_mounted(rend
 
 
 def test_the_bus_has_a_password_for_every_user_of_its_configuration(rendered: Render) -> None:
-    mesh = made_once.Mesh(namespace="n", trust_domain="a.b", cluster_domain="a.b", root_secret="r")
-    passwords = made_once.due({}, mesh, now_s=1e9)[made_once.BUS_USERS]
+    mesh = mesh_secrets.Mesh(namespace="n", trust_domain="a.b", cluster_domain="a.b", root_secret="r")
+    passwords = mesh_secrets.due({}, mesh, now_s=1e9)[mesh_secrets.BUS_USERS]
     users = named(rendered(), "ConfigMap")["osm-nats"]["data"]["users.conf"]
     asked = {line.partition("$")[2] for line in users.splitlines() if "password:" in line}
     assert asked == passwords.keys()

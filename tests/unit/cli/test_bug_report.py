@@ -10,7 +10,7 @@ from msgspec import structs
 
 from osm.cli.kubernetes.archive import archived
 from osm.cli.kubernetes.bug_report import Asked
-from osm.cli.kubernetes.observed import Pod
+from osm.cli.kubernetes.kubernetes_objects import Pod
 from osm.cli.kubernetes.redaction import redacted
 from osm.cli.output import CommandError
 

@@ -6,7 +6,7 @@ import pytest
 
 from osm.cli import client, find_mesh
 from osm.cli.client import mesh
-from osm.cli.kubernetes.where import Where
+from osm.cli.kubernetes.cluster_options import ClusterOptions
 
 SOCKET = Path("/tmp/osm-0/shop/mesh.sock")
 WORDS = f"asking the mesh on this machine, unix:{SOCKET}; --context or --kubeconfig asks a cluster's\n"
@@ -30,7 +30,7 @@ async def test_the_mesh_on_this_machine_is_taken_before_a_clusters_and_that_is_s
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a_kubeconfig(tmp_path, monkeypatch)
-    async with mesh(None, Where()):
+    async with mesh(None, ClusterOptions()):
         assert capsys.readouterr() == ("", WORDS)
 
 
@@ -38,7 +38,7 @@ async def test_where_there_is_no_cluster_nothing_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a_kubeconfig(tmp_path, monkeypatch, there=False)
-    async with mesh(None, Where()):
+    async with mesh(None, ClusterOptions()):
         assert capsys.readouterr() == ("", "")
 
 
@@ -46,5 +46,5 @@ async def test_who_names_the_mesh_is_not_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a_kubeconfig(tmp_path, monkeypatch)
-    async with mesh(f"unix:{SOCKET}", Where()):
+    async with mesh(f"unix:{SOCKET}", ClusterOptions()):
         assert capsys.readouterr() == ("", "")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.kubernetes.forward import forwarded
 from osm.cli.kubernetes.sidecar import fetch, path_of
-from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
 
 Kubectl = Callable[[str], Path]
@@ -37,7 +37,7 @@ def is_running(pid: int) -> bool:
 
 async def test_the_port_that_kubectl_names_is_given_and_kubectl_ends_with_the_block(kubectl: Kubectl) -> None:
     notes = kubectl("echo 'Forwarding from 127.0.0.1:45678 -> 4222'\nexec sleep 60")
-    async with forwarded(Where(context="c"), "osm-system", "svc/osm-nats", 4222) as port:
+    async with forwarded(ClusterOptions(context="c"), "osm-system", "svc/osm-nats", 4222) as port:
         assert port == 45678
         pid = int((notes / "pid").read_text())
         assert is_running(pid)
@@ -51,14 +51,14 @@ async def test_the_port_that_kubectl_names_is_given_and_kubectl_ends_with_the_bl
 async def test_kubectls_refusal_is_told_in_its_words(kubectl: Kubectl) -> None:
     kubectl("echo 'error: services \"osm-nats\" not found' >&2\nexit 1")
     with pytest.raises(CommandError, match=r'cannot forward a port of svc/osm-nats .*: services "osm-nats" not found'):
-        async with forwarded(Where(), "osm-system", "svc/osm-nats", 4222):
+        async with forwarded(ClusterOptions(), "osm-system", "svc/osm-nats", 4222):
             pass
 
 
 async def test_kubectl_ends_when_the_block_fails(kubectl: Kubectl) -> None:
     notes = kubectl("echo 'Forwarding from 127.0.0.1:45678 -> 4222'\nexec sleep 60")
     with pytest.raises(LookupError):
-        async with forwarded(Where(), "osm-system", "svc/osm-nats", 4222):
+        async with forwarded(ClusterOptions(), "osm-system", "svc/osm-nats", 4222):
             raise LookupError
     assert not is_running(int((notes / "pid").read_text()))
 
@@ -67,14 +67,14 @@ async def test_a_port_that_is_lost_ends_what_goes_on_over_it(kubectl: Kubectl) -
     noise = "head -c 200000 /dev/zero | tr '\\0' x >&2; echo >&2"  # more than a pipe holds
     kubectl(f"echo 'Forwarding from 127.0.0.1:45678 -> 4222'\n{noise}\necho 'error: lost connection to pod' >&2")
     with pytest.raises(CommandError, match=r"no longer forwards a port of svc/osm-nats .*: lost connection to pod"):
-        async with forwarded(Where(), "osm-system", "svc/osm-nats", 4222):
+        async with forwarded(ClusterOptions(), "osm-system", "svc/osm-nats", 4222):
             await asyncio.sleep(30)
 
 
 async def test_without_kubectl_it_is_said_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CommandError, match="kubectl is not on the PATH") as caught:
-        async with forwarded(Where(), "osm-system", "svc/osm-nats", 4222):
+        async with forwarded(ClusterOptions(), "osm-system", "svc/osm-nats", 4222):
             pass
     assert "https://kubernetes.io" in caught.value.remedy
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.kubernetes.helm import mesh_name, release_status
-from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
 
 Helm = Callable[[str], None]
@@ -29,15 +29,15 @@ def helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Helm:
 
 async def test_a_release_is_told_in_helms_word(helm: Helm) -> None:
     helm("""echo '{"info": {"status": "pending-install"}}'""")
-    assert await release_status("osm", Where()) == "pending-install"
+    assert await release_status("osm", ClusterOptions()) == "pending-install"
 
 
 async def test_no_release_is_not_the_same_as_no_answer(helm: Helm) -> None:
     helm("echo 'Error: release: not found' >&2; exit 1")
-    assert await release_status("osm", Where()) == ""
+    assert await release_status("osm", ClusterOptions()) == ""
     helm("echo 'Error: query: secrets is forbidden' >&2; exit 1")
     with pytest.raises(CommandError, match=r"release \[osm\] in namespace \[home\]: query: secrets is forbidden"):
-        await release_status("osm", Where(osm_namespace="home"))
+        await release_status("osm", ClusterOptions(osm_namespace="home"))
 
 
 @pytest.mark.parametrize("given", ["", "a,osm.image.tag=b", "--debug", "A", "a b", "a" * 54, "a-", "a=b"])

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from osm.cli.kubernetes.observed import Pod
-from osm.cli.kubernetes.verify.believed import Believed, believed
+from osm.cli.kubernetes.kubernetes_objects import Pod
 from osm.cli.kubernetes.verify.command import judge, judge_ingress, judge_outside
+from osm.cli.kubernetes.verify.config_dump import Believed, believed
 from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, text
 from osm.contracts.names import Identity, ObjectRef, ServiceName

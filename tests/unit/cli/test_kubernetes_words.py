@@ -11,15 +11,15 @@ import typer
 from osm.cli.allowed import End, judge
 from osm.cli.boolean_flags import spelled
 from osm.cli.kubernetes import leftovers
+from osm.cli.kubernetes.cluster_options import ClusterOptions, configured_namespace
 from osm.cli.kubernetes.helm import Release, Values
+from osm.cli.kubernetes.kubernetes_objects import Pod, Workload
 from osm.cli.kubernetes.membership import injection, is_bare, joined, left, memberships, refusal, warnings
 from osm.cli.kubernetes.meshes import Mesh, chosen, in_the_way, meshes
 from osm.cli.kubernetes.metrics import split
 from osm.cli.kubernetes.mode import MeshConfig, switch, told
-from osm.cli.kubernetes.observed import Pod, Workload
 from osm.cli.kubernetes.pod_names import by_proxy_id
 from osm.cli.kubernetes.program import Ended
-from osm.cli.kubernetes.where import Where, configured_namespace
 from osm.cli.output import CommandError
 from osm.contracts.names import Identity
 from osm.contracts.policy import HttpRule, TcpRule, TrafficTarget
@@ -196,7 +196,11 @@ def test_the_definitions_taken_away_are_those_the_chart_brings() -> None:
 def test_values_reach_helm_as_they_were_given() -> None:
     values = Values(files=("a.yaml",), single=("osm.x=1",))
     release = Release(
-        mesh="osm", where=Where(context="c", osm_namespace="home"), chart=Path("chart"), values=values, atomic=True
+        mesh="osm",
+        where=ClusterOptions(context="c", osm_namespace="home"),
+        chart=Path("chart"),
+        values=values,
+        atomic=True,
     )
     assert release.install() == [
         *("install", "osm", "chart", "--namespace=home", "--kube-context=c", "--create-namespace"),
@@ -238,10 +242,10 @@ def test_the_namespace_comes_from_osms_configuration(tmp_path: Path, monkeypatch
 
 
 def test_options_name_the_same_cluster_to_kubectl_and_helm() -> None:
-    where = Where(kubeconfig="k", context="c")
+    where = ClusterOptions(kubeconfig="k", context="c")
     assert where.kubectl() == ["--kubeconfig=k", "--context=c"]
     assert where.helm() == ["--kubeconfig=k", "--kube-context=c"]
-    assert (Where().kubectl(), Where().named, Where().home) == ([], False, "osm-system")
+    assert (ClusterOptions().kubectl(), ClusterOptions().named, ClusterOptions().home) == ([], False, "osm-system")
 
 
 # Who may talk

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from osm.cli.kubernetes.checks.facts import After
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
-from osm.cli.kubernetes.observed import Pod
+from osm.cli.kubernetes.kubernetes_objects import Pod
 from osm.cli.kubernetes.pod_names import by_proxy_id
-from osm.cli.kubernetes.troubles import of_pod
+from osm.cli.kubernetes.pod_problems import of_pod
 from osm.contracts import labels
 from osm.contracts.endpoints import workload_id
 from osm.contracts.status import ProxyStatus

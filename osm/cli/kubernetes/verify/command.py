@@ -7,12 +7,12 @@ import typer
 
 from osm.cli.check_pods import raw
 from osm.cli.kubernetes.cluster import look_up, opened
+from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.kubernetes.meshes import chosen
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.kubernetes.verify import envoys, gather, ingress, membership
 from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, text, whole
-from osm.cli.kubernetes.where import Where, on_cluster
 from osm.cli.output import Format, OutputOption, stderr, stdout, structured
 from osm.cli.run_async import run
 from osm.contracts.names import ObjectRef
@@ -43,7 +43,7 @@ def connectivity(
     mesh_name: MeshOption = "",
     every: EveryOption = False,
     output: OutputOption = Format.table,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Say whether a pod can reach another by a service, or a port outside, and at which step it fails.
 
@@ -60,7 +60,7 @@ def connectivity(
 
 
 async def _connectivity(
-    where: Where, mesh: str, from_pod: str, *, to_pod: str, to_service: str, outside: tuple[str, int]
+    where: ClusterOptions, mesh: str, from_pod: str, *, to_pod: str, to_service: str, outside: tuple[str, int]
 ) -> Result:
     with stderr.status("asking the sidecars"):
         async with opened(where) as cluster:
@@ -117,7 +117,7 @@ def ingress_(
     mesh_name: MeshOption = "",
     every: EveryOption = False,
     output: OutputOption = Format.table,
-    where: Where,
+    where: ClusterOptions,
 ) -> None:
     """Say whether a gateway outside the mesh can reach a pod by an IngressBackend, and at which step it fails.
 
@@ -130,7 +130,7 @@ def ingress_(
     _tell(run(_ingress(where, mesh_name, names, to_port)), output, every=every)
 
 
-async def _ingress(where: Where, mesh: str, names: tuple[str, str, str, str], port: int) -> Result:
+async def _ingress(where: ClusterOptions, mesh: str, names: tuple[str, str, str, str], port: int) -> Result:
     from_service, to_pod, to_service, backend = names
     with stderr.status("asking the sidecar"):
         async with opened(where) as cluster:

@@ -5,7 +5,7 @@ The names are those that `services.xds.translate` gives: `<namespace>/<service>|
 
 from collections.abc import Iterator
 
-from osm.cli.kubernetes.verify.believed import Believed
+from osm.cli.kubernetes.verify.config_dump import Believed
 from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, failed, unknown, whole
 

@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from osm.cli.kubernetes.observed import Pod
-from osm.cli.kubernetes.verify.believed import Believed
+from osm.cli.kubernetes.kubernetes_objects import Pod
+from osm.cli.kubernetes.verify.config_dump import Believed
 from osm.contracts.names import Identity
 from osm.contracts.policy import TrafficTarget
 from osm.k8s.objects import Namespace, Service

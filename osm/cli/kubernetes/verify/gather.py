@@ -6,13 +6,13 @@ import msgspec
 
 from osm.cli.check_pods import targets
 from osm.cli.kubernetes.cluster import all_of, look_up
+from osm.cli.kubernetes.cluster_options import ClusterOptions
+from osm.cli.kubernetes.kubernetes_objects import Pod
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig, Spec
-from osm.cli.kubernetes.observed import Pod
 from osm.cli.kubernetes.sidecar import page
-from osm.cli.kubernetes.verify.believed import Believed, believed
+from osm.cli.kubernetes.verify.config_dump import Believed, believed
 from osm.cli.kubernetes.verify.facts import Called, End, World
-from osm.cli.kubernetes.where import Where
 from osm.cli.output import CommandError
 from osm.k8s.objects import Namespace, Service
 from osm.k8s.resource import MESH_CONFIGS, NAMESPACES, PODS, SERVICES, TRAFFIC_TARGETS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_NAMESPACE = "default"
 
 
-async def end(cluster: "Cluster", where: Where, given: str) -> End:
+async def end(cluster: "Cluster", where: ClusterOptions, given: str) -> End:
     """The pod `namespace/name`. Raises CommandError if there is none."""
     own, _, name = given.rpartition("/")
     namespace = own or DEFAULT_NAMESPACE
@@ -37,7 +37,7 @@ async def end(cluster: "Cluster", where: Where, given: str) -> End:
     return End(pod=pod, namespace=home, believed=found, why=why)
 
 
-async def _asked(where: Where, pod: Pod) -> tuple[Believed, str]:
+async def _asked(where: ClusterOptions, pod: Pod) -> tuple[Believed, str]:
     """What its sidecar has; or nothing, and why."""
     if not pod.meshed:
         return Believed(), "it has no sidecar"

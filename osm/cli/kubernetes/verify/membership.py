@@ -2,7 +2,7 @@
 
 from osm.cli import allowed
 from osm.cli.kubernetes.membership import injection
-from osm.cli.kubernetes.troubles import of_pod
+from osm.cli.kubernetes.pod_problems import of_pod
 from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, failed
 from osm.contracts import labels

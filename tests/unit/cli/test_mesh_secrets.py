@@ -7,8 +7,8 @@ import pytest
 
 from osm.bus import nats_keys
 from osm.bus.permissions import USERS, password_variable
-from osm.cli.kubernetes import made_once
-from osm.cli.kubernetes.made_once import BUS_LIFE_S, BUS_ROOT, BUS_TLS, BUS_USERS, BadSecret, Data, Mesh, due, names
+from osm.cli.kubernetes import mesh_secrets
+from osm.cli.kubernetes.mesh_secrets import BUS_LIFE_S, BUS_ROOT, BUS_TLS, BUS_USERS, BadSecret, Data, Mesh, due, names
 from osm.pki.issuing import trust_domain_of
 from osm.pki.keys import load_key
 from osm.pki.reading import dns_names, load_chain, not_after_s
@@ -131,5 +131,5 @@ def test_a_key_that_is_none_is_refused_without_its_text(made: dict[str, Data]) -
 
 def test_the_bus_has_a_root_of_its_own_that_outlives_its_certificates(made: dict[str, Data]) -> None:
     (root,) = load_chain(made[BUS_ROOT]["tls.crt"])
-    assert not_after_s(root) >= NOW_S + 2 * made_once.BUS_LIFE_S
+    assert not_after_s(root) >= NOW_S + 2 * mesh_secrets.BUS_LIFE_S
     assert made[BUS_ROOT]["tls.crt"] != made["osm-ca-bundle"]["ca.crt"]

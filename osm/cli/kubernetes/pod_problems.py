@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from osm.cli.kubernetes.observed import ContainerStatus, Event, Pod, Terminated, Workload
+from osm.cli.kubernetes.kubernetes_objects import ContainerStatus, Event, Pod, Terminated, Workload
 
 PULL_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}

@@ -1,12 +1,12 @@
-"""How a control plane stands. Pure; `survey` reads it."""
+"""The state of one control plane, read by `survey`. Pure."""
 
 from msgspec import Struct
 
-from osm.cli.kubernetes.observed import Pod, Workload
-from osm.cli.kubernetes.troubles import Trouble
+from osm.cli.kubernetes.kubernetes_objects import Pod, Workload
+from osm.cli.kubernetes.pod_problems import Trouble
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class ControlPlaneState(Struct, frozen=True, kw_only=True):
     """How a control plane stands: which of its workloads are ready, and what keeps the others."""
 
     workloads: tuple[Workload, ...] = ()

@@ -1,4 +1,4 @@
-"""Which cluster, and where in it the control plane lives: the options that every command on a cluster takes.
+"""The options of every command on a cluster: which cluster, and where in it the control plane lives.
 
 They are given to a command by a decorator, so that they are spelled, explained and completed alike everywhere. As in
 OSM: an option outweighs the environment, that outweighs `~/.osm/config.yaml` (or `$OSM_CONFIG`), that the default.
@@ -26,7 +26,7 @@ USUAL_KUBECONFIG = "~/.kube/config"
 PANEL = "Cluster"
 
 
-class Where(Struct, frozen=True, kw_only=True):
+class ClusterOptions(Struct, frozen=True, kw_only=True):
     """A cluster as the user named it; empty fields are what kubectl would take.
 
     `osm_namespace` is empty if nobody named one; `home` is then the default.
@@ -94,13 +94,13 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 
 
 def on_cluster(command: Callable[..., T]) -> Callable[..., T]:
-    """Give a command the options; it gets what they say as its argument `where`."""
+    """Give a command the options; it gets what they say as its argument `cluster_options`."""
     own = [each for each in inspect.signature(command).parameters.values() if each.name != "where"]
 
     @functools.wraps(command)
     def with_options(*args: Any, kubeconfig: str, context: str, osm_namespace: str, **kwargs: Any) -> T:
         named = osm_namespace or configured_namespace()
-        where = Where(kubeconfig=kubeconfig, context=context, osm_namespace=named)
+        where = ClusterOptions(kubeconfig=kubeconfig, context=context, osm_namespace=named)
         return command(*args, where=where, **kwargs)
 
     more = [

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from osm.cli.kubernetes.observed import Event, Pod, Workload
+from osm.cli.kubernetes.control_plane_state import ControlPlaneState
+from osm.cli.kubernetes.kubernetes_objects import Event, Pod, Workload
+from osm.cli.kubernetes.pod_problems import advice, of_pod, troubles
 from osm.cli.kubernetes.progress import Seen, post_mortem, summary
-from osm.cli.kubernetes.standing import Standing
-from osm.cli.kubernetes.troubles import advice, of_pod, troubles
 
 
 def pod(name: str = "osm-xds-1", **status: Any) -> Pod:
@@ -123,12 +123,12 @@ def test_a_workload_is_not_told_beside_its_pod() -> None:
 def test_progress_is_a_line_with_counts_and_the_first_reasons() -> None:
     parts = (workload("osm-nats", 1), workload("osm-xds", 0))
     starting = pod(phase="Running", containerStatuses=[container(ready=False)])
-    found = Standing(workloads=parts, troubles=troubles(parts, (starting,), ()))
+    found = ControlPlaneState(workloads=parts, troubles=troubles(parts, (starting,), ()))
     assert summary(found) == "1 of 2 ready; not yet osm-xds"
     unpulled = pod("osm-xds-2", phase="Pending", containerStatuses=[container(state=PULL)])
-    reasons = Standing(workloads=parts, troubles=troubles(parts, (starting, unpulled), ()))
+    reasons = ControlPlaneState(workloads=parts, troubles=troubles(parts, (starting, unpulled), ()))
     assert summary(reasons).startswith("1 of 2 ready; not yet osm-xds; image registry/osm-xds:1 cannot be pulled")
-    assert summary(Standing()) == ""
+    assert summary(ControlPlaneState()) == ""
     seen = Seen("osm-system")
     assert seen.news(found) == summary(found)
     assert seen.news(found) == ""
@@ -139,9 +139,9 @@ def test_what_was_seen_outlives_a_rollback_with_last_words_and_advice() -> None:
     unpulled = pod("osm-catalog-1", phase="Pending", containerStatuses=[container(state=PULL)])
     seen = Seen("osm-system")
     pods = (crashed, unpulled)
-    seen.news(Standing(workloads=(workload("osm-xds", 0),), pods=pods, troubles=troubles((), pods, ())))
+    seen.news(ControlPlaneState(workloads=(workload("osm-xds", 0),), pods=pods, troubles=troubles((), pods, ())))
     seen.words["pod osm-xds-1"] = "first\nlast"
-    seen.news(Standing())
+    seen.news(ControlPlaneState())
     assert list(post_mortem(seen)) == [
         "pod osm-catalog-1: image registry/osm-xds:1 cannot be pulled (i/o timeout)",
         "pod osm-xds-1: container xds keeps ending (OOMKilled, exit code 137; 3 restarts)",
@@ -154,9 +154,9 @@ def test_what_was_seen_outlives_a_rollback_with_last_words_and_advice() -> None:
 def test_a_trouble_is_forgotten_once_its_pod_is_ready() -> None:
     unpulled = pod(phase="Pending", containerStatuses=[container(state=PULL)])
     seen = Seen("osm-system")
-    seen.news(Standing(pods=(unpulled,), troubles=troubles((), (unpulled,), ())))
+    seen.news(ControlPlaneState(pods=(unpulled,), troubles=troubles((), (unpulled,), ())))
     assert len(seen.troubles) == 1
-    seen.news(Standing(pods=(pod(phase="Running", conditions=[{"type": "Ready", "status": "True"}]),)))
+    seen.news(ControlPlaneState(pods=(pod(phase="Running", conditions=[{"type": "Ready", "status": "True"}]),)))
     assert seen.troubles == ()
 
 

@@ -1,4 +1,4 @@
-"""What the CLI reads of Kubernetes' own objects beyond what services read: states, reasons and messages.
+"""The fields of Kubernetes' own objects that only the CLI reads: states, reasons and messages.
 
 Apart from `osm.k8s.objects`, because only a person asks why a pod does not start.
 """
