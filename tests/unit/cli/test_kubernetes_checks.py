@@ -8,25 +8,26 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import structs
-from osm.cli.kubernetes.control_plane_state import ControlPlaneState
-from osm.cli.kubernetes.kubernetes_objects import Event, Pod, Workload
-from osm.cli.kubernetes.pod_problems import troubles
 
 from osm.cli.bus_state import BucketState
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.check import judged
 from osm.cli.kubernetes.checks.before import before
 from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, HookConfiguration, Permission, Tool
+from osm.cli.kubernetes.checks.gather import needed
+from osm.cli.kubernetes.control_plane_state import ControlPlaneState
 from osm.cli.kubernetes.defining import wanted
 from osm.cli.kubernetes.definitions import Definition
+from osm.cli.kubernetes.kubernetes_objects import Event, Pod, Workload
 from osm.cli.kubernetes.leftovers import CRDS
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
+from osm.cli.kubernetes.pod_problems import troubles
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProxyStatus, Rejection, ServiceStatus
 from osm.k8s.objects import Namespace
-from osm.k8s.resource import TRAFFIC_SPLITS, TRAFFIC_TARGETS
+from osm.k8s.resource import ADMISSION_POLICIES, ADMISSION_POLICY_BINDINGS, TRAFFIC_SPLITS, TRAFFIC_TARGETS
 
 NOW_S = 1_800_000_000.0
 DAY_S = 24 * 3600.0
@@ -393,6 +394,13 @@ BEFOREHAND: dict[str, tuple[Before, str, str, str]] = {
         "kubectl label crd traffictargets.access.smi-spec.io --overwrite app.kubernetes.io/name=openservicemesh.io",
     ),
 }
+
+
+def test_admission_policies_are_asked_for_where_the_chart_makes_them() -> None:
+    kinds = {what for _, what in set(needed((1, 30))) - set(needed((1, 29)))}
+    assert kinds == {ADMISSION_POLICIES, ADMISSION_POLICY_BINDINGS}
+    text = (chart_path() / "templates" / "secrets-policy.yaml").read_text()
+    assert 'semverCompare ">=1.30-0"' in text
 
 
 def test_kinds_that_an_older_osm_left_are_no_fault_since_installing_brings_them_up_to_date() -> None:

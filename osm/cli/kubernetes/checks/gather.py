@@ -37,7 +37,7 @@ from osm.smi.onemesh import MESH_CONFIG_NAME
 if TYPE_CHECKING:
     from osm.k8s.client import Cluster
 
-NEEDED = (
+ALWAYS_NEEDED = (
     ("create", resource.NAMESPACES),
     ("create", resource.CRDS),
     ("update", resource.CRDS),
@@ -54,24 +54,34 @@ NEEDED = (
 )
 """What `osm install` and its helm make or bring up to date, and what `osm namespace add` needs."""
 
+SINCE_1_30 = (("create", resource.ADMISSION_POLICIES), ("create", resource.ADMISSION_POLICY_BINDINGS))
+"""The chart makes them for an API server that has them: without this right helm stops in the middle."""
+
 KEPT = (("osm-ca-bundle", "ca.crt", "the mesh's root"), ("osm-nats-tls", "tls.crt", "the bus's certificate"))
+
+
+def needed(version: tuple[int, int]) -> tuple[tuple[str, resource.Resource], ...]:
+    """Verbs and kinds that whoever installs on that Kubernetes must be allowed."""
+    return (*ALWAYS_NEEDED, *(SINCE_1_30 if version >= (1, 30) else ()))
 
 
 async def before(cluster: "Cluster", where: ClusterOptions, name: str) -> Before:
     """Raises ApiError."""
     home = where.home
+    version = await cluster.version()
+    rights = needed(version)
     asked = await asyncio.gather(
-        *(cluster.may(verb, what, home if what.namespaced else "") for verb, what in NEEDED),
+        *(cluster.may(verb, what, home if what.namespaced else "") for verb, what in rights),
     )
     return Before(
-        version=await cluster.version(),
+        version=version,
         tools=tuple(
             Tool(name=each.name, needed=each.needed, remedy=each.remedy, is_there=each.is_there)
             for each in (HELM, KUBECTL)
         ),
         permissions=tuple(
             Permission(verb=verb, what=str(what), allowed=allowed)
-            for (verb, what), allowed in zip(NEEDED, asked, strict=True)
+            for (verb, what), allowed in zip(rights, asked, strict=True)
         ),
         meshes=await all_meshes(cluster),
         definitions=await all_of(cluster, resource.CRDS, as_=Definition),
