@@ -14,9 +14,9 @@ from msgspec import Raw, Struct
 
 from osm.k8s.access import access
 from osm.k8s.connection import Call, Connection, opened
+from osm.k8s.decoding import decode
 from osm.k8s.errors import ApiError
 from osm.k8s.objects import Object
-from osm.k8s.reading import decode
 from osm.k8s.resource import PODS, Resource
 from osm.k8s.selection import METADATA, METADATA_LIST, WHOLE, Listing, Selection
 

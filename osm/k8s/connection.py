@@ -16,9 +16,9 @@ import msgspec
 from msgspec import Struct
 
 from osm.k8s.access import Access
+from osm.k8s.connection_failure import why
 from osm.k8s.errors import ApiError, Busy, Forbidden, NoCluster, Unreachable, refusal
 from osm.k8s.selection import WHOLE
-from osm.k8s.silence import why
 
 CONNECT_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 60.0

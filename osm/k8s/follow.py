@@ -17,12 +17,12 @@ import structlog
 
 from osm.k8s.client import Cluster
 from osm.k8s.errors import ApiError, Busy, Forbidden, NotFound, Unreachable
-from osm.k8s.known import Known, Seen, Told
 from osm.k8s.measures import Measures
 from osm.k8s.objects import Object
-from osm.k8s.patience import Pace, Patience, jittered
 from osm.k8s.resource import Resource
+from osm.k8s.retry_policy import Pace, RetryPolicy, jittered
 from osm.k8s.selection import Selection
+from osm.k8s.watch_state import Seen, Told, WatchState
 
 __all__ = ["Pace", "Seen", "follow"]
 
@@ -71,15 +71,15 @@ async def follow(
 
 
 class _Follower(Generic[T]):
-    """The shell around `Known`."""
+    """The shell around `WatchState`."""
 
     def __init__(self, cluster: Cluster, of: Selection, as_: type[T], pace: Pace) -> None:
         self.pace = pace
-        self._known = Known(as_)
+        self._known = WatchState(as_)
         self._cluster = cluster
         self._of = of
         self._measures = Measures(str(of.what))
-        self._patience = Patience(str(of.what), pace)
+        self._patience = RetryPolicy(str(of.what), pace)
         self._why = "start"
         self._list_again_s = 0.0
 

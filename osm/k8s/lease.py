@@ -18,9 +18,9 @@ import structlog
 from osm.k8s.client import Cluster
 from osm.k8s.errors import ApiError, Conflict, Forbidden, NotFound
 from osm.k8s.follow import follow
+from osm.k8s.lease_state import HOLDER_GIVES_UP, RENEWED, Claim, Rival, held, released
 from osm.k8s.objects import Lease
 from osm.k8s.resource import LEASES
-from osm.k8s.tenure import HOLDER_GIVES_UP, RENEWED, Claim, Rival, held, released
 
 log = structlog.get_logger()
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec import structs
 
 from osm.contracts import labels
-from osm.k8s.known import Seen
 from osm.k8s.objects import Object
+from osm.k8s.watch_state import Seen
 from services.injector.proxies import Proxy, RunningPod, SecretKey, proxy_of
 from services.injector.secret import Kept, kept
 

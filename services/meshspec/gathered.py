@@ -12,9 +12,9 @@ from msgspec import Struct
 from osm.contracts.labels import MONITORED_BY, monitored
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
-from osm.k8s.known import Key, Seen
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import MESH_CONFIGS, NAMESPACES, Resource
+from osm.k8s.watch_state import Key, Seen
 from osm.manifests import RawDocument, Scan
 from osm.smi import onemesh
 

@@ -10,8 +10,8 @@ import pytest
 from osm.contracts.names import Address
 from osm.contracts.trust import Chain
 from osm.envoy.probes import HttpCheck, Probe
-from osm.k8s.known import Seen
 from osm.k8s.objects import Object, ObjectMeta
+from osm.k8s.watch_state import Seen
 from services.injector import secret
 from services.injector.board import MOST_REMEMBERED, REMEMBERED_S, Board
 from services.injector.proxies import Proxy, RunningPod, proxy_of

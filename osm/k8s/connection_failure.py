@@ -1,4 +1,4 @@
-"""Why a server did not answer, as a person makes something of it: an error in, a word out."""
+"""The reason why a server did not answer, in words for a person: an error in, a phrase out."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a follower of one kind believes, and what it tells: lists and events in, changes out. Pure.
+"""The state of one list-and-watch: lists and watch events in, changes out. Pure.
 
 Apart from `follow`, which moves bytes and waits: here stands that bookmarks tell nothing but the version, that a
 second list tells only differences, that an object we cannot read is neither a change nor a deletion, and that a kind
@@ -11,8 +11,8 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from osm.k8s.decoding import decode
 from osm.k8s.errors import Status
-from osm.k8s.reading import decode
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class _Event(Struct, frozen=True):
     object: Raw
 
 
-class Known(Generic[T]):
+class WatchState(Generic[T]):
     """The objects by their versions alone: whoever follows keeps the objects."""
 
     def __init__(self, kind: type[T]) -> None:

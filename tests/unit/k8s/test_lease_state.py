@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from osm.k8s.lease_state import Claim, Rival, held, released
 from osm.k8s.objects import Lease, LeaseSpec, ObjectMeta
-from osm.k8s.tenure import Claim, Rival, held, released
 
 CLAIM = Claim(namespace="osm-system", name="turn", holder="us", lease_s=15.0)
 NOON = datetime(2026, 1, 2, 12, 0, 0, 500, tzinfo=UTC)

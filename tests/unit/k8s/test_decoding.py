@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osm.k8s.known import Known
+from osm.k8s.decoding import DEEPEST, decode, shallow
 from osm.k8s.objects import Object
-from osm.k8s.reading import DEEPEST, decode, shallow
+from osm.k8s.watch_state import WatchState
 
 JSON = st.recursive(
     st.none() | st.integers() | st.text('"\\[]{}a'),
@@ -48,7 +48,7 @@ def test_what_is_no_json_is_one_kind_of_error(text: bytes) -> None:
 
 
 def test_a_follower_hears_of_a_deep_object_as_of_any_other() -> None:
-    known = Known(Object)
+    known = WatchState(Object)
     items = decode(b"[" + pod(1) + b"]", tuple[msgspec.Raw, ...])
     told = known.listed(items, "1")
     assert told.seen is not None

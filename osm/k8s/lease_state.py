@@ -1,4 +1,4 @@
-"""Who holds a lease, until when, and what to write to hold it. Pure.
+"""The rules of a lease: who holds it, until when, and what to write to hold it. Pure.
 
 No clocks are compared: a lease is free when it has not changed for its own length by the clock of whoever looks.
 """

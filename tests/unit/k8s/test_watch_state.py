@@ -3,8 +3,8 @@
 import msgspec
 from msgspec import Raw
 
-from osm.k8s.known import ABSENT_TIMES, Known, Seen, Told
 from osm.k8s.objects import ConfigMap, ObjectMeta
+from osm.k8s.watch_state import ABSENT_TIMES, Seen, Told, WatchState
 
 
 def item(name: str, version: str, **data: object) -> Raw:
@@ -20,21 +20,21 @@ def config_map(name: str, version: str, **data: str) -> ConfigMap:
     return ConfigMap(metadata=ObjectMeta(name=name, namespace="ns", resource_version=version), data=data)
 
 
-def known(*items: Raw, version: str = "10") -> Known[ConfigMap]:
-    follower = Known(ConfigMap)
+def known(*items: Raw, version: str = "10") -> WatchState[ConfigMap]:
+    follower = WatchState(ConfigMap)
     follower.listed(items, version)
     return follower
 
 
 def test_the_first_list_is_the_full_picture() -> None:
-    told = Known(ConfigMap).listed([item("b", "2"), item("a", "1")], "10")
+    told = WatchState(ConfigMap).listed([item("b", "2"), item("a", "1")], "10")
     assert told == Told(
         seen=Seen(full=True, objects={("ns", "a"): config_map("a", "1"), ("ns", "b"): config_map("b", "2")})
     )
 
 
 def test_the_first_list_is_told_even_if_it_is_empty() -> None:
-    assert Known(ConfigMap).listed([], "10").seen == Seen(full=True, objects={})
+    assert WatchState(ConfigMap).listed([], "10").seen == Seen(full=True, objects={})
 
 
 def test_a_second_list_tells_what_differs() -> None:
@@ -102,7 +102,7 @@ def test_an_object_that_cannot_be_read_is_neither_changed_nor_gone() -> None:
 
 
 def test_a_missing_kind_is_empty_once_it_was_missing_often_enough() -> None:
-    follower = Known(ConfigMap)
+    follower = WatchState(ConfigMap)
     told = [follower.absent().seen for _ in range(ABSENT_TIMES)]
     assert told == [None] * (ABSENT_TIMES - 1) + [Seen(full=True, objects={})]
     assert follower.absent() == Told()

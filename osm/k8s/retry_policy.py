@@ -1,4 +1,4 @@
-"""How long a follower waits for what, and what it says of trouble: each kind of trouble once, until it is over."""
+"""Timeouts and retries of a list-and-watch, and its log lines: each kind of failure once, until it is over."""
 
 import random
 
@@ -39,7 +39,7 @@ def jittered(seconds: float) -> float:
     return seconds * random.uniform(0.8, 1.2)  # noqa: S311  # spreads load, hides nothing
 
 
-class Patience:
+class RetryPolicy:
     """Of one follower."""
 
     def __init__(self, kind: str, pace: Pace) -> None:
