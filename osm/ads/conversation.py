@@ -6,15 +6,16 @@ end its own stream only. It decides nothing about resources.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import grpc
 import msgspec
 from grpc import aio
 
 from osm.ads.admission import NoRoom
+from osm.ads.ending import CANCELLED, Ending, Kind
 from osm.ads.engine import Engine
 from osm.ads.methods import Method
 from osm.ads.peer import Authorize, Denied, Observer, Peer, StreamInfo
@@ -28,12 +29,21 @@ FIRST_REQUEST_DEADLINE_S = 15.0
 """A stream that says nothing for so long is closed; Envoy's first request follows at once."""
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a stream ended, as the status its peer gets."""
-
-    code: grpc.StatusCode
-    reason: str
-
+CODES: Final[Mapping[Kind, grpc.StatusCode]] = {
+    "closed": grpc.StatusCode.OK,
+    "cancelled": grpc.StatusCode.CANCELLED,
+    "broken": grpc.StatusCode.UNAVAILABLE,
+    "aged": grpc.StatusCode.UNAVAILABLE,
+    "stopping": grpc.StatusCode.UNAVAILABLE,
+    "expired": grpc.StatusCode.UNAUTHENTICATED,
+    "unread": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "silent": grpc.StatusCode.DEADLINE_EXCEEDED,
+    "invalid": grpc.StatusCode.INVALID_ARGUMENT,
+    "excess": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "no_room": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "denied": grpc.StatusCode.PERMISSION_DENIED,
+}
+"""What the peer is told. UNAVAILABLE: come back at once, to whoever listens."""
 
 AGE_JITTER = 0.1
 """A tenth more or less: streams that began together do not end together."""
@@ -84,19 +94,20 @@ class Conversation:
                 tasks.create_task(self._read())
                 writer = tasks.create_task(self._write())
                 ending = await self._ended
-                if self._info is None and ending.code is not grpc.StatusCode.OK:
+                if self._info is None and ending.kind != "closed":
+                    self._desk.engine.tally.turned_away[ending.kind] += 1
                     self._desk.observer.turned_away(self._context.peer(), ending.reason)
-                self._leave(ending.reason)
+                self._leave(ending)
                 self._news.set()
                 await writer
                 await self._tell(ending)
         finally:
-            self._leave("the proxy cancelled the stream")
+            self._leave(CANCELLED)
 
-    def end(self, code: grpc.StatusCode, reason: str) -> None:
-        """End the stream with this status; the first caller's counts."""
+    def end(self, kind: Kind, reason: str) -> None:
+        """End the stream like this; the first caller's word counts."""
         if not self._ended.done():
-            self._ended.set_result(Ending(code=code, reason=reason))
+            self._ended.set_result(Ending(kind=kind, reason=reason))
 
     def check(self, wall_clock: datetime) -> None:
         """End the stream if it is silent, old, its certificate expired or its peer does not read; wake it if it waited.
@@ -106,31 +117,32 @@ class Conversation:
         now = self._clock()
         if self._writing_since is not None and now - self._writing_since > self._desk.write_deadline_s:
             reason = f"the proxy has not read a response for {self._desk.write_deadline_s:g} s"
-            self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
+            self.end("unread", reason)
             self._desk.cut(self._context.peer())
         elif self._peer is not None and self._peer.not_after <= wall_clock:
             end = self._peer.not_after.isoformat()
-            self.end(grpc.StatusCode.UNAUTHENTICATED, f"the client certificate expired at {end}")
+            self.end("expired", f"the client certificate expired at {end}")
         elif now >= self._speaks_by:
-            self.end(grpc.StatusCode.DEADLINE_EXCEEDED, f"no request within {FIRST_REQUEST_DEADLINE_S:g} s")
+            self.end("silent", f"no request within {FIRST_REQUEST_DEADLINE_S:g} s")
         elif now >= self._ends_at:
-            self.end(grpc.StatusCode.UNAVAILABLE, "the stream has reached its age; come back, to any replica")
+            self.end("aged", "the stream has reached its age; come back, to any replica")
         elif self._session.stream.is_waiting:
             self._news.set()
 
-    def _leave(self, reason: str) -> None:
+    def _leave(self, ending: Ending) -> None:
         if self._has_left:
             return
         self._has_left = True
         self._desk.engine.close(self._session)
         if self._info is not None:
-            self._desk.observer.disconnected(self._info, reason)
+            self._desk.engine.tally.ended[ending.kind] += 1
+            self._desk.observer.disconnected(self._info, ending.reason)
 
     async def _tell(self, ending: Ending) -> None:
-        if ending.code is grpc.StatusCode.OK:
+        if ending.kind == "closed":
             return
         try:
-            await self._context.abort(ending.code, ending.reason)
+            await self._context.abort(CODES[ending.kind], ending.reason)
         except aio.BaseError:  # gRPC's way to say that the stream has ended, by us or before
             return
 
@@ -143,15 +155,17 @@ class Conversation:
             while isinstance(data, bytes) and not self._ended.done():
                 self._take(self._parse(data))
                 data = await self._context.read()
-            self.end(grpc.StatusCode.OK, "the proxy closed the stream")
+            self.end("closed", "the proxy closed the stream")
         except (UndecodableRequest, _Misaddressed) as error:
-            self.end(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except (LimitExceeded, NoRoom) as error:
-            self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+            self.end("invalid", str(error))
+        except LimitExceeded as error:
+            self.end("excess", str(error))
+        except NoRoom as error:
+            self.end("no_room", str(error))
         except Denied as error:
-            self.end(grpc.StatusCode.PERMISSION_DENIED, str(error))
+            self.end("denied", str(error))
         except aio.BaseError as error:
-            self.end(grpc.StatusCode.UNAVAILABLE, f"the stream broke while reading: {error}")
+            self.end("broken", f"the stream broke while reading: {error}")
 
     async def _write(self) -> None:
         try:
@@ -165,7 +179,7 @@ class Conversation:
                     if not self._session.stream.has_work:
                         break
         except aio.BaseError as error:
-            self.end(grpc.StatusCode.UNAVAILABLE, f"the stream broke while writing: {error}")
+            self.end("broken", f"the stream broke while writing: {error}")
 
     def _next_response(self) -> bytes | None:
         if self._ended.done():

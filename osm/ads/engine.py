@@ -17,7 +17,8 @@ from osm.ads.push import Issued, Push
 from osm.ads.resource import Resource
 from osm.ads.sotw import SotwSubscription
 from osm.ads.stream import Stream
-from osm.ads.subscription import Answer
+from osm.ads.subscription import Acked, Answer
+from osm.ads.tally import Tally
 from osm.ads.wire import Request
 
 Group: TypeAlias = Hashable
@@ -50,9 +51,10 @@ class Session:
 
 
 class Engine:
-    """Resources by group, sessions by group, and the count of what is unanswered."""
+    """Resources by group, sessions by group, and the count of what is unanswered; `tally` counts what has passed."""
 
     def __init__(self) -> None:
+        self.tally = Tally()
         self._groups: dict[Group, dict[str, dict[str, Resource]]] = {}
         self._sessions: dict[int, Session] = {}
         self._members: dict[Group, dict[int, Session]] = {}
@@ -201,6 +203,12 @@ class Engine:
     def receive(self, session: Session, request: Request) -> Answer | None:
         """Take a request; raises `osm.ads.stream.LimitExceeded`."""
         answer = session.stream.receive(request, self._latest_revision)
+        if answer is not None:
+            passed = self.tally.by_type[request.type_url]
+            if isinstance(answer, Acked):
+                passed.acknowledged += 1
+            else:
+                passed.rejected += 1
         self._note_progress(session)
         if session.stream.has_work:
             session.wake()
@@ -209,7 +217,13 @@ class Engine:
     def next_response(self, session: Session, now: float) -> bytes | None:
         """The next encoded response for a stream, which counts as sent, or None. `now`: monotonic seconds."""
         push = self.next_push(session, now)
-        return None if push is None else self._issued.encoded(push)
+        if push is None:
+            return None
+        response = self._issued.encoded(push)
+        passed = self.tally.by_type[push.type_url]
+        passed.pushed += 1
+        passed.pushed_bytes += len(response)
+        return response
 
     def next_push(self, session: Session, now: float) -> Push | None:
         """The same, not encoded. What is sent is owed as before; only finding nothing to send can settle a change."""

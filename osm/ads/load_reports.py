@@ -17,7 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from osm.ads.conversation import FIRST_REQUEST_DEADLINE_S, Context, Ending, peer_of
+from osm.ads.conversation import FIRST_REQUEST_DEADLINE_S, Context, peer_of
 from osm.ads.peer import Denied, Peer
 
 SERVICE = "envoy.service.load_stats.v3.LoadReportingService"
@@ -28,6 +28,13 @@ INTERVAL_S = 1
 
 CLUSTERS_OF_A_REPORT = 20_000
 """More than the largest mesh has; who reports more makes no sense."""
+
+
+class _Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stream of reports ends, as the status its peer gets."""
+
+    code: grpc.StatusCode
+    reason: str
 
 
 class ClusterLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +132,7 @@ class _Reporting:
         self._greeted = greeted
         self._clock = asyncio.get_running_loop().time
         self._speaks_by = self._clock() + FIRST_REQUEST_DEADLINE_S
-        self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[_Ending] = asyncio.get_running_loop().create_future()
         self._writing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -142,7 +149,7 @@ class _Reporting:
 
     def end(self, code: grpc.StatusCode, reason: str) -> None:
         if not self._ended.done():
-            self._ended.set_result(Ending(code=code, reason=reason))
+            self._ended.set_result(_Ending(code=code, reason=reason))
 
     def check(self, wall_clock: datetime) -> None:
         if self._peer is not None and self._peer.not_after <= wall_clock:

@@ -181,7 +181,7 @@ class AdsServer:
             self._reports.end(STOPPING)
         leaving = tuple(self._conversations)
         for conversation in leaving:
-            conversation.end(grpc.StatusCode.UNAVAILABLE, STOPPING)
+            conversation.end("stopping", STOPPING)
             await asyncio.sleep(min(self._settings.drain_s / len(leaving), LONGEST_PAUSE_S))
 
     async def run(
@@ -206,6 +206,7 @@ class AdsServer:
                 with self._admission.place():
                     await self._converse(Conversation(context, method, self._desk))
             except NoRoom as full:
+                self._desk.engine.tally.turned_away["no_room"] += 1
                 self._desk.observer.turned_away(context.peer(), str(full))
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(full))
 
