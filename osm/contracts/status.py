@@ -6,12 +6,15 @@ revision of `meshspec` it has worked in and which revision of `catalog` came of 
 says up to which revision of `catalog` all its proxies have acknowledged.
 """
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem
+
+ProxyState: TypeAlias = Literal["synced", "waiting", "rejected", "held"]
+RolloutState: TypeAlias = Literal["canary", "stalled", "spreading", "quarantined"]
 
 
 class ObjectStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,7 +56,7 @@ class ProxyStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     identity: Identity
     replica: str
     connected_at_s: float
-    state: Literal["synced", "waiting", "rejected", "held"] = "synced"
+    state: ProxyState = "synced"
     behind_since_s: float | None = None
     rejections: tuple[Rejection, ...] = ()
     why: str = ""
@@ -68,7 +71,7 @@ class RolloutStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     identity: Identity
-    state: Literal["canary", "stalled", "spreading", "quarantined"]
+    state: RolloutState
     proxies: int
     live: int
     canaries: tuple[str, ...] = ()

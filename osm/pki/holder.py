@@ -98,6 +98,11 @@ class Holder:
         held = self._held
         return held if held is not None and self._clock() < held.chain.not_after_s else None
 
+    @property
+    def held(self) -> Held | None:
+        """The newest certificate, though it have expired; None before the first."""
+        return self._held
+
     async def obtain(self) -> Held:
         """The current certificate, waiting for the first (or for a new one, if it has expired)."""
         async with self._changed:

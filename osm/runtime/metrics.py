@@ -2,11 +2,16 @@
 
 `install` makes the SDK the process's own, once; until then (in unit tests) every meter counts into nothing.
 Names read `osm_<service>_<what>_<unit>`, so a service's meter is asked for by its name alone.
+What a service knows anyway is not counted a second time: an observable instrument reads it (`by`, `alone`) when it is
+scraped, in the event loop like all else. A counter whose labels are known begins at 0, since Prometheus sees no rise
+in what was not there before.
 """
+
+from collections.abc import Callable, Iterable, Mapping
 
 from opentelemetry import metrics
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import Meter
+from opentelemetry.metrics import CallbackOptions, Counter, Meter, Observation
 from opentelemetry.sdk.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
@@ -50,3 +55,33 @@ def install(measures: Metrics) -> None:
 def meter(service: str) -> Meter:
     """A service's meter; name instruments `osm.<service>.<what>`."""
     return metrics.get_meter(f"osm.{service}")
+
+
+Observe = Callable[[CallbackOptions], Iterable[Observation]]
+"""What an observable instrument is made with."""
+
+
+def by(label: str, read: Callable[[], Mapping[str, float]]) -> Observe:
+    """A value for each value of one label, as `read` tells them at that moment; those it leaves out are not told."""
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(value, {label: each}) for each, value in read().items()]
+
+    return observe
+
+
+def alone(read: Callable[[], float | None]) -> Observe:
+    """One value without labels; None: there is none at that moment."""
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        value = read()
+        return () if value is None else (Observation(value),)
+
+    return observe
+
+
+def from_zero(counter: Counter, label: str, values: Iterable[str]) -> Counter:
+    """The counter, at 0 for each of these values of its label."""
+    for value in values:
+        counter.add(0, {label: value})
+    return counter

@@ -29,6 +29,7 @@ from services.xds.fleet import Fleet
 from services.xds.judgement import Allowed
 from services.xds.keeper import keep
 from services.xds.leaves import Leaves, bundle_resource, forget_unused
+from services.xds.measures import measure
 from services.xds.probation import Probation
 from services.xds.quarantine import Quarantine
 from services.xds.report import Reporter
@@ -97,6 +98,12 @@ class _Xds:
             probation=self.probation,
         )
         self.leaves.hand_to(self.fleet.put_secret)
+        measure(
+            self.fleet.overview,
+            engine.tally,
+            slow=lambda: self.reporter.slow,
+            certificates={"leaf": self.leaves.earliest_end_s, "control": self._own_end_s},
+        )
         self._shown: ServerIdentity | None = None
         self._shown_from: tuple[Held, Bundle] | None = None
 
@@ -177,6 +184,9 @@ class _Xds:
             "proxies are sent to other replicas", proxies=self.fleet.overview.size, within_s=self._settings.drain_s
         )
         self._health.standby("its last proxies to move to another replica")
+
+    def _own_end_s(self) -> float | None:
+        return None if self.own.held is None else self.own.held.chain.not_after_s
 
     def _identity(self) -> ServerIdentity:
         """What to show on a new connection; the last one for as long as there is no newer, though it be expired."""

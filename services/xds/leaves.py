@@ -45,6 +45,11 @@ class Leaves:
             self._tasks.create_task(self._hand_out(identity, holder), name=f"xds: secret of {identity}"),
         )
 
+    def earliest_end_s(self) -> float | None:
+        """When the first of the leaves that were handed out ends, seconds since the epoch; None before the first."""
+        ends = (each.held.chain.not_after_s for each in self._holders.values() if each.held is not None)
+        return min(ends, default=None)
+
     def why_none(self, identity: Identity) -> str:
         """What stands between this identity and its leaf."""
         return self._holders[identity].why if identity in self._holders else ""

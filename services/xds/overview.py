@@ -3,8 +3,12 @@
 It only reads: the fleet and the lanes decide. Separate from the reporter, which decides when a line goes out.
 """
 
+from collections import Counter
+from collections.abc import Collection
+
 from osm.ads.engine import Engine
 from osm.contracts.names import ObjectRef
+from osm.contracts.quarantine import RejectedResource
 from osm.contracts.status import ObjectStatus, ProxyStatus, RolloutStatus
 from services.xds.lanes import Lanes
 from services.xds.quarantine import Quarantine
@@ -72,6 +76,14 @@ class Overview:
             for proxy_class, rollout in self._lanes.rollouts().items()
         )
         return tuple(sorted((line for line in lines if line), key=lambda line: (line.identity, line.state)))
+
+    def states(self, slow: Collection[str]) -> Counter[str]:
+        """How many proxies are in each state; of those that owe an answer, only the `slow` count as waiting."""
+        return Counter(member.state(is_behind=proxy_id in slow) for proxy_id, member in self._roster.proxies())
+
+    def quarantined(self) -> tuple[RejectedResource, ...]:
+        """What was rejected and is still wanted here, sorted."""
+        return self._quarantine.standing()
 
     def words_on_objects(self) -> dict[ObjectRef, ObjectStatus]:
         """What is to be said of users' objects, by object."""

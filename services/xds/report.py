@@ -7,6 +7,7 @@ acknowledged: that is what "live" means.
 
 import asyncio
 import time
+from collections.abc import Collection
 
 from msgspec import structs
 
@@ -50,6 +51,11 @@ class Reporter:
         self._rollouts: tuple[RolloutStatus, ...] = ()
         self._progress_at_s = 0.0
         self._words: dict[ObjectRef, ObjectStatus] = {}
+
+    @property
+    def slow(self) -> Collection[str]:
+        """The proxies reported as waiting; known while `run` runs, up to SLOW_S late."""
+        return self._slow.keys()
 
     def touch(self, proxy_id: str = "") -> None:
         """Something changed that the progress line, or this proxy's line, may have to say."""

@@ -3,7 +3,7 @@
 Pure. Separate from the fleet, which decides what they get: this only knows that they are there.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from osm.contracts.names import Identity
 from services.xds.member import Member
@@ -40,6 +40,10 @@ class Roster:
         if not streams:
             del self._streams[member.proxy.id]
         return member
+
+    def proxies(self) -> Iterable[tuple[str, Member]]:
+        """Each proxy's id and its newest stream."""
+        return ((proxy_id, self._members[max(streams)]) for proxy_id, streams in self._streams.items())
 
     def streams_of(self, proxy_id: str) -> Collection[int]:
         """It has one, but for those of connections that broke and are not noticed yet."""

@@ -1,11 +1,9 @@
-"""Streams that ended before they were admitted: every one is counted, few are logged.
+"""Streams that ended before they were admitted: every one is counted (`osm.ads.tally`), few are logged.
 
 Separate because whoever turns up at the port decides how often this happens; it must not decide how much is logged.
 """
 
 import structlog
-
-from osm.runtime.metrics import meter
 
 LOG_GAP_S = 5.0
 """Between two lines. The first of a storm says what is the matter, the next how many there were."""
@@ -14,17 +12,13 @@ log = structlog.get_logger()
 
 
 class TurnedAway:
-    """The count of them. `now` is any monotonic clock's, in seconds."""
+    """Those that were not told of yet. `now` is any monotonic clock's, in seconds."""
 
     def __init__(self) -> None:
-        self._count = meter("xds").create_counter(
-            "osm.xds.turned_away", "1", "streams ended before they were admitted: no room, no right, no sense"
-        )
         self._unsaid = 0
         self._said_at = float("-inf")
 
     def note(self, address: str, why: str, now: float) -> None:
-        self._count.add(1)
         if now - self._said_at < LOG_GAP_S:
             self._unsaid += 1
             return

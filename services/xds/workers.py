@@ -17,7 +17,7 @@ from typing import NoReturn
 import structlog
 
 from osm.envoy.child import Child
-from osm.envoy.leash import leashed
+from osm.envoy.end_with_parent import leashed
 from osm.runtime import logging
 from osm.runtime.health import Health, replica_name
 from osm.runtime.http import UNIX, serve_http
