@@ -1,8 +1,8 @@
 """The bus between processes: NATS JetStream key-value for state and status, core NATS for questions.
 
 This is the wiring. The ideas are in `nats_writer` and `nats_fence` (one hand on a bucket), `nats_lease` (who may
-write), `nats_proof` and `nats_keys` (who has written), `nats_follow` (a stream read without holes), `nats_watch`
-(whole pictures), `nats_status`, `nats_rpc`, `nats_link` (the connection) and `nats_dial` (how it is made).
+write), `nats_signature` and `nats_keys` (who has written), `nats_follow` (a stream read without holes), `nats_watch`
+(whole pictures), `nats_status`, `nats_rpc`, `nats_connection` (the connection) and `nats_dial` (how it is made).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from osm.bus import Bus, StatusWriter, Update, Writer, documents, nats_rpc, nats_watch, nats_writer, rights
-from osm.bus.alongside import alongside
-from osm.bus.nats_link import Link, open_link
+from osm.bus.background_tasks import background_tasks
+from osm.bus.nats_connection import NatsConnection, open_link
 from osm.bus.nats_settings import NatsSettings
 from osm.bus.nats_status import NatsStatus
 from osm.contracts.channels import STATUS_MAX_AGE_S, Rpc, State
@@ -25,7 +25,9 @@ Q = TypeVar("Q", bound=Struct)
 class NatsBus(Bus):
     """One service's bus. Made by `open_nats`."""
 
-    def __init__(self, link: Link, settings: NatsSettings, status: NatsStatus, status_max_age_s: float) -> None:
+    def __init__(
+        self, link: NatsConnection, settings: NatsSettings, status: NatsStatus, status_max_age_s: float
+    ) -> None:
         self.name = link.name
         self._link = link
         self._settings = settings
@@ -88,5 +90,5 @@ async def open_nats(
         beside = [link.watch_over()]
         if name in rights.SERVICES:
             beside.append(status.keep_fresh())
-        async with alongside(*beside):
+        async with background_tasks(*beside):
             yield NatsBus(link, settings, status, status_max_age_s)

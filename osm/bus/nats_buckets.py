@@ -8,7 +8,7 @@ from nats.js import api
 from nats.js.errors import BadRequestError
 
 from osm.bus import nats_wire
-from osm.bus.nats_link import Link
+from osm.bus.nats_connection import NatsConnection
 from osm.bus.rights import STATUS
 from osm.contracts.channels import STATUS_MAX_AGE_S
 
@@ -16,7 +16,7 @@ NAME_IN_USE = 10058
 """JetStream's error code for a stream of that name with other settings."""
 
 
-async def ensure(link: Link, bucket: str, *, replicas: int, max_age_s: float = 0.0, reached: int = 0) -> None:
+async def ensure(link: NatsConnection, bucket: str, *, replicas: int, max_age_s: float = 0.0, reached: int = 0) -> None:
     """Make the bucket unless it is there. Raises one of `nats_link.AWAY`.
 
     `reached`: the last revision of the bucket that was lost, if there was one; the new one counts on from there,

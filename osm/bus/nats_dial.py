@@ -1,6 +1,6 @@
-"""How the NATS client gets to its server: names looked up without leaving lookups behind, and closed is closed.
+"""Opens the NATS client's TCP connection: names looked up without leaving lookups behind, and closed is closed.
 
-Apart from `nats_link`, which lives with the connection, since this mends what the client and uvloop do between them.
+Apart from `nats_connection`, which uses it, since this mends what the client and uvloop do between them.
 uvloop forgets the lookup of an attempt that is given up, and complains when that fails later; while a cluster's DNS is
 not up, each attempt would leave one. And it calls writing to a connection that has just broken a RuntimeError, which
 nobody takes for what it is: the client would stop to send, and its caller to live.

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import nats.errors
 
 from osm.bus import BusError, TooLarge, nats_wire, trace
-from osm.bus.nats_link import AWAY, Link
-from osm.bus.nats_proof import Claim
+from osm.bus.nats_connection import AWAY, NatsConnection
+from osm.bus.nats_signature import Claim
 from osm.bus.nats_wire import Step
 
 WINDOW = 256
@@ -36,7 +36,7 @@ def window(steps: Sequence[Step]) -> list[Step]:
 class Fence:
     """One writer's way into one stream, made at `created`, of which it believes `last` to be the last sequence."""
 
-    def __init__(self, link: Link, bucket: str) -> None:
+    def __init__(self, link: NatsConnection, bucket: str) -> None:
         self.last = 0
         self.created = ""
         self._link = link

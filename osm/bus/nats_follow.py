@@ -13,7 +13,7 @@ from nats.aio.subscription import Subscription
 from nats.js import api
 
 from osm.bus import nats_wire
-from osm.bus.nats_link import AWAY, Link
+from osm.bus.nats_connection import AWAY, NatsConnection
 from osm.bus.nats_wire import Entry, Forgery, Position
 
 HEARTBEAT_S = 1.0
@@ -38,7 +38,7 @@ class Follower:
     `complete` once that first part is over; `lost` (a reason) when something was missed: then make another.
     """
 
-    def __init__(self, link: Link, bucket: str, tell: Tell, changed: asyncio.Event) -> None:
+    def __init__(self, link: NatsConnection, bucket: str, tell: Tell, changed: asyncio.Event) -> None:
         self.complete = False
         self.lost = ""
         self.last = 0

@@ -1,6 +1,6 @@
 """Who may have written what: each service's own Ed25519 key, and the public keys of all owners of buckets.
 
-The one module of the bus that knows the cryptography; what a signature says is in `nats_proof`. Keys are files: a
+The one module of the bus that knows the cryptography; what a signature says is in `nats_signature`. Keys are files: a
 mesh's folder of them is made once by whoever sets it up (`osm bus keys`), and each service gets its own key and the
 list, which is public.
 """
@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from osm.bus import BusError, rights
-from osm.bus.nats_proof import Claim, Doubter, prove
 from osm.bus.nats_settings import NatsSettings, require_private
+from osm.bus.nats_signature import Claim, SignatureCheck, prove
 
 WRITERS = "writers.json"
 """The list: service → its public keys (raw, base64). More than one while a key is replaced."""
@@ -33,19 +33,19 @@ class Keys:
     def __init__(self, own: Ed25519PrivateKey | None = None, writers: PublicKeys | None = None) -> None:
         self._own = own
         self._writers = writers
-        self._doubters: dict[str, Doubter] = {}
+        self._doubters: dict[str, SignatureCheck] = {}
 
     def prove(self, claims: list[Claim]) -> list[str]:
         """A proof each; empty on a bus without signatures."""
         return prove(self._own.sign, claims) if self._own and claims else [""] * len(claims)
 
-    def doubter(self, bucket: str) -> Doubter | None:
+    def doubter(self, bucket: str) -> SignatureCheck | None:
         """None where nothing is signed: `status`, which has no owner, and a bus without signatures."""
         if self._writers is None or bucket == rights.STATUS:
             return None
         owners = self._writers.get(bucket, ())
         return self._doubters.setdefault(
-            bucket, Doubter(lambda signature, signed: any(_is_good(key, signature, signed) for key in owners))
+            bucket, SignatureCheck(lambda signature, signed: any(_is_good(key, signature, signed) for key in owners))
         )
 
 

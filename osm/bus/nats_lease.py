@@ -11,10 +11,10 @@ import structlog
 from msgspec import Struct
 
 from osm.bus import BusError, nats_buckets, nats_wire
+from osm.bus.log_throttle import LogThrottle
+from osm.bus.nats_connection import AWAY, RETRY_S, NatsConnection, is_refusal
 from osm.bus.nats_follow import Follower, wait
-from osm.bus.nats_link import AWAY, RETRY_S, Link, is_refusal
 from osm.bus.nats_wire import Entry, Forgery, Lease
-from osm.bus.repeats import Repeats
 
 log = structlog.get_logger()
 
@@ -67,14 +67,16 @@ class Rivals:
         return not self._entities or key == nats_wire.LEADER or key in nats_wire.lease_keys(self._entities)
 
 
-async def read_when_free(link: Link, bucket: str, rivals: Rivals | None, *, replicas: int, reached: int = 0) -> Holding:
+async def read_when_free(
+    link: NatsConnection, bucket: str, rivals: Rivals | None, *, replicas: int, reached: int = 0
+) -> Holding:
     """All that a bucket holds, as soon as no rival's lease on it stands (if given).
 
     It is made if it is not there, to count on from revision `reached`.
 
     Waits as long as the server is away. Raises BusError if it refuses.
     """
-    failures = Repeats()
+    failures = LogThrottle()
     while True:
         await link.until_connected()
         try:
@@ -88,7 +90,9 @@ async def read_when_free(link: Link, bucket: str, rivals: Rivals | None, *, repl
             await asyncio.sleep(RETRY_S)
 
 
-async def _read_when_free(link: Link, bucket: str, rivals: Rivals | None, replicas: int, reached: int) -> Holding:
+async def _read_when_free(
+    link: NatsConnection, bucket: str, rivals: Rivals | None, replicas: int, reached: int
+) -> Holding:
     """Raises one of `nats_link.AWAY` when the thread is lost: rivals are then watched for a whole lease again."""
     entries: dict[str, Entry | Forgery] = {}
     changed = asyncio.Event()

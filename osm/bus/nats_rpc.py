@@ -16,8 +16,8 @@ from msgspec import Struct
 from nats.aio.msg import Msg
 
 from osm.bus import BusError, NoAnswer, documents, nats_wire, rights, trace
-from osm.bus.alongside import alongside
-from osm.bus.nats_link import AWAY, RETRY_S, Link
+from osm.bus.background_tasks import background_tasks
+from osm.bus.nats_connection import AWAY, RETRY_S, NatsConnection
 from osm.contracts.channels import Rpc
 from osm.contracts.codec import Undecodable, decode
 
@@ -30,7 +30,7 @@ AT_ONCE = 64
 """Questions under way in one server; more wait in its subscription, and another replica may take them."""
 
 
-async def ask(link: Link, rpc: Rpc[Q, T], request: Q, timeout_s: float) -> T:
+async def ask(link: NatsConnection, rpc: Rpc[Q, T], request: Q, timeout_s: float) -> T:
     """Raises NoAnswer, TooLarge, or BusError if the answer is an error."""
     what = f"{rpc.owner} {rpc.verb}"
     body = documents.encode_one(f"{what}: the request", request, link.max_body_bytes)
@@ -52,7 +52,7 @@ async def ask(link: Link, rpc: Rpc[Q, T], request: Q, timeout_s: float) -> T:
 
 
 @asynccontextmanager
-async def serve(link: Link, rpc: Rpc[Q, T], answer: Callable[[str, Q], Awaitable[T]]) -> AsyncIterator[None]:
+async def serve(link: NatsConnection, rpc: Rpc[Q, T], answer: Callable[[str, Q], Awaitable[T]]) -> AsyncIterator[None]:
     """Answer while the context is open; questions under way at its end are dropped (their askers ask again)."""
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -62,7 +62,7 @@ async def serve(link: Link, rpc: Rpc[Q, T], answer: Callable[[str, Q], Awaitable
         finally:
             room.release()
 
-    async with alongside() as tasks:
+    async with background_tasks() as tasks:
 
         async def take(message: Msg) -> None:
             await room.acquire()
@@ -82,7 +82,7 @@ async def serve(link: Link, rpc: Rpc[Q, T], answer: Callable[[str, Q], Awaitable
                 task.cancel()
 
 
-async def _heard(link: Link) -> None:
+async def _heard(link: NatsConnection) -> None:
     """Until the server gives us questions: one that is away, or too busy to say so, is told again on its return."""
     while True:
         await link.until_connected()
@@ -92,7 +92,7 @@ async def _heard(link: Link) -> None:
             await asyncio.sleep(RETRY_S)
 
 
-async def _reply(link: Link, rpc: Rpc[Q, T], message: Msg, answer: Callable[[str, Q], Awaitable[T]]) -> None:
+async def _reply(link: NatsConnection, rpc: Rpc[Q, T], message: Msg, answer: Callable[[str, Q], Awaitable[T]]) -> None:
     caller = message.subject.rpartition(".")[2]
     if not message.reply.startswith(f"{nats_wire.inbox(caller)}."):
         log.warning("rpc question not believed", owner=rpc.owner, verb=rpc.verb, caller=caller, reply=message.reply)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from msgspec import Struct
 
 from osm.bus import StatusWriter, documents, nats_buckets, nats_wire, rights, trace
-from osm.bus.nats_link import AWAY, RETRY_S, Link
+from osm.bus.nats_connection import AWAY, RETRY_S, NatsConnection
 
 REFRESHES_AN_AGE = 3
 """Two of them may be lost."""
@@ -20,7 +20,7 @@ REFRESHES_AN_AGE = 3
 class NatsStatus(StatusWriter):
     """One service's lines. `keep_fresh` runs beside it."""
 
-    def __init__(self, link: Link, *, max_age_s: float, replicas: int) -> None:
+    def __init__(self, link: NatsConnection, *, max_age_s: float, replicas: int) -> None:
         self._link = link
         self._max_age_s = max_age_s
         self._replicas = replicas

@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator, Mapping
 import structlog
 
 from osm.bus import Update, documents, nats_wire
+from osm.bus.nats_connection import AWAY, NatsConnection
 from osm.bus.nats_follow import Follower, wait
-from osm.bus.nats_link import AWAY, Link
 from osm.bus.nats_wire import Entry, Forgery, Mark
 from osm.bus.rights import STATUS
 from osm.contracts.channels import BUCKETS, kind_of
@@ -29,7 +29,7 @@ class Feed:
 
     def __init__(
         self,
-        link: Link,
+        link: NatsConnection,
         bucket: str,
         entities: frozenset[str],
         changed: asyncio.Event,
@@ -194,7 +194,7 @@ class Feed:
 
 
 async def watch(
-    link: Link, buckets: Mapping[str, frozenset[str]], *, reconcile_s: float, max_age_s: float
+    link: NatsConnection, buckets: Mapping[str, frozenset[str]], *, reconcile_s: float, max_age_s: float
 ) -> AsyncGenerator[Update, None]:
     """Endless updates of the buckets, each limited to some kinds of keys (all if empty).
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from osm.bus import BusError, Document, documents
-from osm.bus.nats_proof import Claim
+from osm.bus.nats_signature import Claim
 
 EXPECTED = "Nats-Expected-Last-Sequence"
 MESSAGE_ID = "Nats-Msg-Id"
@@ -21,7 +21,7 @@ OPERATION = "KV-Operation"
 MARKER = "Nats-Marker-Reason"
 WRITER = "Osm-Writer"
 PROOF = "Osm-Proof"
-"""Header of a write: its owner's signature, see `nats_proof`."""
+"""Header of a write: its owner's signature, see `nats_signature`."""
 TRACEPARENT = "traceparent"
 """Header of whatever is part of a trace (W3C Trace Context), see `trace`."""
 ERROR = "Osm-Error"

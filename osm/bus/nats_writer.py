@@ -15,11 +15,11 @@ from msgspec import Struct
 from nats.js.errors import NotFoundError
 
 from osm.bus import BusError, LeadershipLost, Writer, documents, nats_fence, nats_lease, nats_wire
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
+from osm.bus.nats_connection import AWAY, RETRY_S, NatsConnection
 from osm.bus.nats_content import Content
 from osm.bus.nats_fence import Fence
 from osm.bus.nats_lease import Holding, Rivals
-from osm.bus.nats_link import AWAY, RETRY_S, Link
 from osm.bus.nats_wire import Entry, Forgery, Lease, Step
 
 log = structlog.get_logger()
@@ -36,7 +36,14 @@ class NatsWriter(Writer):
     """Made by `hold`. All writes, the lease's included, go through one lock: they share the expected sequence."""
 
     def __init__(
-        self, link: Link, bucket: str, entities: frozenset[str], *, lease_s: float, replicas: int, seat: str = ""
+        self,
+        link: NatsConnection,
+        bucket: str,
+        entities: frozenset[str],
+        *,
+        lease_s: float,
+        replicas: int,
+        seat: str = "",
     ) -> None:
         self._link = link
         self._bucket = bucket
@@ -224,7 +231,7 @@ async def hold(writer: NatsWriter) -> AsyncIterator[Writer]:
     """
     await writer.take_over()
     try:
-        async with alongside(writer.keep_lease()):
+        async with background_tasks(writer.keep_lease()):
             yield writer
     finally:
         await writer.give_back()

@@ -6,7 +6,7 @@ delete one, or a message of one.
 
 These lists hold off mistakes. They do not say who wrote a message: `nats-server` checks neither the reply subject of
 a request nor the target of a consumer or of a republishing stream, so who holds a stolen password can have it deliver
-into another's bucket. Such a message is not believed, since it is not signed (`nats_proof`); what is left is that
+into another's bucket. Such a message is not believed, since it is not signed (`nats_signature`); what is left is that
 its owner has to write again. Lines of `status` are not signed: they may be forged so, and nothing but people reads
 them. Nor is availability kept: any user may fill the store, or make its owner's bucket first and wrongly.
 """

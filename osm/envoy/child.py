@@ -13,8 +13,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from osm.envoy import record as records
-from osm.envoy.leash import leashed
+from osm.envoy import process_record
+from osm.envoy.end_with_parent import tied_to_parent
 
 
 class Running:
@@ -85,10 +85,10 @@ class Child(Running):
         log: Path,
         record: Path | None = None,
     ) -> "Child":
-        """On a leash; with a `record`, recorded there and free. Raises OSError if no more processes can be started."""
+        """It ends with this process, unless a `record` is written of it. Raises OSError if it cannot start."""
         with log.open("ab") as output:
             process = subprocess.Popen(
-                leashed(*command, record=record),
+                tied_to_parent(*command, record=record),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -104,7 +104,7 @@ class Child(Running):
 
     def release(self) -> None:
         """One that is not recorded ends instead: nobody would ever find it."""
-        known = records.read(self._record) if self._record is not None else None
+        known = process_record.read(self._record) if self._record is not None else None
         if known is None or known.pid != self.pid:
             self.signal(signal.SIGKILL)
         if self.alive:
@@ -123,11 +123,11 @@ class Adopted(Running):
     @classmethod
     def find(cls, record: Path) -> "Adopted | None":
         """The recorded process; None if it has ended, and what it had started has ended by then too."""
-        known = records.read(record)
+        known = process_record.read(record)
         if known is None:
             return None
-        watched = records.open_process(known)
+        watched = process_record.open_process(known)
         if watched is None:
-            records.reach([known], signal.SIGKILL)
+            process_record.reach([known], signal.SIGKILL)
             return None
         return cls(known.pid, watched)

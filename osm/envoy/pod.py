@@ -24,7 +24,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from osm.envoy import ports, probes
 from osm.envoy.bootstrap import Sidecar, bootstrap
-from osm.envoy.plain import LOOPBACK, listener
+from osm.envoy.plaintext_listener import LOOPBACK, listener
 from osm.envoy.probes import Probe
 
 ADMIN_CLUSTER = "osm-admin"

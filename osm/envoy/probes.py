@@ -36,7 +36,7 @@ from msgspec import Meta, Struct
 
 from osm.contracts.names import DnsLabel, Port
 from osm.envoy import ports
-from osm.envoy.plain import HTTP_OPTIONS, listener
+from osm.envoy.plaintext_listener import HTTP_OPTIONS, listener
 
 Kind = Literal["liveness", "readiness", "startup"]
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from osm.envoy.leash import leashed
+from osm.envoy.end_with_parent import tied_to_parent
 from osm.pki.files import write_secret
 from osm.pki.issuing import make_root
 from osm.pki.keys import key_pem, make_key
@@ -122,7 +122,7 @@ class ApiServer:
     def _start(self, name: str, arguments: list[str]) -> None:
         with self._log(name).open("ab") as words:
             self._running[name] = subprocess.Popen(
-                leashed(str(self._programs / name), *arguments),
+                tied_to_parent(str(self._programs / name), *arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct, structs
 
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.contracts.status import ObjectStatus
 from osm.k8s import objects, resource
 from osm.k8s.client import Cluster, connected
@@ -127,7 +127,7 @@ class Lane(Generic[O, F]):
 async def reading(mesh: str, control_plane: str) -> AsyncIterator[Watched]:
     """Read while the context is open. Raises NoCluster, Unreachable."""
     source = Watched(mesh, control_plane)
-    async with connected() as cluster, alongside(*(lane.follow(cluster) for lane in source.lanes)):
+    async with connected() as cluster, background_tasks(*(lane.follow(cluster) for lane in source.lanes)):
         yield source
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from msgspec import Struct
 
 from osm.bus import Bus, Update
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.contracts.channels import LOCAL_WORKLOAD, WORKLOAD
 from osm.contracts.endpoints import LocalWorkload
 from osm.contracts.status import ObjectStatus
@@ -91,7 +91,7 @@ class Folder:
 async def reading(bus: Bus, folder: str, *, isolated: bool) -> AsyncIterator[Folder]:
     """Read while the context is open."""
     source = Folder(isolated=isolated)
-    async with alongside(source.read_folder(folder), source.read_workloads(bus)):
+    async with background_tasks(source.read_folder(folder), source.read_workloads(bus)):
         yield source
 
 

@@ -21,7 +21,7 @@ from osm.contracts.endpoints import Explicit
 from osm.contracts.names import Address
 from osm.contracts.status import AdminQuery, AdminReply
 from osm.envoy import admin, binary
-from osm.envoy.plain import LOOPBACK
+from osm.envoy.plaintext_listener import LOOPBACK
 from osm.envoy.ports import ADMIN
 from osm.isolation import network
 from osm.manifests.folder import watch

@@ -1,6 +1,6 @@
 """What an agent before us has left running, and was meant to leave: written down workload by workload.
 
-Each workload's folder holds what it was started as; the processes beside it record themselves (`osm.envoy.leash`).
+Each workload's folder holds what it was started as; the processes in it have a `process_record`.
 What cannot be read any more cannot be gone on with: its processes end.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from osm.contracts.codec import Undecodable, decode, encode
-from osm.envoy import record as records
-from osm.envoy.guardian import SUFFIX, end_recorded
+from osm.envoy import process_record
+from osm.envoy.cleanup import SUFFIX, end_recorded
 from osm.pki.files import LooseMode, read_secret, write_secret
 from services.local.planned import Planned
 
@@ -50,5 +50,5 @@ def _read(workloads: Path) -> Iterator[tuple[Path, Planned]]:
 
 
 def _is_running(path: Path) -> bool:
-    found = records.read(path)
-    return found is not None and records.is_running(found)
+    found = process_record.read(path)
+    return found is not None and process_record.is_running(found)

@@ -12,7 +12,7 @@ import msgspec
 
 from osm.contracts.endpoints import Explicit, LocalWorkload
 from osm.contracts.status import ProcessStatus
-from osm.envoy.guardian import SUFFIX
+from osm.envoy.cleanup import SUFFIX
 from osm.pki.files import private_folder
 from services.local import left
 from services.local.board import Board, Complaint, Report

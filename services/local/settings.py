@@ -31,6 +31,6 @@ class Settings(Common, frozen=True, kw_only=True):
     hear of it within milliseconds."""
     keep_running: bool = True
     """Whether apps and Envoys go on when this process ends, for the next one to take over; traffic never stops for a
-    restart. To end them too: `echo end | python -m osm.envoy.guardian RUN_FOLDER`."""
+    restart. To end them too: `echo end | python -m osm.envoy.cleanup RUN_FOLDER`."""
     load_reports: bool = False
     """Whether sidecars tell xds how many of their requests fail, for `OSM_XDS_CANARY_TRAFFIC_S`; a connection each."""

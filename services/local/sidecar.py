@@ -13,7 +13,7 @@ from osm.bus import Bus
 from osm.contracts.endpoints import Explicit, LocalWorkload, Transparent
 from osm.contracts.trust import ProxyClient
 from osm.envoy.bootstrap import Sidecar, bootstrap, text
-from osm.envoy.guardian import SUFFIX
+from osm.envoy.cleanup import SUFFIX
 from osm.envoy.pod import pod_bootstrap
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.isolation.network import MARK

@@ -10,7 +10,7 @@ from typing import NoReturn
 import structlog
 
 from osm.bus import Bus, Writer
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.runtime.health import Health
 from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
@@ -32,7 +32,7 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
             health.starting(*missing)
             await found.change()
         health.standby("the right to write bucket meshspec")
-        async with bus.writer("meshspec") as writer, alongside(report.serve(), found.tell(bus)):
+        async with bus.writer("meshspec") as writer, background_tasks(report.serve(), found.tell(bus)):
             await _publish(writer, found, report, health)
 
 

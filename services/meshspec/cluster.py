@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import structlog
 
 from osm.bus import Bus, BusError, Update
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.contracts.channels import OBJECT_STATUS
 from osm.contracts.problem import Problem
 from osm.contracts.status import ObjectStatus
@@ -59,7 +59,7 @@ class Watched:
         self._speak()
 
     async def tell(self, bus: Bus) -> NoReturn:
-        async with alongside(self._listen(bus)):
+        async with background_tasks(self._listen(bus)):
             await self._voice.serve()
 
     async def policies(self, what: Resource) -> None:
@@ -110,5 +110,5 @@ async def reading(mesh_name: str, namespace: str) -> AsyncIterator[Watched]:
     """Read while the context is open. Raises NoCluster."""
     async with connected() as cluster:
         source = Watched(cluster, mesh_name, namespace)
-        async with alongside(source.namespaces(), *(source.policies(what) for what in KINDS)):
+        async with background_tasks(source.namespaces(), *(source.policies(what) for what in KINDS)):
             yield source

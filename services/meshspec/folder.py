@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import NoReturn
 
 from osm.bus import Bus
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.manifests import Scan
 from osm.manifests.folder import watch
 from services.meshspec.state import Picture
@@ -49,5 +49,5 @@ class Folder:
 async def reading(folder: str) -> AsyncIterator[Folder]:
     """Read while the context is open."""
     source = Folder(folder)
-    async with alongside(source.look()):
+    async with background_tasks(source.look()):
         yield source

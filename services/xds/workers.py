@@ -17,7 +17,7 @@ from typing import NoReturn
 import structlog
 
 from osm.envoy.child import Child
-from osm.envoy.end_with_parent import leashed
+from osm.envoy.end_with_parent import tied_to_parent
 from osm.runtime import logging
 from osm.runtime.health import Health, replica_name
 from osm.runtime.http import UNIX, serve_http
@@ -86,7 +86,7 @@ class Worker:
         """Its output is this process's; in a session of its own, a Ctrl-C reaches it through us alone."""
         return Child(
             subprocess.Popen(
-                leashed(sys.executable, "-m", "services.xds"),
+                tied_to_parent(sys.executable, "-m", "services.xds"),
                 stdin=subprocess.DEVNULL,
                 env=self._environment,
                 start_new_session=True,

@@ -14,8 +14,8 @@ from osm.bus import Bus, nats_keys
 from osm.bus.memory import MemoryCore
 from osm.bus.nats import open_nats
 from osm.bus.nats_program import find, find_oldest
-from osm.bus.nats_proof import Claim
 from osm.bus.nats_settings import NatsSettings
+from osm.bus.nats_signature import Claim
 from osm.bus.nats_wire import EXPECTED, PROOF, Lease, read_ack, stream, subject
 from osm.testing.nats_server import NatsServer, nats_server
 from osm.testing.signing import signing

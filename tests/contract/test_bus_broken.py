@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from osm.bus import nats_rpc
-from osm.bus.nats_link import AWAY, Link, open_link
+from osm.bus.nats_connection import AWAY, NatsConnection, open_link
 from osm.bus.nats_settings import NatsSettings
 from osm.contracts.channels import SIGN
 from osm.contracts.names import Identity
@@ -19,7 +19,7 @@ from osm.testing.nats_server import NatsServer, nats_server
 pytestmark = pytest.mark.nats
 
 
-def over_uvloop(binary: Path, work: Callable[[Link, NatsServer], Awaitable[None]]) -> None:
+def over_uvloop(binary: Path, work: Callable[[NatsConnection, NatsServer], Awaitable[None]]) -> None:
     async def run() -> None:
         async with (
             asyncio.timeout(60),
@@ -32,14 +32,14 @@ def over_uvloop(binary: Path, work: Callable[[Link, NatsServer], Awaitable[None]
         runner.run(run())
 
 
-def break_off(link: Link) -> None:
+def break_off(link: NatsConnection) -> None:
     """As a reset does that the loop has seen and the client not yet."""
     link.client._transport._io_writer.transport.abort()
 
 
 @pytest.mark.parametrize("turns", range(4))
 def test_what_is_written_while_the_connection_breaks_is_away_and_not_the_end(binary: Path, turns: int) -> None:
-    async def work(link: Link, _: NatsServer) -> None:
+    async def work(link: NatsConnection, _: NatsServer) -> None:
         before = link.generation
         break_off(link)
         for _ in range(turns):
@@ -59,7 +59,7 @@ def test_what_is_written_while_the_connection_breaks_is_away_and_not_the_end(bin
 def test_a_server_that_is_too_busy_to_hear_of_a_service_is_waited_for(
     binary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def work(link: Link, server: NatsServer) -> None:
+    async def work(link: NatsConnection, server: NatsServer) -> None:
         failed = 0
         settle = link.settle
 

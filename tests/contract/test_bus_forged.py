@@ -19,7 +19,7 @@ from osm.bus.nats_settings import NatsSettings
 from osm.bus.nats_wire import stream, subject
 from osm.bus.permissions import USERS, password_variable, render
 from osm.bus.socket import SocketBus
-from osm.bus.socket_lender import lend
+from osm.bus.socket_server import lend
 from osm.contracts.channels import MESH_CONFIG, SIGN, TCP_ROUTE
 from osm.contracts.codec import encode
 from osm.contracts.names import Identity

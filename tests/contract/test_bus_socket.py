@@ -12,7 +12,7 @@ from osm.bus import BusError, NoAnswer
 from osm.bus.connect import connect
 from osm.bus.memory import MemoryCore
 from osm.bus.socket import SocketBus
-from osm.bus.socket_lender import lend
+from osm.bus.socket_server import lend
 from osm.contracts.channels import MESH_CONFIG, PROXY_ADMIN, SIGN, TRAFFIC_SPLIT
 from osm.contracts.names import Identity
 from osm.contracts.policy import Mesh

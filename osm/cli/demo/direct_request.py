@@ -1,4 +1,4 @@
-"""A request straight to a sidecar's inbound port, past the caller's own sidecar: what an attacker on the network would do.
+"""A request straight to a sidecar's inbound port, as an attacker on the network would make.
 
 Whatever the server's certificate says is accepted here: the question is what the *server* lets in.
 """

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.cli.find_mesh import program
 from osm.cli.kubernetes.cluster import look_up, opened
 from osm.cli.kubernetes.cluster_options import ClusterOptions
@@ -20,7 +20,7 @@ from osm.cli.kubernetes.program import KUBECTL
 from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.nats_access import NatsAccess
 from osm.cli.output import CommandError
-from osm.envoy.leash import leashed
+from osm.envoy.end_with_parent import tied_to_parent
 from osm.k8s.objects import Secret
 from osm.k8s.resource import SECRETS
 from osm.pki.files import write_secret
@@ -48,7 +48,7 @@ async def forwarded(
     pair = f"{local or ''}:{port}"
     kubectl = [KUBECTL.path(), *where.kubectl(), "port-forward", f"--namespace={namespace}", target, pair]
     running = await asyncio.create_subprocess_exec(
-        *leashed(*kubectl, "--address=127.0.0.1"),
+        *tied_to_parent(*kubectl, "--address=127.0.0.1"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -62,7 +62,7 @@ async def forwarded(
             opened_at = None
         if opened_at is None:
             raise await _not_forwarded(running, namespace, target)
-        async with alongside(_drain(running.stdout), _until_lost(running, namespace, target)):
+        async with background_tasks(_drain(running.stdout), _until_lost(running, namespace, target)):
             yield opened_at
     finally:
         if running.returncode is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.cli.kubernetes.control_plane_state import ControlPlaneState
 from osm.cli.kubernetes.pod_problems import Trouble
 from osm.cli.kubernetes.survey import standing
@@ -94,7 +94,7 @@ async def shown(cluster: "Cluster", namespace: str) -> AsyncIterator[Seen]:
             else:
                 stderr.print(line, markup=False)
 
-        async with alongside(_watch(cluster, seen, tell)):
+        async with background_tasks(_watch(cluster, seen, tell)):
             yield seen
 
 

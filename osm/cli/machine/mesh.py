@@ -11,7 +11,7 @@ from typing import Any
 
 from osm.bus import Bus
 from osm.bus.memory import MemoryCore
-from osm.bus.socket_lender import lend
+from osm.bus.socket_server import lend
 from osm.cli.machine.run_folder import RunFolder
 from osm.runtime import logging
 from osm.runtime.health import Health

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from osm.bus import nats_keys
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.bus.nats_program import NoServer, find
 from osm.bus.permissions import USERS, password_variable, render
 from osm.cli.machine.run_folder import RunFolder
@@ -76,7 +76,7 @@ async def own_nats(run: RunFolder) -> AsyncIterator[OwnServer]:
             **nats_keys.variables(folder, USER_MARK),
         },
     )
-    async with alongside(process.run()):
+    async with background_tasks(process.run()):
         await _answers(process, host)
         yield OwnServer(reach=reach, process=process)
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from osm.cli.find_mesh import SOCKET, home
 from osm.cli.output import CommandError
-from osm.envoy.guardian import end_recorded
+from osm.envoy.cleanup import end_recorded
 from osm.isolation.network import CONTROL_PLANE
 
 FIRST_BLOCK, LAST_BLOCK = 66, 127

@@ -2,7 +2,7 @@
 
 The counterpart of `mesh.embedded`: the same settings, the same run folder, and whoever reads the mesh gets a bus
 from either. Each process is restarted here when it ends, as kubelet would. Workloads go on while `local` is away,
-and end with this process, however it ends: `osm.envoy.guardian` sees to that.
+and end with this process, however it ends: `osm.envoy.cleanup` sees to that.
 """
 
 import os
@@ -13,15 +13,15 @@ from pathlib import Path
 from msgspec import Struct
 
 from osm.bus import Bus
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.bus.connect import connect
-from osm.bus.socket_lender import lend
+from osm.bus.socket_server import lend
 from osm.cli.machine.own_nats import own_nats
 from osm.cli.machine.process_specs import ProcessSpec, Wanted, process_specs
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.machine.supervised_process import SupervisedProcess
 from osm.cli.nats_access import NatsAccess
-from osm.envoy.guardian import guarded
+from osm.envoy.cleanup import guarded
 from osm.runtime import logging
 
 SERVER = "nats-server"
@@ -67,7 +67,7 @@ async def separate_processes(reach: NatsAccess | None, wanted: Wanted, run: RunF
         specs = process_specs(wanted, run, reach, os.environ)
         supervised = [_supervised(spec, run) for spec in specs]
         processes |= {process.name: process for process in supervised}
-        await stack.enter_async_context(alongside(*(process.run() for process in supervised)))
+        await stack.enter_async_context(background_tasks(*(process.run() for process in supervised)))
         yield SeparateMesh(bus=bus, reach=reach, processes=processes)
 
 

@@ -11,8 +11,8 @@ import uvloop
 
 from osm.bus import BusError, nats_dial
 from osm.bus.connect import connect
+from osm.bus.nats_connection import open_link
 from osm.bus.nats_dial import Names, Wire
-from osm.bus.nats_link import open_link
 from osm.bus.nats_settings import NatsSettings
 
 

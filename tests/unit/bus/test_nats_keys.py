@@ -7,8 +7,8 @@ import pytest
 
 from osm.bus import BusError
 from osm.bus.nats_keys import OWNERS, WRITERS, load, make_keys, variables
-from osm.bus.nats_proof import Claim
 from osm.bus.nats_settings import NatsSettings
+from osm.bus.nats_signature import Claim
 from osm.testing.signing import signing
 
 CLAIM = Claim("catalog", "now", 1, "mesh", "catalog", b"{}")

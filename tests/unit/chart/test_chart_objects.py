@@ -151,7 +151,9 @@ def test_services_have_the_rights_they_need_and_no_more(rendered: Render) -> Non
 
 
 def test_prepare_may_touch_the_secrets_it_makes_and_no_others(rendered: Render) -> None:
-    mesh = mesh_secrets.Mesh(namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle")
+    mesh = mesh_secrets.Mesh(
+        namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle"
+    )
     rules = named(rendered(), "Role")["osm-prepare"]["rules"]
     (named_rule,) = (rule for rule in rules if "resourceNames" in rule)
     assert set(named_rule["resourceNames"]) == set(mesh_secrets.names(mesh))

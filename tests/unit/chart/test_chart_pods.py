@@ -127,7 +127,9 @@ def test_services_know_the_namespace_that_they_are_in(rendered: Render) -> None:
 
 
 def test_files_named_in_the_environment_are_in_the_secrets_that_are_mounted(rendered: Render) -> None:
-    mesh = mesh_secrets.Mesh(namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle")
+    mesh = mesh_secrets.Mesh(
+        namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle"
+    )
     secrets = mesh_secrets.due({}, mesh, now_s=1e9)
     for service in SERVICES:
         pod = named(rendered(), "Deployment")[f"osm-{service}"]["spec"]["template"]["spec"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from osm.bus.alongside import alongside
+from osm.bus.background_tasks import background_tasks
 from osm.cli.machine.supervised_process import BAD_SETTING, HOPELESS_STARTS, SupervisedProcess
 from osm.runtime.service import ServiceFailed
 
@@ -23,7 +23,7 @@ def kept(folder: Path, program: str) -> SupervisedProcess:
 
 @asynccontextmanager
 async def running(process: SupervisedProcess) -> AsyncIterator[None]:
-    async with alongside(process.run()):
+    async with background_tasks(process.run()):
         while not process.log.exists() or "begun" not in process.log.read_text():
             await asyncio.sleep(0.01)
         yield

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from osm.contracts.names import Address, Identity
 from osm.envoy import admin, binary
 from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
-from osm.envoy.leash import leashed
+from osm.envoy.end_with_parent import tied_to_parent
 
 
 def sidecar(folder: Path) -> Sidecar:
@@ -144,10 +144,10 @@ async def test_an_envoy_that_is_not_there_is_said_so(tmp_path):
 
 
 async def test_a_leashed_child_dies_with_its_parent():
-    """A middle process starts a leashed `sleep`, says its id, and is killed."""
+    """A middle process starts a tied_to_parent `sleep`, says its id, and is killed."""
     script = (
-        "import subprocess, sys, time; from osm.envoy.leash import leashed;"
-        "child = subprocess.Popen(leashed('sleep', '600')); print(child.pid, flush=True); time.sleep(600)"
+        "import subprocess, sys, time; from osm.envoy.end_with_parent import tied_to_parent;"
+        "child = subprocess.Popen(tied_to_parent('sleep', '600')); print(child.pid, flush=True); time.sleep(600)"
     )
     middle = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script),
@@ -172,7 +172,7 @@ def is_alive(pid: int) -> bool:
 
 
 async def test_a_leash_names_the_program_that_cannot_be_started():
-    process = await asyncio.create_subprocess_exec(*leashed("/no/such/program"), stderr=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*tied_to_parent("/no/such/program"), stderr=asyncio.subprocess.PIPE)
     _, said = await process.communicate()
     assert (process.returncode, said) == (127, b"/no/such/program: No such file or directory\n")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from osm.envoy import record as records
+from osm.envoy import process_record
 from osm.envoy.child import Adopted, Child
-from osm.envoy.guardian import end_recorded, guard, guarded
-from osm.envoy.leash import boot, start_time
-from osm.envoy.record import Record
+from osm.envoy.cleanup import end_recorded, guard, guarded
+from osm.envoy.end_with_parent import boot, start_time
+from osm.envoy.process_record import Record
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
@@ -67,8 +67,8 @@ async def middle(script):
 async def test_a_recorded_program_outlives_its_parent_and_is_found(tmp_path):
     path = tmp_path / "app.process"
     parent, pid = await middle(
-        "import subprocess; from pathlib import Path; from osm.envoy.leash import leashed;"
-        f"child = subprocess.Popen(leashed('sleep', '600', record=Path({str(path)!r})), start_new_session=True,"
+        "import subprocess; from pathlib import Path; from osm.envoy.end_with_parent import tied_to_parent;"
+        f"child = subprocess.Popen(tied_to_parent('sleep', '600', record=Path({str(path)!r})), start_new_session=True,"
         "stdout=subprocess.DEVNULL);"
         "print(child.pid, flush=True)"
     )
@@ -86,7 +86,9 @@ async def test_a_recorded_program_outlives_its_parent_and_is_found(tmp_path):
         assert await found.ended() is None
         assert Adopted.find(path) is None
     finally:
-        records.reach([Record(pid=pid, started=json.loads(path.read_text())["started"], boot=boot())], signal.SIGKILL)
+        process_record.reach(
+            [Record(pid=pid, started=json.loads(path.read_text())["started"], boot=boot())], signal.SIGKILL
+        )
 
 
 async def test_the_end_of_a_found_program_is_known_at_once(tmp_path):
@@ -101,7 +103,7 @@ async def test_a_later_process_of_the_same_number_is_left_alone(tmp_path):
     with program("sleep", "600") as (process, record):
         earlier = msgspec.structs.replace(record, started=record.started - 1)
         path = written(tmp_path, earlier)
-        assert not records.is_running(earlier)
+        assert not process_record.is_running(earlier)
         assert Adopted.find(path) is None
         end_recorded(tmp_path, 0.0)
         assert process.poll() is None
@@ -111,8 +113,8 @@ async def test_a_later_process_of_the_same_number_is_left_alone(tmp_path):
 def test_a_record_that_is_none_or_of_another_boot_is_of_nobody(tmp_path, body):
     path = tmp_path / "app.process"
     path.write_text(body)
-    assert records.read(path) is None
-    assert records.read(tmp_path / "none.process") is None
+    assert process_record.read(path) is None
+    assert process_record.read(tmp_path / "none.process") is None
 
 
 async def test_what_a_program_has_started_ends_though_the_program_has_ended(tmp_path):
@@ -138,7 +140,7 @@ async def test_a_mesh_that_is_killed_takes_what_it_recorded_along(tmp_path):
     with program("sleep", "600") as (process, record):
         written(folder, record)
         mesh, _ = await middle(
-            "import os; from pathlib import Path; from osm.envoy.guardian import guarded;"
+            "import os; from pathlib import Path; from osm.envoy.cleanup import guarded;"
             f"guard = guarded(Path({str(folder)!r})); guard.__enter__(); print(os.getpid(), flush=True)"
         )
         mesh.kill()

@@ -11,8 +11,8 @@ import pytest
 
 from osm.contracts.channels import LOCAL_WORKLOAD, PROXY_ADMIN
 from osm.contracts.status import AdminQuery
-from osm.envoy import record as records
-from osm.envoy.guardian import end_recorded
+from osm.envoy import process_record
+from osm.envoy.cleanup import end_recorded
 from services.local.addresses import SLOTS, app_host, sidecar_host, slot_of
 from tests.unit.local.agent_world import MANIFESTS, Authority, platform
 
@@ -81,7 +81,7 @@ async def recorded(here, number=0):
     line = await here.ready(f"process.shop-{number}_town")
     paths = [home(here.folder, f"shop-{number}.town") / f"{name}.process" for name in ("app-web", "envoy")]
     async with asyncio.timeout(30):
-        while [each and each.pid for each in map(records.read, paths)] != [line.app_pid, line.envoy_pid]:
+        while [each and each.pid for each in map(process_record.read, paths)] != [line.app_pid, line.envoy_pid]:
             await asyncio.sleep(0.01)
     return line
 

@@ -1,4 +1,4 @@
-"""Tasks that live exactly as long as the body of a `with`, and end it when they fail.
+"""Background tasks that live exactly as long as the body of a `with`, and end it when they fail.
 
 A task group wraps what it raises; here the first error comes out as it is, so that callers can name it.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 
 @asynccontextmanager
-async def alongside(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.TaskGroup]:
+async def background_tasks(*endless: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.TaskGroup]:
     """Run these beside the body; they are cancelled at its end."""
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -6,7 +6,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from osm.bus.nats_proof import Claim, Doubter, prove
+from osm.bus.nats_signature import Claim, SignatureCheck, prove
 
 KEY = Ed25519PrivateKey.generate()
 CLAIM = Claim("catalog", "2026-01-01 00:00:00", 7, "policy.ns.sa", "catalog", b"{}")
@@ -36,9 +36,9 @@ def test_writes_under_way_together_are_believed_each_by_itself_with_one_signatur
     together = claims(count)
     proofs = prove(KEY.sign, together)
     for claim, proof in zip(together, proofs, strict=True):
-        assert Doubter(Counting()).doubt(claim, proof) == ""
+        assert SignatureCheck(Counting()).doubt(claim, proof) == ""
     verify = Counting()
-    doubter = Doubter(verify)
+    doubter = SignatureCheck(verify)
     assert not any(doubter.doubt(claim, proof) for claim, proof in zip(together, proofs, strict=True))
     assert verify.verified == 1
 
@@ -60,7 +60,7 @@ def test_writes_under_way_together_are_believed_each_by_itself_with_one_signatur
 def test_a_signature_is_good_for_what_it_says_alone(count: int, other: dict) -> None:
     together = [CLAIM, *claims(count)[1:]]
     proof, *_ = prove(KEY.sign, together)
-    doubter = Doubter(Counting())
+    doubter = SignatureCheck(Counting())
     assert doubter.doubt(CLAIM, proof) == ""
     assert "for this key, body and place" in doubter.doubt(CLAIM._replace(**other), proof)
 
@@ -68,29 +68,29 @@ def test_a_signature_is_good_for_what_it_says_alone(count: int, other: dict) -> 
 def test_a_deletion_is_not_an_empty_body() -> None:
     deletion = CLAIM._replace(body=None)
     (proof,) = prove(KEY.sign, [deletion])
-    assert Doubter(Counting()).doubt(deletion, proof) == ""
-    assert Doubter(Counting()).doubt(CLAIM._replace(body=b""), proof)
+    assert SignatureCheck(Counting()).doubt(deletion, proof) == ""
+    assert SignatureCheck(Counting()).doubt(CLAIM._replace(body=b""), proof)
 
 
 def test_where_the_body_begins_cannot_be_moved() -> None:
     (proof,) = prove(KEY.sign, [CLAIM._replace(key="a\nb", body=b"c")])
-    assert Doubter(Counting()).doubt(CLAIM._replace(key="a", body=b"b\nc"), proof)
+    assert SignatureCheck(Counting()).doubt(CLAIM._replace(key="a", body=b"b\nc"), proof)
 
 
 def test_anothers_key_is_not_the_owners() -> None:
     (proof,) = prove(Ed25519PrivateKey.generate().sign, [CLAIM])
-    assert "not catalog's" in Doubter(Counting()).doubt(CLAIM, proof)
+    assert "not catalog's" in SignatureCheck(Counting()).doubt(CLAIM, proof)
 
 
 def test_what_is_read_again_costs_no_signature_and_memory_is_bounded(monkeypatch) -> None:
     alone = [(claim, *prove(KEY.sign, [claim])) for claim in claims(5)]
     verify = Counting()
-    doubter = Doubter(verify)
+    doubter = SignatureCheck(verify)
     assert not any(doubter.doubt(claim, proof) for claim, proof in alone * 3)
     assert verify.verified == 5
-    monkeypatch.setattr("osm.bus.nats_proof.MOST_KNOWN", 3)
+    monkeypatch.setattr("osm.bus.nats_signature.MOST_KNOWN", 3)
     assert not any(doubter.doubt(claim, proof) for claim, proof in alone * 3)
-    small = Doubter(verify)
+    small = SignatureCheck(verify)
     assert not any(small.doubt(claim, proof) for claim, proof in alone)
     assert verify.verified == 10
 
@@ -98,7 +98,7 @@ def test_what_is_read_again_costs_no_signature_and_memory_is_bounded(monkeypatch
 def test_neighbours_do_not_swap_places() -> None:
     together = claims(4)
     proofs = prove(KEY.sign, together)
-    doubter = Doubter(Counting())
+    doubter = SignatureCheck(Counting())
     assert [doubter.doubt(claim, proofs[0]) == "" for claim in together] == [True, False, False, False]
 
 
@@ -108,7 +108,7 @@ def test_neighbours_do_not_swap_places() -> None:
     + ["0." + base64.b64encode(bytes(size)).decode() for size in (0, 63, 65, 64 + 31, 64 + 32 * 17)],
 )
 def test_what_is_not_a_proof_is_a_reason_and_no_error(proof: str) -> None:
-    assert Doubter(Counting()).doubt(CLAIM, proof)
+    assert SignatureCheck(Counting()).doubt(CLAIM, proof)
 
 
 def test_a_branch_does_not_pose_as_a_message() -> None:
@@ -117,4 +117,4 @@ def test_a_branch_does_not_pose_as_a_message() -> None:
     first, _ = prove(KEY.sign, two)
     body = base64.b64decode(first.partition(".")[2])
     shorter = "0." + base64.b64encode(body[:64]).decode()
-    assert Doubter(Counting()).doubt(two[0], shorter)
+    assert SignatureCheck(Counting()).doubt(two[0], shorter)

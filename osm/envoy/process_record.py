@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from osm.envoy.leash import boot, start_time
+from osm.envoy.end_with_parent import boot, start_time
 
 _PROC = Path("/proc")
 

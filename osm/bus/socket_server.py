@@ -1,4 +1,4 @@
-"""Lends an embedded mesh's bus to the CLI: the serving end of the Unix socket.
+"""Serves an embedded mesh's bus to the CLI over a Unix socket: the server's end.
 
 Whoever can open the socket may read everything and ask what the CLI may ask, so the socket is the user's own:
 mode 0600 in a folder of mode 0700. Nothing can be written over it.

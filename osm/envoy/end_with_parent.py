@@ -1,8 +1,8 @@
-"""A child process that never outlives its parent: `python leash.py PARENT_PID RECORD PROGRAM ARGUMENT…`.
+"""A child process that never outlives its parent: `python end_with_parent.py PARENT_PID RECORD PROGRAM ARGUMENT…`.
 
 The kernel is asked to kill this process when its parent ends, then it becomes the program (same process id).
-With a RECORD it is on the leash only until it has written there who it is: then it may outlive its parent, and
-whoever comes next finds it. So there is no moment in which it is neither held nor known.
+With a RECORD it is tied to its parent only until it has written there who it is: then it may outlive its parent, and
+whoever comes next finds it. So there is no moment in which it is neither tied nor recorded.
 
 A file of its own, run by its path without any package, because the request must be made inside the child:
 doing it between fork and exec in a process that has threads (gRPC's) can deadlock.
@@ -21,8 +21,8 @@ _FREE = 0  # no signal
 _NOT_STARTED = 127  # what a shell says of a program it cannot start
 
 
-def leashed(*command: str, record: Path | None = None) -> tuple[str, ...]:
-    """The command that starts `command` on a leash held by this process, let go once it is recorded.
+def tied_to_parent(*command: str, record: Path | None = None) -> tuple[str, ...]:
+    """The command that starts `command` tied to this process, until it is recorded.
 
     Costs some 20 ms of CPU at the start.
     """

@@ -1,4 +1,4 @@
-"""Which sentences are due in the log: each at once, and again while it stays true, but seldom. Pure.
+"""Throttles repeated log lines: each is written at once, and again while it stays true, but seldom. Pure.
 
 Apart from those who say them, since what fails fails again with every attempt, and often in two or three ways by turns.
 """
@@ -7,7 +7,7 @@ AGAIN_S = 60.0
 """Often enough for who looks at the last lines of a log, too seldom to fill a disk."""
 
 
-class Repeats:
+class LogThrottle:
     """What was said lately. It holds as many sentences as differ within `AGAIN_S`."""
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
-"""Ends what a mesh has left running: `python -m osm.envoy.guardian RUN_FOLDER`.
+"""Ends what a mesh has left running: `python -m osm.envoy.cleanup RUN_FOLDER`.
 
 A process of its own, because it must outlive the one that starts a mesh: it waits for the end of its standard input,
 which comes however that process ends. Then every process recorded in the run folder ends, and the folder goes.
-It ends nothing that is not recorded, and nothing that only has a recorded process's number (see `record`).
-By hand, it ends what an agent with `keep_running` has left: `echo end | python -m osm.envoy.guardian RUN_FOLDER`.
+It ends nothing that is not recorded, and nothing that only has a recorded process's number (see `process_record`).
+By hand, it ends what an agent with `keep_running` has left: `echo end | python -m osm.envoy.cleanup RUN_FOLDER`.
 """
 
 import os
@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from osm.envoy import record as records
-from osm.envoy.record import Record
+from osm.envoy import process_record
+from osm.envoy.process_record import Record
 
 SUFFIX = ".process"
 
@@ -40,7 +40,7 @@ def guarded(folder: Path) -> Iterator[None]:
     """However this process ends, what is recorded in `folder` ends with the block. Not for use in a busy loop:
     leaving it blocks until all has ended, GRACE_S and a little more at worst."""
     guardian = subprocess.Popen(
-        (sys.executable, "-m", "osm.envoy.guardian", str(folder)),
+        (sys.executable, "-m", "osm.envoy.cleanup", str(folder)),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -62,12 +62,12 @@ def end_recorded(folder: Path, grace_s: float, quiet_s: float = 0.0, *, but: fro
     quiet_since_s = time.monotonic()
     while True:
         paths = (path for path in folder.glob(_RECORDS) if path.parent not in but)
-        fresh = {found for path in paths if (found := records.read(path)) is not None} - seen
+        fresh = {found for path in paths if (found := process_record.read(path)) is not None} - seen
         seen |= fresh
         if time.monotonic() >= by_force_s:
-            left = records.reach(seen, signal.SIGKILL)
+            left = process_record.reach(seen, signal.SIGKILL)
         else:
-            left = records.reach(fresh, signal.SIGTERM) | records.reach(seen - fresh, 0)
+            left = process_record.reach(fresh, signal.SIGTERM) | process_record.reach(seen - fresh, 0)
         if left:
             quiet_since_s = time.monotonic()
         elif time.monotonic() - quiet_since_s >= quiet_s:

@@ -1,4 +1,4 @@
-"""The connection to NATS: made once, kept for good, and known to be there or not.
+"""The connection to NATS: made once, kept for good, and able to say whether it is up.
 
 Separate from what is said over it. It never gives up on a server that is away; it ends, with the server's words,
 when the server refuses who we are.
@@ -18,10 +18,10 @@ from nats.js.errors import APIError, NotFoundError
 from opentelemetry import metrics
 
 from osm.bus import BusError, nats_keys, nats_wire
+from osm.bus.log_throttle import LogThrottle
 from osm.bus.nats_dial import DiallingClient
 from osm.bus.nats_keys import Keys
 from osm.bus.nats_settings import NatsSettings, read_secret, require_private
-from osm.bus.repeats import Repeats
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ def is_refusal(error: BaseException) -> bool:
     return nats_wire.is_refusal(error.code or 0, error.err_code or 0)
 
 
-class Link:
+class NatsConnection:
     """A connected client. `generation` counts the connections: what was set up on an older one has to be made anew."""
 
     def __init__(self, name: str, url: str, keys: Keys) -> None:
@@ -69,7 +69,7 @@ class Link:
         self._told: set[tuple[str, str, str]] = set()
         self._up = asyncio.Event()
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._errors = Repeats()
+        self._errors = LogThrottle()
         self._dialled = False
 
     @property
@@ -206,9 +206,9 @@ class Link:
 
 
 @asynccontextmanager
-async def open_link(url: str, name: str, settings: NatsSettings) -> AsyncIterator[Link]:
+async def open_link(url: str, name: str, settings: NatsSettings) -> AsyncIterator[NatsConnection]:
     """A connected link, closed at the end. Raises BusError."""
-    link = Link(name, url, nats_keys.load(name, settings))
+    link = NatsConnection(name, url, nats_keys.load(name, settings))
     try:
         await link.connect(settings)
         yield link

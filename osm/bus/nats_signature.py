@@ -1,4 +1,4 @@
-"""What makes a message of a bucket believable: its owner's signature over what it says and where it lies. Pure.
+"""The signature of a message in a bucket: made by the bucket's owner over content and place, checked by readers. Pure.
 
 NATS checks what a client publishes, not where the server delivers on its behalf: an acknowledgement goes to any reply
 subject, a consumer or a republishing stream to any target, another's bucket included. So a subject proves nothing.
@@ -67,7 +67,7 @@ def prove(sign: Sign, claims: Sequence[Claim]) -> list[str]:
     return [_write(index, signature, levels) for index in range(len(claims))]
 
 
-class Doubter:
+class SignatureCheck:
     """Checks the messages of one bucket. It remembers good signatures: neighbours share them, and a bucket that is
     read again, as by everyone after a restart of the server, costs hashes only.
     """
