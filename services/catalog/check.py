@@ -60,32 +60,49 @@ Policies = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBac
 Endpoints = MeshIdentity | ServiceEndpoints | BareService | Workload
 
 
-def check(policies: Iterable[Policies], endpoints: Iterable[Endpoints] | None = None) -> tuple[Problem, ...]:
+def check(
+    policies: Iterable[Policies], endpoints: Iterable[Endpoints] | None = None, services: Iterable[Service] = ()
+) -> tuple[Problem, ...]:
     """Every problem that these would have in a mesh, sorted.
 
-    `endpoints` None: it is not known what runs, so every service and account that is named is taken to exist.
+    `endpoints` None: it is not known what runs, so every account that is named is taken to exist, and every service
+    too, but in namespaces of which `services` has some: there these are all.
     """
     asked = tuple(policies)
-    running = tuple(_assumed(asked) if endpoints is None else endpoints)
+    running = tuple(_assumed(asked, tuple(services)) if endpoints is None else endpoints)
     catalog = Catalog()
     catalog.apply(picture("meshspec", asked), picture("endpoints", running))
     return tuple(sorted(problem for found in catalog.problems.values() for problem in found))
 
 
-def _assumed(policies: Iterable[Policies]) -> Iterator[Endpoints]:
+def unjudged(policies: Iterable[Policies], services: Iterable[Service]) -> tuple[ServiceName, ...]:
+    """The services that are named and only taken to exist, as `services` has none of their namespace; sorted."""
+    known = {service.name.namespace for service in services}
+    return tuple(sorted({name for policy in policies for name in _named(policy) if name.namespace not in known}))
+
+
+def _assumed(policies: tuple[Policies, ...], services: tuple[Service, ...]) -> Iterator[Endpoints]:
+    yield from (ServiceEndpoints(service=service) for service in services)
+    for name in unjudged(policies, services):
+        yield ServiceEndpoints(service=Service(name=name, ports=()))
     for policy in policies:
         match policy:
             case TrafficTarget(destination=destination, sources=sources):
                 yield from (MeshIdentity(identity=identity) for identity in (destination, *sources))
-            case TrafficSplit(namespace=namespace, service=root, backends=backends):
-                for name in (root, *(backend.service for backend in backends)):
-                    yield ServiceEndpoints(service=Service(name=ServiceName(namespace, name), ports=()))
-            case IngressBackend(namespace=namespace, backends=backends, sources=sources):
-                for backend in backends:
-                    yield ServiceEndpoints(service=Service(name=ServiceName(namespace, backend.service), ports=()))
+            case IngressBackend(sources=sources):
                 for source in sources:
                     if isinstance(source, SourceService):
                         yield BareService(name=source.service, addresses=("0.0.0.0",))  # noqa: S104  # some address
+
+
+def _named(policy: Policies) -> Iterator[ServiceName]:
+    """The services of its own namespace that a policy leads to."""
+    match policy:
+        case TrafficSplit(namespace=namespace, service=root, backends=backends):
+            yield ServiceName(namespace, root)
+            yield from (ServiceName(namespace, backend.service) for backend in backends)
+        case IngressBackend(namespace=namespace, backends=opened):
+            yield from (ServiceName(namespace, backend.service) for backend in opened)
 
 
 def picture(bucket: str, values: Iterable[Policies | Endpoints]) -> Update:

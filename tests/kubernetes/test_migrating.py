@@ -16,7 +16,7 @@ import yaml
 from osm.cli.command_error import CommandError
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.defining import define
-from osm.cli.policy import problems_of
+from osm.cli.policy import judged
 from osm.k8s.client import connected
 from osm.k8s.resource import CRDS, HTTP_ROUTE_GROUPS, TCP_ROUTES, TRAFFIC_SPLITS
 from osm.testing.chart import Helm
@@ -161,10 +161,21 @@ async def test_a_version_that_is_stored_stays_until_the_administrator_has_stored
 @pytest.mark.usefixtures("installed")
 def test_what_kubectl_saved_is_judged_and_what_has_no_effect_is_named(left: ApiServer, tmp_path: Path) -> None:
     kinds = Kinds(left)
+    spec = {"ports": [{"name": "http", "port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"}]}
+    for name in ("bookstore", "bookstore-v1"):
+        body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+        create(left, kinds, body)
+    services = ask(left, "GET", "/api/v1/services")["items"]  # in a list these are told without apiVersion and kind
     stored = [create(left, kinds, EGRESS), ask(left, "GET", f"{kinds.path(SPLIT)}/bookstore")]
+    stored += [{"apiVersion": "v1", "kind": "Service", **each} for each in services]
     (tmp_path / "policies.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": stored}))
-    (said,) = problems_of(tmp_path)
-    assert "Egress is accepted and not enforced yet" in str(said)
+    said = sorted(str(each).partition("policies.yaml:")[2].partition(": ")[2] for each in judged(tmp_path).problems)
+    there = "bookstore, bookstore-v1, kubernetes"
+    assert said == [
+        "Egress default/books: kind: Egress is accepted and not enforced yet: it changes nothing",
+        'TrafficSplit default/bookstore: spec.backends[1].service: no Service "bookstore-v2" in namespace default, '
+        f"there are {there}; its share is left out, the others keep their ratio",
+    ]
     assert "| Egress policies" in PAGE
 
 

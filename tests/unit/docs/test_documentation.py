@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from osm.cli.policy import problems_of
+from osm.cli.policy import judged
 from osm.contracts.names import Address
 from osm.manifests import explicit_ports, workloads
 from osm.manifests.yaml import read
@@ -40,7 +40,7 @@ def test_there_are_examples_to_check() -> None:
 def test_every_example_is_valid_and_refers_to_what_the_page_shows(path: Path, tmp_path: Path) -> None:
     for number, example in enumerate(EXAMPLE.findall(path.read_text(encoding="utf-8"))):
         (tmp_path / f"{path.stem}-{number}.yaml").write_text(example)
-    assert [str(problem) for problem in problems_of(tmp_path)] == []
+    assert [str(problem) for problem in judged(tmp_path).problems] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=by_name)
