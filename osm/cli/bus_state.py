@@ -50,7 +50,7 @@ def _state(picture: Update, lines: list[Progress]) -> BucketState:
     return BucketState(
         bucket=picture.bucket,
         synced=True,
-        incarnation=picture.incarnation,
+        incarnation=_once(picture.incarnation),
         writer=newest.writer if newest is not None and picture.bucket != STATUS else "",
         revision=picture.revision,
         documents=len(documents),
@@ -58,6 +58,14 @@ def _state(picture: Update, lines: list[Progress]) -> BucketState:
         size_bytes=sum(len(document.body) for document in documents),
         readers=tuple(_readers(picture.bucket, documents, lines)),
     )
+
+
+def _once(incarnation: str) -> str:
+    """Each once: a bucket with a mark for each kind of document has as many, and all are alike if one writer made them.
+
+    Several remain if one kind was lost and filled again alone.
+    """
+    return ",".join(dict.fromkeys(incarnation.split(",")))
 
 
 def _readers(bucket: str, documents: list[Document], lines: list[Progress]) -> Iterable[Reader]:

@@ -1,13 +1,15 @@
 """What `osm bus check` makes of pictures and progress lines."""
 
+import pytest
+
 from osm.bus import Document, Update
 from osm.cli.bus_state import Reader, bucket_states
 from osm.contracts.channels import BUCKETS
 from osm.contracts.status import Progress
 
 
-def picture(bucket: str, *documents: Document, revision: int = 9) -> dict[str, Update]:
-    return {bucket: Update(bucket=bucket, full=True, documents=documents, revision=revision, incarnation="i")}
+def picture(bucket: str, *documents: Document, revision: int = 9, incarnation: str = "i") -> dict[str, Update]:
+    return {bucket: Update(bucket=bucket, full=True, documents=documents, revision=revision, incarnation=incarnation)}
 
 
 def document(revision: int, *, why: str = "", body: bytes = b"{}", writer: str = "catalog") -> Document:
@@ -28,6 +30,12 @@ def test_a_line_says_who_wrote_last_how_much_and_what_cannot_be_decoded() -> Non
     assert (state.writer, state.revision, state.documents, state.undecodable, state.size_bytes, state.incarnation) == (
         ("catalog", 9, 2, 1, 7, "i")
     )
+
+
+@pytest.mark.parametrize(("told", "shown"), [("a,a", "a"), ("a,b,a", "a,b"), ("a", "a"), ("", "")])
+def test_an_incarnation_that_several_kinds_of_documents_share_is_shown_once(told: str, shown: str) -> None:
+    (state,) = (each for each in bucket_states(picture("xds", incarnation=told), []) if each.synced)
+    assert state.incarnation == shown
 
 
 def test_a_reader_is_behind_by_the_documents_it_has_not_worked_in() -> None:
