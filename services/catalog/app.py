@@ -14,8 +14,8 @@ from osm.runtime.health import Health
 from osm.runtime.metrics import meter
 from osm.runtime.settings import Common
 from osm.runtime.tracing import tracer
-from services.catalog.outlet import Outlet
-from services.catalog.picture import INPUTS
+from services.catalog.input_buckets import INPUTS
+from services.catalog.publisher import Publisher
 from services.catalog.report import Report
 from services.catalog.state import Catalog, Changes
 
@@ -30,7 +30,7 @@ async def run(bus: Bus, _settings: Common, health: Health) -> None:
 
 
 async def _follow(bus: Bus, writer: Writer, report: Report, health: Health) -> None:
-    catalog, outlet, measures, spans = Catalog(), Outlet(writer), Measures(), tracer("catalog")
+    catalog, outlet, measures, spans = Catalog(), Publisher(writer), Measures(), tracer("catalog")
     health.starting(*(_picture(bucket) for bucket in catalog.missing))
     async for update in bus.watch(*INPUTS):
         with continued(_newest_trace(update)), spans.start_as_current_span("catalog batch"):
@@ -63,7 +63,7 @@ class Measures:
         self._problems.set(objects_with_problems)
 
 
-def _problems(ref: ObjectRef, catalog: Catalog, outlet: Outlet) -> tuple[Problem, ...]:
+def _problems(ref: ObjectRef, catalog: Catalog, outlet: Publisher) -> tuple[Problem, ...]:
     too_large = tuple(problem for problem in outlet.too_large.values() if problem.subject == ref)
     return catalog.problems.get(ref, ()) + too_large
 

@@ -1,4 +1,4 @@
-"""What follows from what is learned: services, targets, splits and openings, in that order, stale ones only. Pure.
+"""What is derived from the inputs: services, targets, splits and ingress, in that order, stale ones only. Pure.
 
 Each is derived from what the ones before came to, and marks what its own outcome makes stale. It refuses to look at
 anything that is not stale, and to write: what is published of it is asked of it (`service_document`, ...).
@@ -9,32 +9,32 @@ from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import IngressBackend, TrafficTarget
 from osm.contracts.problem import Problem
-from services.catalog.index import Index
 from services.catalog.ingress import Opened, resolve_ingress
-from services.catalog.known import Callers, Reading, account, callers, reference
-from services.catalog.known import service as service_ref
-from services.catalog.learned import Learned, set_or_drop
+from services.catalog.inputs import Inputs, set_or_drop
 from services.catalog.merge import Merged, merge
 from services.catalog.reach import Reach
+from services.catalog.reference_lookup import Callers, Reading, account, callers, reference
+from services.catalog.reference_lookup import service as service_ref
 from services.catalog.resolve import policy, resolve_target
+from services.catalog.reverse_index import ReverseIndex
 from services.catalog.splits import overruled, resolve_split
 
 
 class Derived:
     """`derive` brings it up to what is learned; until then it is what followed from what was learned before."""
 
-    def __init__(self, learned: Learned) -> None:
-        self._learned = learned
-        self._known = learned.known
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._known = inputs.known
         self._reach = Reach()
         self._services: dict[ServiceName, Merged] = {}
         self._splits: dict[ServiceName, Split] = {}
         self._ingress: dict[ObjectRef, Opened] = {}
-        self._ingress_of: Index[ObjectRef, ServiceName] = Index()
+        self._ingress_of: ReverseIndex[ObjectRef, ServiceName] = ReverseIndex()
 
     def derive(self) -> dict[ObjectRef, tuple[Problem, ...]]:
         """Everything stale but the documents; returns the problems of every object looked at."""
-        stale = self._learned.stale
+        stale = self._inputs.stale
         problems: dict[ObjectRef, tuple[Problem, ...]] = dict.fromkeys(stale.splits, ())
         for name in stale.services:
             problems[service_ref(name)] = self._derive_service(name)
@@ -68,11 +68,11 @@ class Derived:
         return policy(identity, self._reach.granted_at(identity), self._reach.upstreams(identity))
 
     def _derive_service(self, name: ServiceName) -> tuple[Problem, ...]:
-        stale, merged = self._learned.stale, merge(name, self._learned.service(name))
+        stale, merged = self._inputs.stale, merge(name, self._inputs.service(name))
         set_or_drop(self._services, name, merged)
         # Splits look at ports alone, so accounts and addresses may move without resolving them again.
         shape = Service(name=name, ports=merged.service.ports) if merged else None
-        self._learned.put(service_ref(name), shape)
+        self._inputs.put(service_ref(name), shape)
         stale.identities |= self._reach.back(name, merged.service.accounts if merged else None)
         stale.documents.add(name)
         return merged.problems if merged else ()
@@ -81,11 +81,11 @@ class Derived:
         """Where calls of the service's pods come from: with a sidecar or without."""
         merged = self._services.get(name)
         addresses = {endpoint.address.host for endpoint in merged.endpoints} if merged else set()
-        addresses |= self._learned.bare_addresses(name)
-        self._learned.put(callers(name), Callers(tuple(sorted(addresses))) if addresses else None)
+        addresses |= self._inputs.bare_addresses(name)
+        self._inputs.put(callers(name), Callers(tuple(sorted(addresses))) if addresses else None)
 
     def _derive_target(self, ref: ObjectRef) -> tuple[Problem, ...]:
-        stale, target = self._learned.stale, self._known.get(TrafficTarget, ref)
+        stale, target = self._inputs.stale, self._known.get(TrafficTarget, ref)
         if target is None:
             self._known.keep(ref, None)
             stale.identities |= self._reach.grant(ref, None)
@@ -98,7 +98,7 @@ class Derived:
 
     def _derive_split(self, root: ServiceName) -> dict[ObjectRef, tuple[Problem, ...]]:
         """The first split of the root by name is the one that counts; what the others would read does not matter."""
-        stale, splits = self._learned.stale, self._learned.splits(root)
+        stale, splits = self._inputs.stale, self._inputs.splits(root)
         problems = overruled(splits)
         split = None
         if splits:
@@ -118,7 +118,7 @@ class Derived:
         self._known.keep(ref, reading)
         before = self._ingress.get(ref, {})
         moved = {name for name in before.keys() | opened.keys() if before.get(name) != opened.get(name)}
-        self._learned.stale.documents |= moved
+        self._inputs.stale.documents |= moved
         self._ingress_of.put(ref, opened)
         set_or_drop(self._ingress, ref, opened or None)
         return problems

@@ -13,7 +13,7 @@ from osm.contracts.endpoints import Service
 from osm.contracts.names import ServiceName
 from osm.contracts.policy import IngressBackend, SourceRange, SourceService
 from osm.contracts.problem import Problem, Severity
-from services.catalog.known import Callers, Reading, reference
+from services.catalog.reference_lookup import Callers, Reading, reference
 from services.catalog.references import missing
 
 Opened = Mapping[ServiceName, tuple[Ingress, ...]]

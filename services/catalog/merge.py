@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from osm.contracts.endpoints import Endpoint, Service, ServiceEndpoints, ServicePort
 from osm.contracts.names import Port, ServiceName
 from osm.contracts.problem import Problem
-from services.catalog.known import service as service_ref
+from services.catalog.reference_lookup import service as service_ref
 
 
 class Merged(Struct, frozen=True, kw_only=True):

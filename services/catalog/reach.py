@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from osm.contracts.catalog import Upstream
 from osm.contracts.names import Identity, ObjectRef, ServiceName
-from services.catalog.index import Index
 from services.catalog.resolve import Granted
+from services.catalog.reverse_index import ReverseIndex
 
 
 class Reach:
@@ -17,10 +17,10 @@ class Reach:
 
     def __init__(self) -> None:
         self._granted: dict[ObjectRef, Granted] = {}
-        self._sources: Index[ObjectRef, Identity] = Index()
-        self._destinations: Index[ObjectRef, Identity] = Index()
-        self._accounts: Index[ServiceName, Identity] = Index()
-        self._backends: Index[ServiceName, ServiceName] = Index()
+        self._sources: ReverseIndex[ObjectRef, Identity] = ReverseIndex()
+        self._destinations: ReverseIndex[ObjectRef, Identity] = ReverseIndex()
+        self._accounts: ReverseIndex[ServiceName, Identity] = ReverseIndex()
+        self._backends: ReverseIndex[ServiceName, ServiceName] = ReverseIndex()
         self._whole: dict[ServiceName, Upstream] = {}
 
     def grant(self, target: ObjectRef, granted: Granted | None) -> set[Identity]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from osm.contracts.endpoints import MeshIdentity
 from osm.contracts.names import Identity, ObjectRef
-from services.catalog.known import ANY, KINDS, Reading
+from services.catalog.reference_lookup import ANY, KINDS, Reading
 
 LISTED = 5
 """Names a sentence lists at most: enough to see a slip of the pen, short enough for one line."""

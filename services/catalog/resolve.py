@@ -20,7 +20,7 @@ from osm.contracts.endpoints import MeshIdentity
 from osm.contracts.names import Identity, Port
 from osm.contracts.policy import HttpMatch, HttpRouteGroup, HttpRule, TcpRoute, TcpRule, TrafficTarget
 from osm.contracts.problem import Problem, Severity
-from services.catalog.known import Reading, reference
+from services.catalog.reference_lookup import Reading, reference
 from services.catalog.references import known_names, missing, missing_match, unmeshed
 
 

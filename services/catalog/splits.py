@@ -11,7 +11,7 @@ from osm.contracts.endpoints import Service
 from osm.contracts.names import ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch, HttpRouteGroup, SplitBackend, TrafficSplit
 from osm.contracts.problem import Problem, Severity
-from services.catalog.known import Reading, reference
+from services.catalog.reference_lookup import Reading, reference
 from services.catalog.references import missing
 
 NOT_IN_FORCE = "the split is not in force"

@@ -1,7 +1,7 @@
 """What the catalog currently believes, and what each update of its inputs changes in what it publishes.
 
 Pure. Incremental, and equal to a build from nothing: an update is learned, which marks what it touches as stale
-(`learned`); what is stale is derived again (`derived`); what came out differently is written, here.
+(`inputs`); what is stale is derived again (`derived`); what came out differently is written, here.
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from osm.contracts.channels import MESH, MESH_SERVICE, MESH_WORKLOAD, POLICY
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem, first
 from services.catalog.derived import Derived
-from services.catalog.learned import Learned, Stale, set_or_drop
-from services.catalog.picture import Picture
+from services.catalog.input_buckets import InputBuckets
+from services.catalog.inputs import Inputs, Stale, set_or_drop
 
 ORDER = {
     entity: rank for rank, entity in enumerate((MESH.entity, MESH_SERVICE.entity, MESH_WORKLOAD.entity, POLICY.entity))
@@ -36,9 +36,9 @@ class Catalog:
     def __init__(self) -> None:
         self.documents: dict[str, Struct] = {}
         self.problems: dict[ObjectRef, tuple[Problem, ...]] = {}
-        self._picture = Picture()
-        self._learned = Learned()
-        self._derived = Derived(self._learned)
+        self._picture = InputBuckets()
+        self._inputs = Inputs()
+        self._derived = Derived(self._inputs)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -54,24 +54,24 @@ class Catalog:
         """Take updates in and say what they change. No change before every input was read in full once."""
         for update in updates:
             for change in self._picture.take(update):
-                self._learned.learn(change)
+                self._inputs.learn(change)
         if self._picture.missing:
             return Changes(puts={}, problems={})
         problems = self._derived.derive()
-        stale, self._learned.stale = self._learned.stale, Stale(mesh=False)
+        stale, self._inputs.stale = self._inputs.stale, Stale(mesh=False)
         puts, deletes = self._write(stale)
         return Changes(puts=puts, deletes=deletes, problems=self._report(problems))
 
     def _write(self, stale: Stale) -> tuple[dict[str, Struct], tuple[str, ...]]:
         """The documents of everything stale, as far as they differ from what is published."""
-        learned, derived = self._learned, self._derived
+        learned, derived = self._inputs, self._derived
         fresh: dict[str, Struct | None] = {}
         if stale.mesh:
-            fresh[MESH.key()] = learned.mesh
+            fresh[MESH.key()] = inputs.mesh
         for name in stale.documents:
             fresh[MESH_SERVICE.key(name.namespace, name.name)] = derived.service_document(name)
         for proxy_id in stale.workloads:
-            fresh[MESH_WORKLOAD.key(proxy_id)] = learned.workloads.get(proxy_id)
+            fresh[MESH_WORKLOAD.key(proxy_id)] = inputs.workloads.get(proxy_id)
         for identity in stale.identities:
             fresh[POLICY.key(identity.namespace, identity.account)] = derived.policy_document(identity)
         changed = {key: value for key, value in fresh.items() if value != self.documents.get(key)}

@@ -21,7 +21,7 @@ from osm.contracts.policy import (
     TrafficTarget,
 )
 from services.catalog.check import Endpoints, Policies, key_of, picture
-from services.catalog.known import Known, Reading
+from services.catalog.reference_lookup import Reading, ReferenceLookup
 from services.catalog.resolve import resolve_target
 from services.catalog.state import Catalog
 
@@ -283,7 +283,7 @@ def test_a_deleted_target_takes_its_problems_with_it() -> None:
     assert delete(settle(broken), broken).problems == {}
 
 
-class Counted(Known):
+class Counted(ReferenceLookup):
     """Counts how often all names of a kind are walked over."""
 
     walks = 0

@@ -1,4 +1,4 @@
-"""What of a document's last good form still holds, for when the newest form cannot be published.
+"""What of a document's last good form is still allowed, for when the newest form cannot be published.
 
 A revocation is never held back, not even by a document that has grown too large for the bus. So what is left here is
 in both forms, and the outcome is never larger than the last good one. It refuses to add anything. Pure.

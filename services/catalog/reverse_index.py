@@ -1,6 +1,6 @@
-"""A relation read backwards: which keys hold a value. What makes the effect of one change cheap to find.
+"""A reverse index: which keys hold a value. It makes the effect of one change cheap to find.
 
-Apart from what it relates, so that each relation in `known` and `reach` is one line to keep and one to ask.
+Apart from what it relates, so that each relation in `reference_lookup` and `reach` is one line to keep and one to ask.
 """
 
 from collections.abc import Hashable, Iterable
@@ -11,7 +11,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=Hashable)
 
 
-class Index(Generic[K, V]):
+class ReverseIndex(Generic[K, V]):
     """Key → values as they are put, value → keys as they are asked for."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What the inputs say, and what may come out differently for each thing they say. Pure.
+"""The inputs, and for each change of them what has to be derived again. Pure.
 
 Apart from what is derived, so that forgetting to derive something again can only be a mistake made here. It refuses
 to remember anything that the inputs do not say; what it cannot know by itself, it is told (`put`).
@@ -14,9 +14,9 @@ from osm.contracts.channels import BARE, SERVICE
 from osm.contracts.endpoints import BareService, MeshIdentity, ServiceEndpoints, Workload
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
-from services.catalog.index import Index
-from services.catalog.known import KINDS, Known, account, reference
-from services.catalog.picture import Change
+from services.catalog.input_buckets import Change
+from services.catalog.reference_lookup import KINDS, ReferenceLookup, account, reference
+from services.catalog.reverse_index import ReverseIndex
 
 KT = TypeVar("KT")
 VT = TypeVar("VT")
@@ -38,17 +38,17 @@ class Stale:
     documents: set[ServiceName] = field(default_factory=set)
 
 
-class Learned:
+class Inputs:
     """`stale` is what has come to be so since it was last replaced by an empty one."""
 
     def __init__(self) -> None:
         self.stale = Stale()
-        self.known = Known()
+        self.known = ReferenceLookup()
         self.mesh = Mesh()
         self.workloads: dict[str, Workload] = {}
         self._services: dict[ServiceName, dict[str, ServiceEndpoints]] = {}
         self._bare: dict[ServiceName, dict[str, BareService]] = {}
-        self._roots: Index[ObjectRef, ServiceName] = Index()
+        self._roots: ReverseIndex[ObjectRef, ServiceName] = ReverseIndex()
 
     def learn(self, change: Change) -> None:
         """Enter one input document."""

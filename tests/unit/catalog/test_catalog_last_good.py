@@ -6,7 +6,7 @@ from osm.contracts.catalog import HttpGrant, Ingress, MeshService, Policy, TcpGr
 from osm.contracts.endpoints import Endpoint, Service
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch
-from services.catalog.narrowed import narrowed_policy, narrowed_service
+from services.catalog.last_good import narrowed_policy, narrowed_service
 
 STORE, BUYER, THIEF = (Identity("shop", name) for name in ("store", "buyer", "thief"))
 BUY, SELL = HttpMatch(name="buy"), HttpMatch(name="sell")

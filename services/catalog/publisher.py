@@ -1,7 +1,7 @@
-"""How decisions get into bucket `catalog`: the first time as its whole content, then as changes.
+"""Writes decisions to bucket `catalog`: the first time as its whole content, then as changes.
 
 Apart from `app`, since writing has a case of its own: a document too large for the bus. What still holds of its
-last good form stays (`narrowed`), its object gets a problem, and everything else goes out.
+last good form stays (`last_good`), its object gets a problem, and everything else goes out.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from osm.contracts.catalog import MeshService, Policy
 from osm.contracts.codec import Undecodable, decode, encode
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
-from services.catalog.known import account
-from services.catalog.known import service as service_ref
-from services.catalog.narrowed import narrowed_policy, narrowed_service
+from services.catalog.last_good import narrowed_policy, narrowed_service
+from services.catalog.reference_lookup import account
+from services.catalog.reference_lookup import service as service_ref
 from services.catalog.state import Changes
 
 
-class Outlet:
+class Publisher:
     """`revision` is the bucket's after the last write; `too_large` the problems of documents that do not fit."""
 
     def __init__(self, writer: Writer) -> None:

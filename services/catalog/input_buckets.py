@@ -1,4 +1,4 @@
-"""The two input buckets as last told, and what each update changed in them.
+"""The two input buckets as last read, and what each update changed in them.
 
 Apart from what is derived, because how a bucket speaks (full pictures, deletions, bodies that do not decode)
 has nothing to do with policy. It refuses to look into the documents.
@@ -23,7 +23,7 @@ class Change(NamedTuple):
     new: Struct | None
 
 
-class Picture:
+class InputBuckets:
     """Bucket → key → last good value."""
 
     def __init__(self) -> None:

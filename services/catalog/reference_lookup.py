@@ -13,7 +13,7 @@ from msgspec import Struct
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, TcpRoute, TrafficSplit, TrafficTarget
-from services.catalog.index import Index
+from services.catalog.reverse_index import ReverseIndex
 
 T = TypeVar("T", bound=Struct)
 
@@ -58,13 +58,13 @@ def callers(name: ServiceName) -> ObjectRef:
     return ObjectRef(KINDS[Callers], name.namespace, name.name)
 
 
-class Known:
+class ReferenceLookup:
     """What exists. `readers` are the objects whose resolution looked something up here."""
 
     def __init__(self) -> None:
         self._objects: dict[ObjectRef, Struct] = {}
         self._names: dict[ObjectRef, set[str]] = {}
-        self._readers: Index[ObjectRef, ObjectRef] = Index()
+        self._readers: ReverseIndex[ObjectRef, ObjectRef] = ReverseIndex()
 
     def put(self, ref: ObjectRef, value: Struct | None) -> frozenset[ObjectRef]:
         """An object is now `value` (None: it is gone); returns the readers that this may concern."""
@@ -97,7 +97,7 @@ class Known:
 class Reading:
     """One resolution's view of what is known; `asked` is what its outcome depends on."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: ReferenceLookup) -> None:
         self.asked: set[ObjectRef] = set()
         self.said: dict[ObjectRef, str] = {}
         """What sentences say of a set of names, made once: a thousand wrong names are one walk over the right ones."""
