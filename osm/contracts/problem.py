@@ -3,7 +3,7 @@
 Parsing and deciding return these beside their results, so that one bad object never stops the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -50,3 +50,9 @@ def first(problems: Sequence[Problem]) -> tuple[Problem, ...]:
         file=listed[0].file,
     )
     return (*listed, more)
+
+
+def by_severity(found: Iterable[Sequence[Problem]]) -> dict[str, int]:
+    """Of the problems of some objects: how many objects have an error, and how many have warnings only."""
+    worst = [any(problem.severity == "error" for problem in problems) for problems in found if problems]
+    return {"error": worst.count(True), "warning": worst.count(False)}

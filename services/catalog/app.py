@@ -5,13 +5,16 @@ One batch at a time: what comes in while one is written is coalesced by the bus 
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 from osm.bus import Bus, Update, Writer
+from osm.bus.documents import entity
 from osm.bus.trace import continued
 from osm.contracts.names import ObjectRef
-from osm.contracts.problem import Problem
+from osm.contracts.problem import Problem, by_severity
 from osm.runtime.health import Health
-from osm.runtime.metrics import meter
+from osm.runtime.metrics import by, from_zero, meter
 from osm.runtime.settings import Common
 from osm.runtime.tracing import tracer
 from services.catalog.input_buckets import INPUTS
@@ -30,7 +33,11 @@ async def run(bus: Bus, _settings: Common, health: Health) -> None:
 
 
 async def _follow(bus: Bus, writer: Writer, report: Report, health: Health) -> None:
-    catalog, outlet, measures, spans = Catalog(), Publisher(writer), Measures(), tracer("catalog")
+    catalog, outlet, spans = Catalog(), Publisher(writer), tracer("catalog")
+    measures = Measures(
+        documents=lambda: catalog.documents,
+        problems=lambda: (*catalog.problems.values(), *((each,) for each in outlet.too_large.values())),
+    )
     health.starting(*(_picture(bucket) for bucket in catalog.missing))
     async for update in bus.watch(*INPUTS):
         with continued(_newest_trace(update)), spans.start_as_current_span("catalog batch"):
@@ -40,7 +47,7 @@ async def _follow(bus: Bus, writer: Writer, report: Report, health: Health) -> N
                 health.starting(*(_picture(bucket) for bucket in catalog.missing))
                 continue
             moved = await outlet.write(changes)
-            measures.batch(changes, time.perf_counter() - began_s, len(catalog.problems) + len(outlet.too_large))
+            measures.batch(changes, time.perf_counter() - began_s)
             for ref in sorted(changes.problems.keys() | {ref for ref in moved if ref}):
                 await report.problems(ref, _problems(ref, catalog, outlet), catalog.revisions["meshspec"])
             await report.progress(catalog.revisions, outlet.revision, time.time())
@@ -48,19 +55,33 @@ async def _follow(bus: Bus, writer: Writer, report: Report, health: Health) -> N
 
 
 class Measures:
-    """What an operator may want to know of the catalog's work."""
+    """What an operator may want to know of the catalog's work.
 
-    def __init__(self) -> None:
+    `documents` tells what is published, by key; `problems` what is wrong, of each object.
+    """
+
+    def __init__(
+        self, *, documents: Callable[[], Mapping[str, object]], problems: Callable[[], Iterable[tuple[Problem, ...]]]
+    ) -> None:
         counts = meter("catalog")
         self._batch = counts.create_histogram("osm.catalog.batch", "s", "from an update read to its outcome written")
         self._documents = counts.create_counter("osm.catalog.documents", description="documents put or deleted")
-        self._problems = counts.create_gauge("osm.catalog.problems", description="objects with a problem")
+        from_zero(self._documents, "change", ("put", "delete"))
+        counts.create_observable_gauge(
+            "osm.catalog.published",
+            [by("kind", lambda: Counter(map(entity, documents())))],
+            description="documents that stand, by kind",
+        )
+        counts.create_observable_gauge(
+            "osm.catalog.problems",
+            [by("severity", lambda: by_severity(problems()))],
+            description="objects with a problem, by its worst",
+        )
 
-    def batch(self, changes: Changes, took_s: float, objects_with_problems: int) -> None:
+    def batch(self, changes: Changes, took_s: float) -> None:
         self._batch.record(took_s)
         self._documents.add(len(changes.puts), {"change": "put"})
         self._documents.add(len(changes.deletes), {"change": "delete"})
-        self._problems.set(objects_with_problems)
 
 
 def _problems(ref: ObjectRef, catalog: Catalog, outlet: Publisher) -> tuple[Problem, ...]:

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
+from typing import get_args
 
 import structlog
 
 from osm.contracts.trust import Chain, SignReply, SignRequest
-from osm.runtime.metrics import meter
+from osm.runtime.metrics import from_zero, meter
 from osm.runtime.tracing import tracer
-from services.certmgr.decide import Order, Refusal, Rules, decide, kind_of
+from services.certmgr.decide import Kind, Order, Reason, Refusal, Rules, decide, kind_of
 from services.certmgr.issuer import Issuer, IssuerEnded, IssuerUnavailable
 from services.certmgr.ledger import BadLedger, Ledger, LedgerUnavailable
 from services.certmgr.rotation import raised
@@ -31,6 +32,8 @@ class Signer:
         measures = meter("certmgr")
         self._signed = measures.create_counter("osm.certmgr.signed", description="certificates signed, by kind")
         self._refused = measures.create_counter("osm.certmgr.refused", description="requests refused, by reason")
+        from_zero(self._signed, "kind", get_args(Kind))
+        from_zero(self._refused, "reason", get_args(Reason))
         measures.create_gauge(
             "osm.certmgr.root_not_after", unit="s", description="when the root that signs ends, since the epoch"
         ).set(issuer.not_after_s)

@@ -5,8 +5,10 @@ older than the label that brought this review here.
 """
 
 import re
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 import structlog
@@ -16,7 +18,7 @@ from osm.k8s.errors import ApiError, NotFound
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import NAMESPACES
 from osm.runtime.https import Malformed
-from osm.runtime.metrics import meter
+from osm.runtime.metrics import from_zero, meter
 from services.injector.admit import Outcome, admit
 from services.injector.decide import Facts, Ours
 from services.injector.heard import Heard
@@ -26,6 +28,9 @@ from services.injector.review import UNREADABLE, Answer, NotAReview, Request, re
 from services.injector.validate import validate
 
 UNAVAILABLE = 503
+
+ANSWERS = ("injected", "left", "refused", "unavailable", "valid", "invalid")
+"""The first four to pods, the others to policies; `unavailable`: the API server did not tell us what we need."""
 
 MOST_LOGGED_CHARS = 253
 """Of what a review calls itself: as long as a name may be. Anyone may post one."""
@@ -46,11 +51,19 @@ class Answers:
         self._ours = ours
         self._house = house
         self._admitted = admitted
-        self._reviews = meter("injector").create_counter("osm.injector.reviews", description="reviews, by answer")
+        counts = meter("injector")
+        self._reviews = counts.create_counter("osm.injector.reviews", description="reviews, by answer")
+        from_zero(self._reviews, "answer", ANSWERS)
+        self._duration = counts.create_histogram(
+            "osm.injector.review_duration", "s", "from a review to its answer, by webhook"
+        )
 
     async def mutate(self, body: bytes) -> bytes:
         """Raises Malformed."""
-        request = _read(body)
+        with self._timed("mutate"):
+            return await self._mutate(_read(body))
+
+    async def _mutate(self, request: Request) -> bytes:
         if (request.kind.group, request.kind.kind, request.operation) != ("", "Pod", "CREATE"):
             return write(request.uid, Answer(allowed=True))
         pod = _pod(request)
@@ -59,6 +72,7 @@ class Answers:
         except NotFound:
             raise Malformed(f"there is no namespace {request.namespace}") from None
         except ApiError as error:
+            self._reviews.add(1, {"answer": "unavailable"})
             why = f"the injector cannot read namespace {request.namespace}: {error}; try again"
             return write(request.uid, Answer(allowed=False, code=UNAVAILABLE, why=why))
         namespace = Facts(name=request.namespace, labels=found.metadata.labels, annotations=found.metadata.annotations)
@@ -75,7 +89,10 @@ class Answers:
 
     async def validate(self, body: bytes) -> bytes:
         """Raises Malformed."""
-        request = _read(body)
+        with self._timed("validate"):
+            return self._validate(_read(body))
+
+    def _validate(self, request: Request) -> bytes:
         try:
             answer = validate(request)
         except NotAReview as error:
@@ -85,6 +102,15 @@ class Answers:
             named = {"namespace": request.namespace[:MOST_LOGGED_CHARS], "name": request.name[:MOST_LOGGED_CHARS]}
             log.info("policy refused", kind=request.kind.kind, **named)
         return write(request.uid, answer)
+
+    @contextmanager
+    def _timed(self, webhook: str) -> Iterator[None]:
+        """A review that cannot be read is answered too."""
+        began_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._duration.record(time.perf_counter() - began_s, {"webhook": webhook})
 
 
 def _read(body: bytes) -> Request:

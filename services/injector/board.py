@@ -43,6 +43,12 @@ class Board:
     def admitted(self) -> Collection[str]:
         return self._admitted.keys()
 
+    def earliest_end_s(self) -> float | None:
+        """When the first certificate of a running sidecar ends, seconds since the epoch; None if we do not tend any."""
+        secrets = self.tended or {}
+        ends = (secrets[proxy.key].not_after_s for proxy in self.proxies if proxy.key in secrets and not proxy.finished)
+        return min(ends, default=None)
+
     def admit(self, uuid: str, now_s: float) -> None:
         """A pod with this sidecar may appear."""
         for old in [each for each, at_s in self._admitted.items() if at_s < now_s - REMEMBERED_S]:

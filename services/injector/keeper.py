@@ -25,10 +25,10 @@ from osm.k8s.objects import Object, ObjectReference
 from osm.k8s.resource import PODS, SECRETS
 from osm.pki.holder import Held, certify
 from osm.pki.renewal import retry_in
-from osm.runtime.metrics import meter
 from services.injector import names, secret
 from services.injector.board import Board
 from services.injector.heard import Heard
+from services.injector.measures import Measures
 from services.injector.proxies import Proxy, RunningPod, SecretKey
 from services.injector.secret import Certificate, Mesh, roots_id
 from services.injector.tend import Chore, chores
@@ -68,9 +68,7 @@ class Keeper:
         self._changed = asyncio.Event()
         self._busy: set[SecretKey] = set()
         self._failed: dict[SecretKey, tuple[int, float]] = {}
-        measures = meter("injector")
-        self._done = measures.create_counter("osm.injector.secrets", description="Secrets written or deleted, by verb")
-        self._failures = measures.create_counter("osm.injector.failures", description="chores that failed, by verb")
+        self._measures = Measures(waiting=lambda: len(self._failed), ends=self.board.earliest_end_s)
 
     def admitted(self, uuid: str) -> None:
         """A pod with this sidecar may appear."""
@@ -141,12 +139,12 @@ class Keeper:
         try:
             await self._do(chore)
             self._failed.pop(chore.key, None)
-            self._done.add(1, {"verb": chore.verb})
+            self._measures.did(chore.verb)
         except (ApiError, NotCertified) as error:
             failures = self._failed.get(chore.key, (0, 0.0))[0] + 1
             pause_s = retry_in(failures, random.random())  # noqa: S311  # spreads load, hides nothing
             self._failed[chore.key] = (failures, time.time() + pause_s)
-            self._failures.add(1, {"verb": chore.verb})
+            self._measures.failed(chore.verb)
             await self._lament(chore, failures, str(error))
         finally:
             self._busy.discard(chore.key)

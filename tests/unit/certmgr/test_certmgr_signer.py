@@ -106,3 +106,19 @@ async def test_while_the_record_is_away_what_it_covers_is_signed_and_nothing_els
     assert outcome.retry
     assert outcome.why == "cannot sign now: ConfigMap osm-system/osm-ca-granted: no answer"
     assert isinstance(await answer(Elsewhere(Away({"abcd": NOW_S + 10**8}))), Chain)
+
+
+async def test_what_is_signed_and_refused_is_counted_from_nought(tmp_path, scraped):
+    issuer = Elsewhere(FolderLedger(tmp_path))
+    signer = Signer(picture("its root"), issuer, issuer.ledger, rules(Settings()), clock=lambda: NOW_S)
+    assert scraped("osm_certmgr_signed_total", kind="leaf") == 0
+    assert scraped("osm_certmgr_refused_total", reason="caller") == 0
+    await signer.answer("xds", REQUEST)
+    await signer.answer("injector", REQUEST)
+    issuer.error = IssuerUnavailable("away")
+    await signer.answer("xds", REQUEST)
+    assert scraped("osm_certmgr_signed_total", kind="leaf") == 1
+    assert scraped("osm_certmgr_refused_total", reason="caller") == 1
+    assert scraped("osm_certmgr_refused_total", reason="issuer") == 1
+    assert scraped("osm_certmgr_sign_duration_seconds_count", kind="leaf") == 3
+    assert scraped("osm_certmgr_root_not_after_seconds") == NOW_S + 10**9
