@@ -21,7 +21,7 @@ from services.catalog.splits import overruled, resolve_split
 
 
 class Derived:
-    """`derive` brings it up to what is learned; until then it is what followed from what was learned before."""
+    """`derive` brings it up to date with the inputs; until then it is what followed from earlier ones."""
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs

@@ -1,6 +1,6 @@
 """What the catalog currently believes, and what each update of its inputs changes in what it publishes.
 
-Pure. Incremental, and equal to a build from nothing: an update is learned, which marks what it touches as stale
+Pure. Incremental, and equal to a build from nothing: an update is taken in, which marks what it touches as stale
 (`inputs`); what is stale is derived again (`derived`); what came out differently is written, here.
 """
 
@@ -64,7 +64,7 @@ class Catalog:
 
     def _write(self, stale: Stale) -> tuple[dict[str, Struct], tuple[str, ...]]:
         """The documents of everything stale, as far as they differ from what is published."""
-        learned, derived = self._inputs, self._derived
+        inputs, derived = self._inputs, self._derived
         fresh: dict[str, Struct | None] = {}
         if stale.mesh:
             fresh[MESH.key()] = inputs.mesh
