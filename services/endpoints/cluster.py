@@ -1,6 +1,6 @@
 """A Kubernetes cluster as a source: namespaces, accounts, services, slices and pods, followed side by side.
 
-Each object is read into facts as it comes; what its kinds mean together is `picture`'s matter.
+Each object is read into facts as it comes; what its kinds mean together is `cluster_state`'s matter.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from osm.k8s import objects, resource
 from osm.k8s.client import Cluster, connected
 from osm.k8s.follow import Seen, follow
 from osm.k8s.resource import Resource
-from services.endpoints import observed
-from services.endpoints.picture import Key, Picture
-from services.endpoints.step import Change
+from services.endpoints import object_facts
+from services.endpoints.cluster_state import ClusterState, Key
+from services.endpoints.diff import Change
 
 O = TypeVar("O", bound=objects.Object)  # noqa: E741  # an object
 F = TypeVar("F")
@@ -36,17 +36,17 @@ class Watched:
     """What the API server lists is all there is."""
 
     def __init__(self, mesh: str, control_plane: str) -> None:
-        self._picture = picture = Picture()
+        self._picture = picture = ClusterState()
         self._said: dict[str, ObjectStatus] = {}
         self._changed = asyncio.Event()
-        namespace = partial(observed.namespace, mesh=mesh, control_plane=control_plane)
+        namespace = partial(object_facts.namespace, mesh=mesh, control_plane=control_plane)
         hear = self._changed.set
         self.lanes: tuple[Lane[Any, Any], ...] = (
             Lane(resource.NAMESPACES, objects.Namespace, namespace, picture.put_namespaces, hear),
             Lane(resource.SERVICE_ACCOUNTS, objects.ServiceAccount, _as_it_is, picture.put_accounts, hear),
-            Lane(resource.SERVICES, objects.Service, observed.service, picture.put_services, hear),
-            Lane(resource.ENDPOINT_SLICES, objects.EndpointSlice, observed.slice_, picture.put_slices, hear),
-            Lane(resource.PODS, objects.Pod, observed.pod, picture.put_pods, hear),
+            Lane(resource.SERVICES, objects.Service, object_facts.service, picture.put_services, hear),
+            Lane(resource.ENDPOINT_SLICES, objects.EndpointSlice, object_facts.slice_, picture.put_slices, hear),
+            Lane(resource.PODS, objects.Pod, object_facts.pod, picture.put_pods, hear),
         )
 
     @property

@@ -1,7 +1,7 @@
-"""What counts of a cluster's objects: a namespace, a pod, a service and its slices, stripped to the few facts we use.
+"""The facts that are kept of a cluster's objects: a namespace, a pod, a service and its slices, the few fields we use.
 
-Separate from Kubernetes' own objects (`observed` reads those) because pods are rewritten every few seconds with nothing
-that concerns the mesh: what is equal here is not a change. Nothing is decided here.
+Separate from Kubernetes' own objects (`object_facts` reads those) because pods are rewritten every few seconds with
+nothing that concerns the mesh: what is equal here is not a change. Nothing is decided here.
 """
 
 from collections.abc import Mapping

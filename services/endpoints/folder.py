@@ -16,9 +16,9 @@ from osm.manifests.folder import watch
 from osm.manifests.last_good import in_force
 from osm.manifests.verdicts import Lines, spoken, verdicts
 from osm.manifests.workloads import parse
-from services.endpoints.offers import Objects, offers
+from services.endpoints.declared_services import Objects, offers
+from services.endpoints.diff import Change, change
 from services.endpoints.state import State
-from services.endpoints.step import Change, change
 
 KINDS = frozenset({"Namespace", "ServiceAccount", "Service"})
 """The kinds whose verdict is ours; `local` speaks of what runs."""

@@ -20,7 +20,7 @@ from osm.contracts.endpoints import (
 from osm.contracts.names import Address
 from osm.contracts.problem import Problem
 from osm.manifests.verdicts import problem
-from services.endpoints.offers import Offer, OfferedPort
+from services.endpoints.declared_services import DeclaredPort, DeclaredService
 
 
 class Joined(Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Joined(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
-def join(offer: Offer, neighbours: Iterable[LocalWorkload]) -> Joined:
+def join(offer: DeclaredService, neighbours: Iterable[LocalWorkload]) -> Joined:
     """A service with the workloads of its namespace."""
     selected = [each for each in neighbours if offer.selects(dict(each.labels))]
     service = Service(
@@ -56,7 +56,7 @@ def join(offer: Offer, neighbours: Iterable[LocalWorkload]) -> Joined:
     )
 
 
-def workload(local: LocalWorkload, offers: Iterable[Offer]) -> Workload:
+def workload(local: LocalWorkload, offers: Iterable[DeclaredService]) -> Workload:
     """A workload with the services of its namespace that select it."""
     labels = dict(local.labels)
     backs = [
@@ -71,14 +71,14 @@ def workload(local: LocalWorkload, offers: Iterable[Offer]) -> Workload:
     )
 
 
-def _target(local: LocalWorkload, port: OfferedPort) -> int | None:
+def _target(local: LocalWorkload, port: DeclaredPort) -> int | None:
     """The container port that serves the service port there; None if this workload has none of that name."""
     if isinstance(port.target, int):
         return port.target
     return dict(local.port_names).get(port.target)
 
 
-def _listens(local: LocalWorkload, port: OfferedPort) -> Address | None:
+def _listens(local: LocalWorkload, port: DeclaredPort) -> Address | None:
     """Where the sidecar accepts connections for the service port."""
     target = _target(local, port)
     if not isinstance(local.interception, Explicit):
@@ -86,7 +86,7 @@ def _listens(local: LocalWorkload, port: OfferedPort) -> Address | None:
     return next((each.listen for each in local.interception.inbound if each.target_port == target), None)
 
 
-def _unserved(offer: Offer, port: OfferedPort, selected: list[LocalWorkload]) -> Problem | None:
+def _unserved(offer: DeclaredService, port: DeclaredPort, selected: list[LocalWorkload]) -> Problem | None:
     """A port that no selected workload declares; not a problem while nothing is selected."""
     if not selected or any(_listens(each, port) is not None for each in selected):
         return None

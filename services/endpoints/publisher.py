@@ -11,8 +11,8 @@ from osm.bus import Bus, BusError, Writer
 from osm.contracts.channels import PROGRESS
 from osm.contracts.status import Progress
 from osm.runtime.tracing import tracer
+from services.endpoints.diff import Change
 from services.endpoints.source import Source
-from services.endpoints.step import Change
 
 log = structlog.get_logger()
 

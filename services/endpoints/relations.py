@@ -1,6 +1,6 @@
 """One namespace's objects, who refers to whom among them, and so what a change of one touches. Pure.
 
-Apart from `room`, which makes documents, so that the question "what has to be made anew?" stands in one place.
+Apart from `namespace_documents`, so that the question "what has to be made anew?" is answered in one place.
 A service is related to the pods it selects; one without a selector to the pods that its slices name.
 """
 
@@ -9,9 +9,9 @@ from collections.abc import Set as AbstractSet
 
 from msgspec import Struct, field
 
-from services.endpoints import slices
+from services.endpoints import endpoint_slices
 from services.endpoints.facts import Pod, Service, Slice
-from services.endpoints.selection import Labelled, Selectors
+from services.endpoints.selector_index import Labelled, Selectors
 
 Names = dict[str, set[str]]
 
@@ -109,16 +109,16 @@ class Relations:
         if service.selector:
             names: AbstractSet[str] = self._labelled.selected(service.selector)
         else:
-            names = slices.named(self.slices.get(service.name, {}).values()) & self.pods.keys()
+            names = endpoint_slices.named(self.slices.get(service.name, {}).values()) & self.pods.keys()
         return [self.pods[name] for name in sorted(names)]
 
     def _put_slice(self, service: str, name: str, new: Slice | None) -> None:
         there = self.slices.setdefault(service, {})
-        before = slices.named(there.values())
+        before = endpoint_slices.named(there.values())
         there.pop(name, None)
         if new is not None:
             there[name] = new
-        after = slices.named(there.values())
+        after = endpoint_slices.named(there.values())
         if not there:
             del self.slices[service]
         self._touched.places.add(service)

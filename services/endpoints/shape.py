@@ -1,7 +1,7 @@
-"""A service and the pods behind it → what of it changes seldom, and what each pod backs. Pure.
+"""The part of a service's and a pod's document that changes seldom: ports, and what each pod backs. Pure.
 
 Nothing here looks at readiness: policy does not follow it, and a sidecar that waited for its pod to be ready would
-wait for itself. Which pods are behind a service is the caller's word (`room`).
+wait for itself. Which pods are behind a service is the caller's word (`namespace_documents`).
 """
 
 from collections.abc import Iterable, Sequence

@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from osm.contracts.status import ObjectStatus
-from services.endpoints.step import Change
+from services.endpoints.diff import Change
 
 
 class Source(Protocol):

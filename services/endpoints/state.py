@@ -11,9 +11,9 @@ from osm.contracts.channels import IDENTITY, SERVICE, WORKLOAD
 from osm.contracts.endpoints import LocalWorkload, MeshIdentity
 from osm.contracts.names import ROOT_NAMESPACE, Identity, ServiceName
 from osm.contracts.problem import Problem
+from services.endpoints.declared_services import DeclaredService, DeclaredServices
+from services.endpoints.diff import ordered
 from services.endpoints.join import join, workload
-from services.endpoints.offers import Offer, Offers
-from services.endpoints.step import ordered
 
 PLATFORM = "local"
 
@@ -23,8 +23,8 @@ class State:
 
     def __init__(self) -> None:
         self.documents: dict[str, Struct] = {}
-        self._offers = Offers()
-        self._by_namespace: dict[str, list[Offer]] = {}
+        self._offers = DeclaredServices()
+        self._by_namespace: dict[str, list[DeclaredService]] = {}
         self._workloads: dict[str, LocalWorkload] = {}
         self._problems: dict[ServiceName, tuple[Problem, ...]] = {}
 
@@ -33,7 +33,7 @@ class State:
         """All that is wrong with the objects, given what runs."""
         return [*self._offers.problems, *(each for found in self._problems.values() for each in found)]
 
-    def offer(self, offers: Offers) -> None:
+    def offer(self, offers: DeclaredServices) -> None:
         """Take in what the manifests say now."""
         before = self._by_namespace
         self._offers = offers

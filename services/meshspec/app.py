@@ -11,11 +11,12 @@ import structlog
 
 from osm.bus import Bus, Writer
 from osm.bus.background_tasks import background_tasks
+from osm.contracts.problem import by_severity
 from osm.runtime.health import Health
 from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
 from services.meshspec import cluster, folder
-from services.meshspec.outlet import Outlet
+from services.meshspec.publisher import Publisher
 from services.meshspec.report import Report
 from services.meshspec.settings import Settings
 from services.meshspec.source import Source
@@ -44,7 +45,7 @@ def source(settings: Settings) -> AbstractAsyncContextManager[Source]:
 
 
 async def _publish(writer: Writer, found: Source, report: Report, health: Health) -> NoReturn:
-    outlet, measures, spans = Outlet(writer), Measures(), tracer("meshspec")
+    outlet, measures, spans = Publisher(writer), Measures(), tracer("meshspec")
     now: Picture | None = None
     while True:
         with spans.start_as_current_span("meshspec edit"):
@@ -70,4 +71,5 @@ class Measures:
     def edit(self, now: Picture, took_s: float) -> None:
         self._edit.record(took_s)
         self._objects.set(len(now.documents))
-        self._problems.set(len(now.found.problems) + len(now.problems))
+        for severity, number in by_severity((each,) for each in (*now.found.problems, *now.problems)).items():
+            self._problems.set(number, {"severity": severity})

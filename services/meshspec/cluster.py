@@ -20,11 +20,11 @@ from osm.k8s.follow import follow
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import NAMESPACES, Resource
 from osm.manifests import Scan
-from services.meshspec.gathered import Gathered
+from services.meshspec.cluster_state import ClusterState
 from services.meshspec.kinds import KINDS
+from services.meshspec.object_status import StatusWriter
 from services.meshspec.state import Picture
-from services.meshspec.voice import Voice
-from services.meshspec.words import words
+from services.meshspec.status_text import status_text
 
 LISTEN_AGAIN_S = 5.0
 """Until the status bucket is read again, if the bus refused."""
@@ -37,8 +37,8 @@ class Watched:
 
     def __init__(self, cluster: Cluster, mesh_name: str, namespace: str) -> None:
         self._cluster = cluster
-        self._gathered = Gathered(mesh_name, namespace, KINDS)
-        self._voice = Voice(cluster, self._gathered.standing)
+        self._gathered = ClusterState(mesh_name, namespace, KINDS)
+        self._voice = StatusWriter(cluster, self._gathered.standing)
         self._changed = asyncio.Event()
         self._picture: Picture | None = None
         self._others: dict[str, tuple[Problem, ...]] = {}
@@ -97,7 +97,7 @@ class Watched:
     def _speak(self) -> None:
         if self._picture is not None:
             others = [problem for problems in self._others.values() for problem in problems]
-            self._voice.say(words(self._picture, others))
+            self._voice.say(status_text(self._picture, others))
 
 
 def _is_own(key: str) -> bool:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from osm.k8s import objects
 from osm.testing.cluster_objects import MESHED, account, endpoint_slice, namespace, pod, service, spot
-from services.endpoints import observed
-from services.endpoints.picture import Picture
+from services.endpoints import object_facts
+from services.endpoints.cluster_state import ClusterState
 
 NAMES = st.sampled_from(["a", "b", "c"])
 SPACES = st.sampled_from(["town", "village"])
@@ -54,13 +54,13 @@ def slices(draw):
 
 
 FACTS = {
-    "put_namespaces": lambda each: observed.namespace(
+    "put_namespaces": lambda each: object_facts.namespace(
         msgspec.convert(each, objects.Namespace), mesh="osm", control_plane="osm-system"
     ),
     "put_accounts": lambda each: each,
-    "put_services": lambda each: observed.service(msgspec.convert(each, objects.Service)),
-    "put_pods": lambda each: observed.pod(msgspec.convert(each, objects.Pod)),
-    "put_slices": lambda each: observed.slice_(msgspec.convert(each, objects.EndpointSlice)),
+    "put_services": lambda each: object_facts.service(msgspec.convert(each, objects.Service)),
+    "put_pods": lambda each: object_facts.pod(msgspec.convert(each, objects.Pod)),
+    "put_slices": lambda each: object_facts.slice_(msgspec.convert(each, objects.EndpointSlice)),
 }
 CHANGES = st.lists(
     st.tuples(st.one_of(namespaces(), accounts(), services(), pods(), slices()), st.booleans(), st.booleans()),
@@ -72,7 +72,7 @@ CHANGES = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(CHANGES)
 def test_the_way_to_a_picture_leaves_no_trace_in_it(changes):
-    grown, there = Picture(), {kind: {} for kind in FACTS}
+    grown, there = ClusterState(), {kind: {} for kind in FACTS}
     seen = {}
     for (kind, each), gone, step in changes:
         key = each["metadata"].get("namespace", ""), each["metadata"]["name"]
@@ -81,7 +81,7 @@ def test_the_way_to_a_picture_leaves_no_trace_in_it(changes):
         if step:
             _apply(seen, grown.take())
     _apply(seen, grown.take())
-    fresh = Picture()
+    fresh = ClusterState()
     for kind, facts in there.items():
         getattr(fresh, kind)(facts, full=True)
     fresh.take()

@@ -6,9 +6,9 @@ from osm.manifests import Scan, yaml
 from osm.manifests.last_good import in_force
 from osm.manifests.virtual_ips import virtual_ips
 from osm.manifests.workloads import parse
-from services.endpoints.offers import offers
+from services.endpoints.declared_services import offers
+from services.endpoints.diff import change
 from services.endpoints.state import State
-from services.endpoints.step import change
 
 SERVICE = """
 apiVersion: v1

@@ -5,8 +5,8 @@ from osm.contracts.channels import OBJECT_STATUS
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import ObjectStatus
+from services.endpoints.diff import Change
 from services.endpoints.publisher import Publisher
-from services.endpoints.step import Change
 
 
 def line(name, what):

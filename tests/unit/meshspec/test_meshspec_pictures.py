@@ -5,9 +5,9 @@ import pytest
 from osm.contracts.policy import HttpRouteGroup, Mesh
 from osm.manifests import Scan
 from osm.manifests.yaml import read
+from services.meshspec.diff import step
 from services.meshspec.report import file_lines, object_lines
 from services.meshspec.state import Picture, picture
-from services.meshspec.step import step
 
 GROUP = """
 apiVersion: specs.smi-spec.io/v1alpha4
@@ -69,6 +69,12 @@ def test_objects_of_other_services_are_left_to_them() -> None:
     other = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: nonsense\n"
     now = pictured({"a.yaml": other})
     assert (now.documents, now.problems, object_lines(now, {}, 1)) == ({}, (), {})
+
+
+def test_a_mesh_config_that_asks_for_an_authorizer_nobody_would_ask_leaves_the_last_good_one_in_force() -> None:
+    asks = MESH.replace("enableEgress: false", "enableEgress: true, inboundExternalAuthorization: {enable: true}")
+    assert pictured({"d.yaml": MESH}, {"d.yaml": asks}).documents["mesh"] == Mesh(egress=False)
+    assert "mesh" in pictured({"d.yaml": asks}).spoiled
 
 
 def test_the_first_step_puts_everything() -> None:

@@ -1,4 +1,4 @@
-"""What the folder's objects say of services and accounts, before anything runs. Pure.
+"""The services and accounts that a folder's objects declare, before anything runs. Pure.
 
 Apart from `join` because it changes only when somebody edits a manifest, while workloads come and go all day.
 On this platform every namespace is in the mesh unless it is labelled to be left out.
@@ -22,7 +22,7 @@ from services.endpoints.protocols import not_carried, spoken
 Objects = InForce[Struct]
 
 
-class OfferedPort(Struct, frozen=True, kw_only=True):
+class DeclaredPort(Struct, frozen=True, kw_only=True):
     """A service port, and which container port serves it (`target`: number or name)."""
 
     port: int
@@ -34,12 +34,12 @@ class OfferedPort(Struct, frozen=True, kw_only=True):
     """The port's place in its manifest, such as `spec.ports[0]`."""
 
 
-class Offer(Struct, frozen=True, kw_only=True):
+class DeclaredService(Struct, frozen=True, kw_only=True):
     """A service as its manifest describes it; `selector` is never empty."""
 
     name: ServiceName
     selector: Mapping[str, str]
-    ports: tuple[OfferedPort, ...]
+    ports: tuple[DeclaredPort, ...]
     ref: ObjectRef
     kept: Kept[Struct]
     virtual_ips: tuple[str, ...] = ()
@@ -48,16 +48,16 @@ class Offer(Struct, frozen=True, kw_only=True):
         return self.selector.items() <= labels.items()
 
 
-class Offers(Struct, frozen=True, kw_only=True):
+class DeclaredServices(Struct, frozen=True, kw_only=True):
     """All services and accounts of meshed namespaces, and what is wrong with the others."""
 
-    services: Mapping[ServiceName, Offer] = {}
+    services: Mapping[ServiceName, DeclaredService] = {}
     identities: frozenset[Identity] = frozenset()
     ignored: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
 
 
-def offers(found: Objects, *, isolated: bool = False) -> Offers:
+def offers(found: Objects, *, isolated: bool = False) -> DeclaredServices:
     """What the objects in force offer. `isolated`: each service at an address of its own."""
     objects = found.objects
     ignored = {
@@ -67,7 +67,7 @@ def offers(found: Objects, *, isolated: bool = False) -> Offers:
     }
     given = offered(objects)
     addresses = assigned(objects) if isolated else {}
-    services: dict[ServiceName, Offer] = {}
+    services: dict[ServiceName, DeclaredService] = {}
     identities: set[Identity] = set()
     problems: list[Problem] = []
     for ref, each in objects.items():
@@ -85,7 +85,7 @@ def offers(found: Objects, *, isolated: bool = False) -> Offers:
                 problems.append(problem(ref, kept, "metadata.namespace", RESERVED))
             else:
                 identities.add(Identity(ref.namespace, ref.name))
-    return Offers(
+    return DeclaredServices(
         services=services, identities=frozenset(identities), ignored=frozenset(ignored), problems=tuple(problems)
     )
 
@@ -95,7 +95,7 @@ RESERVED = f"identities in {ROOT_NAMESPACE} are reserved for the control plane; 
 
 def _offer(
     ref: ObjectRef, kept: Kept[Struct], service: Service, given: Mapping[tuple[str, str, int], int]
-) -> tuple[Offer | None, list[Problem]]:
+) -> tuple[DeclaredService | None, list[Problem]]:
     spec = service.spec
     if spec.type == "ExternalName":
         what = "an ExternalName Service has no endpoints in the mesh; allowed are Services with a selector"
@@ -107,13 +107,13 @@ def _offer(
     if not spec.ports:
         problems.append(problem(ref, kept, "spec.ports", "a Service without ports offers nothing; add one"))
     name = ServiceName(ref.namespace, ref.name)
-    return Offer(name=name, selector=spec.selector, ports=ports, ref=ref, kept=kept), problems
+    return DeclaredService(name=name, selector=spec.selector, ports=ports, ref=ref, kept=kept), problems
 
 
 def _ports(
     ref: ObjectRef, kept: Kept[Struct], spec: ServiceSpec, given: Mapping[tuple[str, str, int], int]
-) -> tuple[tuple[OfferedPort, ...], list[Problem]]:
-    ports: list[OfferedPort] = []
+) -> tuple[tuple[DeclaredPort, ...], list[Problem]]:
+    ports: list[DeclaredPort] = []
     problems: list[Problem] = []
     for index, port in enumerate(spec.ports):
         field = f"spec.ports[{index}]"
@@ -127,7 +127,7 @@ def _ports(
         if what:
             problems.append(problem(ref, kept, f"{field}.appProtocol", what, "warning"))
         ports.append(
-            OfferedPort(
+            DeclaredPort(
                 port=port.port,
                 name=port.name,
                 protocol=protocol,

@@ -13,17 +13,17 @@ from osm.k8s.resource import HTTP_ROUTE_GROUPS, MESH_CONFIGS
 from osm.manifests.last_good import in_force
 from osm.smi import POLICY_KINDS, parse
 from osm.smi.groups import GROUPS
-from services.meshspec.gathered import Gathered, Standing
+from services.meshspec.cluster_state import ClusterState, Standing
 from services.meshspec.kinds import KINDS
 from services.meshspec.state import Picture, picture
-from services.meshspec.words import Word, due, words
+from services.meshspec.status_text import StatusText, due, status_text
 
 OURS = {"openservicemesh.io/monitored-by": "osm"}
 THEIRS = {"openservicemesh.io/monitored-by": "another"}
 BOOKS = ObjectRef("HTTPRouteGroup", "shop", "books")
 
 
-def namespaces(gathered: Gathered, *, full: bool = True, **labels: dict[str, str] | None) -> None:
+def namespaces(gathered: ClusterState, *, full: bool = True, **labels: dict[str, str] | None) -> None:
     objects = {
         ("", name): Namespace(metadata=ObjectMeta(name=name, labels=found)) if found is not None else None
         for name, found in labels.items()
@@ -36,14 +36,14 @@ def routes(namespace: str, name: str = "books", path: str = "/buy", **more: Any)
     return {"metadata": metadata, "spec": {"matches": [{"name": "m", "pathRegex": path}]}, **more}
 
 
-def gathered(*bodies: dict[str, Any], **labels: dict[str, str] | None) -> Gathered:
-    found = Gathered("osm", "osm-system", (HTTP_ROUTE_GROUPS,))
+def gathered(*bodies: dict[str, Any], **labels: dict[str, str] | None) -> ClusterState:
+    found = ClusterState("osm", "osm-system", (HTTP_ROUTE_GROUPS,))
     namespaces(found, **({"shop": OURS} | labels))
     put(found, *bodies, full=True)
     return found
 
 
-def put(found: Gathered, *bodies: dict[str, Any], full: bool = False) -> None:
+def put(found: ClusterState, *bodies: dict[str, Any], full: bool = False) -> None:
     objects = {(body["metadata"]["namespace"], body["metadata"]["name"]): body for body in bodies}
     found.objects(HTTP_ROUTE_GROUPS, Seen(full=full, objects=objects))
 
@@ -55,7 +55,7 @@ def test_every_kind_of_policy_is_followed_in_a_version_that_is_read() -> None:
 
 
 def test_every_kind_is_missing_until_it_was_read_in_full() -> None:
-    found = Gathered("osm", "osm-system", (HTTP_ROUTE_GROUPS,))
+    found = ClusterState("osm", "osm-system", (HTTP_ROUTE_GROUPS,))
     assert found.missing == (
         "the full picture of namespaces",
         "the full picture of httproutegroups.specs.smi-spec.io",
@@ -147,8 +147,8 @@ def test_one_mesh_config_counts(namespace: str, name: str, *, counts: bool, warn
 SETTINGS = ("osm-system", "osm-mesh-config")
 
 
-def with_settings(*names: tuple[str, str]) -> Gathered:
-    found = Gathered("osm", "osm-system", (MESH_CONFIGS,))
+def with_settings(*names: tuple[str, str]) -> ClusterState:
+    found = ClusterState("osm", "osm-system", (MESH_CONFIGS,))
     namespaces(found)
     spec = {"traffic": {"enableEgress": False}}
     bodies = {(space, name): {"metadata": {"namespace": space, "name": name}, "spec": spec} for space, name in names}
@@ -179,29 +179,29 @@ def seen(path: str = "/buy", before: Picture | None = None) -> Picture:
 
 
 def test_what_is_good_is_said_to_be_in_force() -> None:
-    assert words(seen()) == {BOOKS: Word(current="committed", reason="in force", event="Accepted")}
+    assert status_text(seen()) == {BOOKS: StatusText(current="committed", reason="in force", event="Accepted")}
 
 
 def test_a_mistake_is_said_with_what_is_in_force_instead() -> None:
-    word = words(seen("(", seen()))[BOOKS]
+    word = status_text(seen("(", seen()))[BOOKS]
     assert (word.current, word.event, word.warning) == ("error", "Invalid", True)
     assert word.reason.startswith("spec.matches[0].pathRegex: ")
     assert word.reason.endswith("; what it said before stays in force")
-    assert "before" not in words(seen("("))[BOOKS].reason
+    assert "before" not in status_text(seen("("))[BOOKS].reason
 
 
 def test_what_others_found_is_said_once() -> None:
     same = Problem(subject=BOOKS, field="spec", what="nobody asks for it", severity="warning")
-    word = words(seen(), [same, same])[BOOKS]
-    assert word == Word(current="committed", reason="spec: nobody asks for it", event="Doubtful")
+    word = status_text(seen(), [same, same])[BOOKS]
+    assert word == StatusText(current="committed", reason="spec: nobody asks for it", event="Doubtful")
 
 
 def test_problems_of_objects_that_do_not_count_are_not_said_there() -> None:
     scan = gathered(routes("elsewhere"), elsewhere={}).scan()
-    assert words(Picture(found=in_force(scan, parse), documents={})) == {}
+    assert status_text(Picture(found=in_force(scan, parse), documents={})) == {}
 
 
-WORD = Word(current="committed", reason="in force", event="Accepted")
+WORD = StatusText(current="committed", reason="in force", event="Accepted")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A cluster's objects → the facts that count (`facts`), object by object. Pure.
+"""Reads Kubernetes objects into the `facts` that are kept of them, object by object. Pure.
 
 The only reader of Kubernetes' own words here: labels, annotations, phases, `None` as an address.
 """

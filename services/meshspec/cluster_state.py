@@ -1,4 +1,4 @@
-"""What was read of a cluster: its policies by kind, and which namespaces are in the mesh. Pure.
+"""What has been read of a cluster: its policies by kind, and which namespaces are in the mesh. Pure.
 
 Turned into the same `Scan` that a folder gives, so that everything behind it is the same. As in OSM, a policy counts
 only in a namespace of the mesh, and of all MeshConfigs only `osm-mesh-config` beside the control plane does.
@@ -40,7 +40,7 @@ class _Read(Struct, frozen=True):
     standing: Standing
 
 
-class Gathered:
+class ClusterState:
     """The newest of everything that was heard."""
 
     def __init__(self, mesh_name: str, namespace: str, kinds: Iterable[Resource]) -> None:

@@ -1,4 +1,4 @@
-"""What is said at a policy itself, by its status and an Event, so that `kubectl describe` tells its author. Pure.
+"""The text of a policy's status and Event, which `kubectl describe` shows its author. Pure.
 
 OSM's words, `committed` and `error`, and a reason in ours. Nothing is said twice: what stands there is left alone.
 """
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem, Severity
-from services.meshspec.gathered import Standing
+from services.meshspec.cluster_state import Standing
 from services.meshspec.state import Picture
 
 MOST_WORDS = 1000
@@ -23,7 +23,7 @@ Event = Literal["Accepted", "Doubtful", "Invalid"]
 """An Event's reason."""
 
 
-class Word(Struct, frozen=True, kw_only=True):
+class StatusText(Struct, frozen=True, kw_only=True):
     """What is to be said of an object. `event` is the reason of the Event, and `warning` its type."""
 
     current: Literal["committed", "error"]
@@ -38,12 +38,12 @@ class Word(Struct, frozen=True, kw_only=True):
 class Due(Struct, frozen=True, kw_only=True):
     """What is to be written at an object: its status, and an Event if the word is new."""
 
-    word: Word
+    word: StatusText
     status: Mapping[str, str | int]
     news: bool
 
 
-def words(picture: Picture, others: Iterable[Problem] = ()) -> Mapping[ObjectRef, Word]:
+def status_text(picture: Picture, others: Iterable[Problem] = ()) -> Mapping[ObjectRef, StatusText]:
     """A word for every object that counts; `others` are problems that other services found."""
     own = _by_subject((*picture.found.problems, *picture.problems))
     found = _by_subject(others)
@@ -53,7 +53,7 @@ def words(picture: Picture, others: Iterable[Problem] = ()) -> Mapping[ObjectRef
     }
 
 
-def due(word: Word, standing: Standing) -> Due | None:
+def due(word: StatusText, standing: Standing) -> Due | None:
     """What is to be written; None if it stands there already."""
     news = (standing.current, standing.reason) != (word.current, word.reason)
     if not news and standing.observed == standing.generation:
@@ -74,14 +74,14 @@ def _by_subject(problems: Iterable[Problem]) -> Mapping[ObjectRef, set[Problem]]
     return found
 
 
-def _word(own: Set[Problem], others: Set[Problem], *, last_good: bool) -> Word:
+def _word(own: Set[Problem], others: Set[Problem], *, last_good: bool) -> StatusText:
     errors, warnings = _sentences(own | others, "error"), _sentences(own | others, "warning")
     if not errors:
         event: Event = "Doubtful" if warnings else "Accepted"
-        return Word(current="committed", reason=_cut("; ".join(warnings) or IN_FORCE), event=event)
+        return StatusText(current="committed", reason=_cut("; ".join(warnings) or IN_FORCE), event=event)
     if last_good and _sentences(own, "error"):
         errors.append(LAST_GOOD)
-    return Word(current="error", reason=_cut("; ".join(errors)), event="Invalid")
+    return StatusText(current="error", reason=_cut("; ".join(errors)), event="Invalid")
 
 
 def _sentences(problems: Set[Problem], severity: Severity) -> list[str]:

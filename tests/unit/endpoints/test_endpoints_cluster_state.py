@@ -5,8 +5,8 @@ from osm.contracts.endpoints import BareService, Transparent
 from osm.contracts.names import Identity
 from osm.k8s import objects
 from osm.testing.cluster_objects import MESHED, account, endpoint_slice, namespace, pod, service, spot
-from services.endpoints import observed
-from services.endpoints.picture import Picture
+from services.endpoints import object_facts
+from services.endpoints.cluster_state import ClusterState
 
 HTTP = {"name": "http", "port": 80, "targetPort": 8080}
 AT_8080 = [{"name": "http", "port": 8080}]
@@ -17,7 +17,7 @@ class Cluster:
     """A picture, fed with objects as an API server gives them."""
 
     def __init__(self, *, mesh="osm", control_plane="osm-system"):
-        self.picture = Picture()
+        self.picture = ClusterState()
         self._scope = {"mesh": mesh, "control_plane": control_plane}
 
     def put(self, *things, full=False):
@@ -61,13 +61,13 @@ class Cluster:
         seen = msgspec.convert(each, getattr(objects, kind))
         match kind:
             case "Namespace":
-                return observed.namespace(seen, **self._scope)
+                return object_facts.namespace(seen, **self._scope)
             case "Service":
-                return observed.service(seen)
+                return object_facts.service(seen)
             case "EndpointSlice":
-                return observed.slice_(seen)
+                return object_facts.slice_(seen)
             case "Pod":
-                return observed.pod(seen)
+                return object_facts.pod(seen)
         return seen
 
 

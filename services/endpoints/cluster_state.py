@@ -1,7 +1,7 @@
 """All that `endpoints` knows of a cluster, and the documents that follow, kept current change by change. Pure.
 
-Namespace by namespace (`room`); here is only what spans them: who is in the mesh, what a full picture takes away, and
-which documents are different from those before.
+Each namespace has its `namespace_documents`; here is only what spans them: who is in the mesh, what a full picture
+takes away, and which documents are different from those before.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ from typing import TypeVar
 from msgspec import Struct
 
 from osm.contracts.status import ObjectStatus
+from services.endpoints.diff import Change, ordered
 from services.endpoints.facts import Namespace, Pod, Service, Slice
-from services.endpoints.room import Room
-from services.endpoints.step import Change, ordered
+from services.endpoints.namespace_documents import NamespaceDocuments
 
 T = TypeVar("T")
 
@@ -23,13 +23,13 @@ Changed = Mapping[Key, T | None]
 """Objects that came, changed, or went (None)."""
 
 
-class Picture:
+class ClusterState:
     """`documents` and `lines` are what holds now, by key; changed in place by `take`."""
 
     def __init__(self) -> None:
         self.documents: dict[str, Struct] = {}
         self.lines: dict[str, ObjectStatus] = {}
-        self._rooms: dict[str, Room] = {}
+        self._rooms: dict[str, NamespaceDocuments] = {}
         self._namespaces: set[Key] = set()
         self._touched: set[str] = set()
         self._spoken: set[str] = set()
@@ -102,8 +102,8 @@ class Picture:
         self,
         changed: Changed[T],
         full: bool,  # noqa: FBT001  # passed on
-        held: Callable[[Room], Mapping[str, T]],
-        put: Callable[[Room], Callable[[str, T | None], None]],
+        held: Callable[[NamespaceDocuments], Mapping[str, T]],
+        put: Callable[[NamespaceDocuments], Callable[[str, T | None], None]],
     ) -> None:
         """Equal ones are not put: most of what a cluster says of its pods changes nothing here."""
         before = {(name, each) for name, room in self._rooms.items() for each in held(room)} if full else set()
@@ -112,7 +112,7 @@ class Picture:
             if held(room).get(name) != new:
                 put(room)(name, new)
 
-    def _room(self, namespace: str) -> Room:
+    def _room(self, namespace: str) -> NamespaceDocuments:
         """To be changed."""
         self._touched.add(namespace)
-        return self._rooms.setdefault(namespace, Room(namespace))
+        return self._rooms.setdefault(namespace, NamespaceDocuments(namespace))

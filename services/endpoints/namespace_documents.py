@@ -13,7 +13,7 @@ from osm.contracts.endpoints import BareService, MeshIdentity, ServiceEndpoints,
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.problem import Problem
 from osm.contracts.status import ObjectStatus
-from services.endpoints import shape, slices
+from services.endpoints import endpoint_slices, shape
 from services.endpoints.facts import Namespace, Pod
 from services.endpoints.relations import Relations
 
@@ -27,7 +27,7 @@ class Outcome(Struct, kw_only=True):
     lines: dict[str, ObjectStatus | None] = field(default_factory=dict)
 
 
-class Room:
+class NamespaceDocuments:
     """Objects are put into `relations`; `take` says what follows from what was touched since."""
 
     def __init__(self, namespace: str) -> None:
@@ -90,9 +90,9 @@ class Room:
         pods = self.relations.pods if self._where.meshed else {}
         document: ServiceEndpoints | None = None
         if service is not None and shaped is not None:
-            found = slices.endpoints(service.ports, there, pods)
+            found = endpoint_slices.endpoints(service.ports, there, pods)
             document = ServiceEndpoints(service=shaped, endpoints=found)
-        plain = slices.bare(there, pods) if service is not None else ()
+        plain = endpoint_slices.bare(there, pods) if service is not None else ()
         out.documents[SERVICE.key(PLATFORM, self._name, name)] = document
         out.documents[BARE.key(PLATFORM, self._name, name)] = (
             BareService(name=ServiceName(self._name, name), addresses=plain) if plain else None

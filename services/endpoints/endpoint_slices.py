@@ -1,4 +1,4 @@
-"""Slices of one service and the pods of its namespace → where connections go. Pure.
+"""From one service's EndpointSlices and its namespace's pods to where connections go. Pure.
 
 The one thing here that changes all day. A slice says where and whether; the pod says under which identity, and whether
 there is a sidecar to accept mutual TLS. An address whose pod is not known yet is left out until it is.

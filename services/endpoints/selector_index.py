@@ -1,5 +1,4 @@
-"""Labels and selectors, found from both sides without a walk over all: which services select a pod, which pods a
-service selects.
+"""An index of labels and selectors: which services select a pod, and which pods a service selects.
 
 Separate because it is the one thing here with an idea about speed: each label is an entry of an index, and a selector
 is looked up by the entry that is in the fewest. Pure.

@@ -1,4 +1,4 @@
-"""What to write: from one picture to the next, and what an earlier run left in the bucket. Pure.
+"""What to write to the bucket: the difference between two pictures, and what an earlier run has left there. Pure.
 
 Apart from `state`, which knows nothing of a bucket. What a restarted process finds there is taken back only when it
 has read everything: an object whose file or text is broken today was good yesterday, and lies here still.

@@ -1,4 +1,4 @@
-"""Writes at policies on a cluster what came of them: their status and Events. The forward path never waits for it.
+"""Writes the status and Events of policy objects on a cluster. The forward path never waits for it.
 
 Apart from the source, which only reads. What cannot be written is tried again; what changes meanwhile is said once.
 """
@@ -15,8 +15,8 @@ from osm.k8s.client import Cluster
 from osm.k8s.errors import ApiError, Busy, NotFound, Unreachable
 from osm.k8s.events import tell
 from osm.k8s.objects import ObjectReference
-from services.meshspec.gathered import Standing
-from services.meshspec.words import Due, Word, due
+from services.meshspec.cluster_state import Standing
+from services.meshspec.status_text import Due, StatusText, due
 
 SETTLE_S = 1.0
 """Objects that refer to one another are often applied one by one: what is wrong for a moment is not told."""
@@ -32,18 +32,18 @@ COMPONENT = "osm-meshspec"
 log = structlog.get_logger()
 
 
-class Voice:
+class StatusWriter:
     """Says the newest words, each once."""
 
     def __init__(self, cluster: Cluster, standing: Callable[[ObjectRef], Standing | None]) -> None:
         self._cluster = cluster
         self._standing = standing
-        self._words: Mapping[ObjectRef, Word] = {}
-        self._said: dict[ObjectRef, tuple[str, int, Word]] = {}
+        self._words: Mapping[ObjectRef, StatusText] = {}
+        self._said: dict[ObjectRef, tuple[str, int, StatusText]] = {}
         self._new = asyncio.Event()
         self._silenced = ""
 
-    def say(self, words: Mapping[ObjectRef, Word]) -> None:
+    def say(self, words: Mapping[ObjectRef, StatusText]) -> None:
         """From now on these are the words."""
         self._words = words
         self._new.set()

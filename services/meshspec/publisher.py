@@ -1,6 +1,6 @@
-"""How pictures get into bucket `meshspec`: the first as its whole content, then as changes.
+"""Writes pictures to bucket `meshspec`: the first as its whole content, then as changes.
 
-Apart from `step`, which decides what to write; here is only what has been written.
+Apart from `diff`, which decides what to write; here is only what has been written.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ import structlog
 from msgspec import Struct, structs
 
 from osm.bus import Writer
+from services.meshspec.diff import step
 from services.meshspec.state import Picture
-from services.meshspec.step import step
 
 log = structlog.get_logger()
 
 
-class Outlet:
+class Publisher:
     """One writer's work; `revision` is the bucket's after it."""
 
     def __init__(self, writer: Writer) -> None:

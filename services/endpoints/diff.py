@@ -1,4 +1,4 @@
-"""What turns one set of documents into another: puts and deletes, in the order in which they may be written. Pure.
+"""The difference between two sets of documents: puts and deletes, in the order to write them. Pure.
 
 Shared by every platform: documents that others refer to come first, removals last and in the reverse order.
 """
