@@ -12,6 +12,7 @@ from osm.contracts.channels import PROGRESS
 from osm.contracts.status import Progress
 from osm.runtime.tracing import tracer
 from services.endpoints.diff import Change
+from services.endpoints.measures import Measures
 from services.endpoints.source import Source
 
 log = structlog.get_logger()
@@ -26,13 +27,17 @@ class Publisher:
         self._source = source
         self._replica = replica
         self._spans = tracer("endpoints")
+        self._measures = Measures(lambda: source.documents)
         self._revision = 0
         self._whole = False
         """Whether the bucket holds our picture and nothing left over from before."""
 
     async def serve(self) -> None:
         while True:
-            await self._publish(self._source.take())
+            began_s = time.perf_counter()
+            step = self._source.take()
+            await self._publish(step)
+            self._measures.batch(step, time.perf_counter() - began_s)
             await self._report()
             await self._source.change()
 
@@ -50,6 +55,7 @@ class Publisher:
     async def _report(self) -> None:
         """Status is a courtesy: a bus that is away must not stop endpoints."""
         lines = self._source.report(self._revision)
+        self._measures.verdicts(lines)
         progress = Progress(
             service="endpoints",
             replica=self._replica,
