@@ -1,4 +1,7 @@
-"""What a MeshConfig's fields mean here: mesh-wide settings, and a warning for each field without effect yet.
+"""What a MeshConfig's fields mean here: mesh-wide settings, and a word for each field that is not done yet.
+
+A field without effect is a warning. One that somebody's security rests on is an error: a mesh that looks guarded and
+is not is worse than one that refuses, and the last good form of the MeshConfig stays in force meanwhile.
 
 An absent field means what an absent MeshConfig means: OSM 1.2's defaults (see `osm.contracts.policy.Mesh`).
 A field that is set to what OSM's own installation sets is not warned about: nothing was asked for.
@@ -6,7 +9,7 @@ A field that is set to what OSM's own installation sets is not warned about: not
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from osm.contracts.policy import Mesh, Tracing
 from osm.contracts.problem import Problem
@@ -29,7 +32,6 @@ _DURATION_MAX_S = 100 * 365 * 24 * 3600
 _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "sidecar.envoyWindowsImage": ("",),
     "sidecar.configResyncInterval": ("", "0s"),
-    "traffic.inboundExternalAuthorization.enable": (False,),
     "observability.osmLogLevel": ("info", ""),
     "observability.enableDebugServer": (False,),
     "certificate.certKeyBitSize": (2048,),
@@ -42,10 +44,21 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "featureFlags.enableIngressBackendPolicy": (True, False),
     "featureFlags.enableEnvoyActiveHealthChecks": (False,),
     "featureFlags.enableRetryPolicy": (False,),
-    "featureFlags.enableMeshRootCertificate": (False,),
     "featureFlags.enableSPIFFE": (False,),
 }
 """Fields that change nothing here, and the values that ask for nothing."""
+
+_NOT_ENFORCED: Mapping[str, str] = {
+    "traffic.inboundExternalAuthorization.enable": (
+        "no sidecar asks an external authorizer, so every request that it would refuse passes; "
+        "set it to false, and let TrafficTargets or the apps refuse them"
+    ),
+    "featureFlags.enableMeshRootCertificate": (
+        "MeshRootCertificates are not read, so a root that one withdraws stays trusted; "
+        "set it to false: the mesh's root is that of Secret osm-ca-bundle"
+    ),
+}
+"""Switches that others' security rests on and that do nothing here: what that leads to, and what to do."""
 
 
 def duration_s(text: str) -> float | None:
@@ -77,7 +90,7 @@ def mesh(raw: RawDocument, spec: Spec) -> tuple[Mesh, tuple[Problem, ...]]:
         injection=injection(spec),
         origin=raw.ref if _may_be_refused(sidecar) else None,
     )
-    return settings, (*_wrong(raw, spec, settings), *unusable(raw, spec), *_without_effect(raw))
+    return settings, (*_wrong(raw, spec, settings), *unusable(raw, spec), *_not_enforced(raw), *_without_effect(raw))
 
 
 def _may_be_refused(sidecar: Sidecar) -> bool:
@@ -136,11 +149,22 @@ def _wrong(raw: RawDocument, spec: Spec, settings: Mesh) -> Iterator[Problem]:
         yield raw.problem("spec.certificate.serviceCertValidityDuration", what, "warning")
 
 
+def _not_enforced(raw: RawDocument) -> Iterator[Problem]:
+    for path, why in _NOT_ENFORCED.items():
+        if _found(raw, path) is True:
+            yield raw.problem(f"spec.{path}", f"expected false, found true: {why}")
+
+
 def _without_effect(raw: RawDocument) -> Iterator[Problem]:
-    spec = cast("Mapping[str, Any]", raw.body.get("spec") or {})
     for path, idle in _WITHOUT_EFFECT.items():
-        found: Any = spec
-        for name in path.split("."):
-            found = found.get(name) if isinstance(found, dict) else None
+        found = _found(raw, path)
         if found is not None and found not in idle:
             yield raw.problem(f"spec.{path}", "this field is accepted and has no effect yet", "warning")
+
+
+def _found(raw: RawDocument, path: str) -> Any:
+    """What stands below `spec`; None if nothing does."""
+    found: Any = raw.body.get("spec")
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found

@@ -327,6 +327,7 @@ def test_the_store_of_the_bus_is_bounded_and_goes_with_its_pod(rendered: Render)
         ("osm.osmController.replicaCount=2", "osm.osmController: found"),
         ("osm.certificateProvider.kind=vault", 'osm.certificateProvider.kind: found "vault"'),
         ("contour.enabled=true", "contour: found"),
+        ("osm.featureFlags.enableMeshRootCertificate=true", "MeshRootCertificates are not read; put a root of yours"),
     ],
 )
 def test_a_value_that_would_be_ignored_is_refused_by_name(value: str, words: str, helm: Helm) -> None:
@@ -337,6 +338,7 @@ def test_a_value_that_would_be_ignored_is_refused_by_name(value: str, words: str
 
 def test_all_removed_values_are_told_at_once_and_those_that_ask_for_nothing_pass(helm: Helm) -> None:
     helm.render("osm.deployGrafana=false", "osm.enableReconciler=false", "contour.enabled=false")
+    helm.render("osm.featureFlags.enableMeshRootCertificate=false")
     with pytest.raises(Refused) as refused:
         helm.render("osm.deployGrafana=true", "osm.deployJaeger=true", "osm.vault.host=x")
     assert all(name in str(refused.value) for name in ("osm.deployGrafana", "osm.deployJaeger", "osm.vault"))

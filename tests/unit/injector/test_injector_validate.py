@@ -91,6 +91,16 @@ def test_a_mesh_config_is_read_too() -> None:
     assert "spec.traffic.enableEgres: unknown field" in answer.why
 
 
+def test_a_mesh_config_that_asks_for_an_authorizer_nobody_would_ask_is_refused() -> None:
+    config = Kind(group="config.openservicemesh.io", version="v1alpha2", kind="MeshConfig")
+    asks = {"traffic": {"inboundExternalAuthorization": {"enable": True, "address": "authz", "port": 9000}}}
+    answer = validate(asked(text(asks, config), kind=config))
+    assert not answer.allowed
+    assert "inboundExternalAuthorization.enable: expected false, found true: no sidecar asks" in answer.why
+    off = {"traffic": {"inboundExternalAuthorization": {"enable": False, "address": "authz", "port": 9000}}}
+    assert validate(asked(text(off, config), kind=config)) == Answer(allowed=True)
+
+
 def test_what_is_no_object_is_malformed() -> None:
     with pytest.raises(NotAReview):
         validate(asked(Raw(b"[]")))

@@ -551,6 +551,20 @@ BAD: list[tuple[str, str, str]] = [
     ),
     (
         "MeshConfig",
+        "traffic:\n  inboundExternalAuthorization:\n    address: authz\n    enable: true",
+        "4 error spec.traffic.inboundExternalAuthorization.enable: expected false, found true: no sidecar asks an "
+        "external authorizer, so every request that it would refuse passes; set it to false, and let TrafficTargets "
+        "or the apps refuse them",
+    ),
+    (
+        "MeshConfig",
+        "featureFlags:\n  enableMeshRootCertificate: true",
+        "2 error spec.featureFlags.enableMeshRootCertificate: expected false, found true: MeshRootCertificates are "
+        "not read, so a root that one withdraws stays trusted; set it to false: the mesh's root is that of Secret "
+        "osm-ca-bundle",
+    ),
+    (
+        "MeshConfig",
         "featureFlags:\n  enableRetryPolicy: true",
         "2 warning spec.featureFlags.enableRetryPolicy: this field is accepted and has no effect yet",
     ),
