@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml
 
 from osm.cli.kubernetes.cluster import all_of
 from osm.cli.kubernetes.definitions import Definition, Verdict, judge
@@ -17,6 +16,7 @@ from osm.cli.output import CommandError, stderr
 from osm.k8s.errors import Busy, NotFound
 from osm.k8s.objects import Object
 from osm.k8s.resource import CRDS, Resource
+from osm.manifests.folder import scan
 
 if TYPE_CHECKING:
     from osm.k8s.client import Cluster
@@ -30,10 +30,11 @@ Body = Mapping[str, Any]
 
 
 def bodies(chart: Path) -> tuple[Body, ...]:
-    """The chart's definitions as they are written, by name."""
-    files = (chart / "crds").glob("*.yaml")
-    found = (body for file in files for body in yaml.safe_load_all(file.read_text("utf-8")) if body)
-    return tuple(sorted(found, key=lambda body: str(body["metadata"]["name"])))
+    """The chart's definitions as they are written, by name. Raises CommandError if one cannot be read."""
+    scanned = scan(chart / "crds")
+    for problem in scanned.problems:
+        raise CommandError(str(problem), remedy="take the chart inside this CLI, without --osm-chart-path")
+    return tuple(raw.body for raw in sorted(scanned.documents, key=lambda raw: raw.name))
 
 
 def wanted(chart: Path) -> tuple[Definition, ...]:
