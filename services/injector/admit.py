@@ -3,8 +3,8 @@
 The review is not proof of anything: no one presents a certificate here, so anyone in the cluster may ask. Therefore an
 answer has no effect. It is a patch made from what was sent, from the namespace as the API server shows it, and from
 mesh-wide settings; nothing is stored, signed or made for it, and nothing in it is secret. The sidecar's key and Secret
-are made when the pod itself is seen, which the API server has let in under its account (see `tend`); so there is also
-nothing left over of a pod that was refused by somebody else, and a dry run needs no exception.
+are made when the pod itself is seen, which the API server has let in under its account (see `secret_chores`); so there
+is also nothing left over of a pod that was refused by somebody else, and a dry run needs no exception.
 """
 
 from msgspec import Struct
@@ -14,9 +14,9 @@ from osm.contracts.policy import Injection, Mesh
 from services.injector.decide import Facts, Inject, Leave, Ours, Refuse, Rename, decide
 from services.injector.patch import House, Injected, patch, renamed
 from services.injector.pod import Pod
+from services.injector.pod_annotations import Unreadable, redirect, switch
 from services.injector.probes import rewrites, warnings
 from services.injector.review import Answer
-from services.injector.wishes import Unreadable, redirect, switch
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -20,8 +20,8 @@ from osm.k8s.resource import NAMESPACES
 from osm.runtime.https import Malformed
 from osm.runtime.metrics import from_zero, meter
 from services.injector.admit import Outcome, admit
+from services.injector.bus_inputs import BusInputs
 from services.injector.decide import Facts, Ours
-from services.injector.heard import Heard
 from services.injector.patch import House
 from services.injector.pod import Pod
 from services.injector.review import UNREADABLE, Answer, NotAReview, Request, read, write
@@ -44,7 +44,7 @@ class Answers:
     """`admitted` is called with the uuid of every sidecar that a pod was promised."""
 
     def __init__(
-        self, cluster: Cluster, heard: Heard, *, ours: Ours, house: House, admitted: Callable[[str], None]
+        self, cluster: Cluster, heard: BusInputs, *, ours: Ours, house: House, admitted: Callable[[str], None]
     ) -> None:
         self._cluster = cluster
         self._heard = heard

@@ -20,14 +20,14 @@ from osm.pki.holder import Held, Holder
 from osm.runtime.health import Health
 from osm.runtime.https import ServerCertificate, serve_https
 from services.injector.answers import Answers
+from services.injector.bus_inputs import BusInputs
+from services.injector.ca_bundles import Webhooks
 from services.injector.decide import Ours
-from services.injector.heard import Heard
 from services.injector.keeper import Keeper
 from services.injector.patch import House
 from services.injector.review import MAX_REVIEW_BYTES
 from services.injector.secret import Mesh
 from services.injector.settings import Settings
-from services.injector.webhooks import Webhooks
 
 MUTATE_PATH = "/mutate-pod-creation"
 VALIDATE_PATH = "/validate"
@@ -48,7 +48,7 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
     health.starting("the API server")
     async with connected(settings.kubeconfig) as cluster, asyncio.TaskGroup() as tasks:
         house = await _house(cluster, settings)
-        heard = Heard(settings.trust_domain)
+        heard = BusInputs(settings.trust_domain)
         holder = Holder(bus, ControlPlane(identity=INJECTOR_IDENTITY, dns_names=_dns_names(settings.namespace)))
         tasks.create_task(heard.run(bus), name="injector: bus")
         tasks.create_task(holder.run(), name="injector: certificate")
@@ -65,7 +65,7 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
             await _tell(webhooks, holder, health)
 
 
-async def _first(heard: Heard, holder: Holder, health: Health) -> ServerCertificate:
+async def _first(heard: BusInputs, holder: Holder, health: Health) -> ServerCertificate:
     """Nothing is answered before the mesh's settings are known: a pod made without them would stay so."""
     health.starting("the roots of the mesh and its settings")
     await heard.complete()

@@ -1,6 +1,6 @@
 """The pods with a sidecar and the Secrets for them, as the API server last told. Not asynchronous.
 
-Apart from the chores that follow from it (`tend`), and from the watches that feed it (`keeper`).
+Apart from the chores that follow from it (`secret_chores`), and from the watches that feed it (`keeper`).
 """
 
 from collections.abc import Collection, Iterable, Mapping

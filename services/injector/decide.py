@@ -12,7 +12,7 @@ from osm.contracts import labels
 from osm.envoy.ports import PROXY_UID
 from services.injector import names
 from services.injector.pod import Container, Pod
-from services.injector.wishes import Unreadable, switch
+from services.injector.pod_annotations import Unreadable, switch
 
 NEVER_IN = ("kube-system", "kube-public", "kube-node-lease")
 """A cluster that cannot start its own parts cannot start us."""

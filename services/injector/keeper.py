@@ -1,4 +1,4 @@
-"""The shell that looks after Secrets: watches pods (and, with the Lease, Secrets), and does what `tend` says.
+"""The shell that looks after Secrets: watches pods (and, with the Lease, Secrets), and does what `secret_chores` says.
 
 Each chore is a task of its own, a bounded number at a time, one for a Secret; one that failed is tried again later
 and later. Nothing is lost if this process ends: what is to be done follows from what there is.
@@ -27,11 +27,11 @@ from osm.pki.holder import Held, certify
 from osm.pki.renewal import retry_in
 from services.injector import names, secret
 from services.injector.board import Board
-from services.injector.heard import Heard
+from services.injector.bus_inputs import BusInputs
 from services.injector.measures import Measures
 from services.injector.proxies import Proxy, RunningPod, SecretKey
 from services.injector.secret import Certificate, Mesh, roots_id
-from services.injector.tend import Chore, chores
+from services.injector.secret_chores import Chore, chores
 
 AT_ONCE = 16
 """Chores at a time: some hundred Secrets a second, and no burst that the API server would have to hold back."""
@@ -58,7 +58,7 @@ class NotCertified(Exception):
 class Keeper:
     """`run` always; `lead` beside it for as long as the Lease is held."""
 
-    def __init__(self, bus: Bus, cluster: Cluster, heard: Heard, mesh: Mesh) -> None:
+    def __init__(self, bus: Bus, cluster: Cluster, heard: BusInputs, mesh: Mesh) -> None:
         self.board = Board(mesh.name)
         self._bus = bus
         self._cluster = cluster

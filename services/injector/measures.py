@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from osm.runtime.metrics import alone, from_zero, meter
-from services.injector.tend import Verb
+from services.injector.secret_chores import Verb
 
 
 class Measures:

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from osm.envoy.probes import PORTS, GrpcCheck, HttpCheck, Kind, Probe, TcpCheck, path_of
 from services.injector.pod import Container, Hook, HttpGet, Pod, Probing
+from services.injector.pod_annotations import MOST_DIGITS
 from services.injector.review import Op
-from services.injector.wishes import MOST_DIGITS
 
 MOST_PORT = 65535
 

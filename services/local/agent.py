@@ -8,10 +8,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 
-from services.local.board import Board
-from services.local.life import Life
-from services.local.planned import Planned
+from services.local.plan_types import Planned
 from services.local.rollout import Runs, Wanted, steps
+from services.local.workload_lifecycle import WorkloadLifecycle
+from services.local.workload_reports import WorkloadReports
 
 SETTLE_WITHIN_S = 3.0
 """Three answers of a probe, the usual patience with a program that was ready. Longer, and nobody hears of us."""
@@ -20,11 +20,13 @@ SETTLE_WITHIN_S = 3.0
 class Agent:
     """The lives of this machine's workloads. `begin` makes a life from what is planned.
 
-    `left` are those that an agent before us started: they go on until it is known what is wanted.
+    `surviving_processes` are those that an agent before us started: they go on until it is known what is wanted.
     """
 
-    def __init__(self, begin: Callable[[Planned], Life], board: Board, left: Iterable[Planned] = ()) -> None:
-        self.lives: dict[str, Life] = {}
+    def __init__(
+        self, begin: Callable[[Planned], WorkloadLifecycle], board: WorkloadReports, left: Iterable[Planned] = ()
+    ) -> None:
+        self.lives: dict[str, WorkloadLifecycle] = {}
         self._begin = begin
         self._board = board
         self._left = tuple(left)
@@ -62,7 +64,7 @@ class Agent:
                 for life in tuple(self.lives.values()):
                     await life.settled()
 
-    def _start(self, tasks: asyncio.TaskGroup, planned: Planned) -> Life:
+    def _start(self, tasks: asyncio.TaskGroup, planned: Planned) -> WorkloadLifecycle:
         life = self.lives[planned.id] = self._begin(planned)
         tasks.create_task(self._live(planned.id, life), name=planned.id)
         return life
@@ -87,7 +89,7 @@ class Agent:
         for id_ in self._board.reports.keys() - self.lives.keys() - wanted.keys():
             self._board.remove(id_)
 
-    async def _live(self, id_: str, life: Life) -> None:
+    async def _live(self, id_: str, life: WorkloadLifecycle) -> None:
         try:
             await life.run()
         finally:

@@ -30,39 +30,39 @@ from osm.manifests.virtual_ips import assigned
 from osm.manifests.workloads import parse
 from osm.pki.files import private_folder
 from osm.runtime.health import Health
-from services.local import left, logs, names
+from services.local import etc_hosts, logs, surviving_processes
 from services.local.agent import Agent
-from services.local.board import Board
-from services.local.doors import Doors, door
+from services.local.app_sockets import AppSockets, door
+from services.local.bus_inputs import BusInputs
 from services.local.environment import inherited
-from services.local.ground import WORKLOADS, Ground, admin_socket, home
-from services.local.heard import Heard
 from services.local.instance import Machine
-from services.local.life import Life
+from services.local.placement import Isolated, OnMachine, Placement
 from services.local.plan import Objects, Plan, going_on, plan
-from services.local.planned import Planned
+from services.local.plan_types import Planned
 from services.local.publish import Publisher
-from services.local.room import Isolated, OnMachine, Room
 from services.local.settings import Settings
 from services.local.sidecar import EnvoySidecar
+from services.local.sidecar_setup import WORKLOADS, SidecarSetup, admin_socket, home
+from services.local.workload_lifecycle import WorkloadLifecycle
+from services.local.workload_reports import WorkloadReports
 
 log = structlog.get_logger()
 
 
 async def run(bus: Bus, settings: Settings, health: Health) -> None:
     """Serve until cancelled; unless they are to go on, all processes have ended by then. Raises NoEnvoy, BadAddress."""
-    ground = _ground(settings)
-    board, heard = Board(), Heard.nothing(settings.trust_domain)
+    setup = _setup(settings)
+    board, inputs = WorkloadReports(), BusInputs.nothing(settings.trust_domain)
     machine_variables = inherited(os.environ, str(Path(sys.executable).parent))
 
-    def begin(planned: Planned) -> Life:
-        room = _room(ground, planned)
-        return Life(
+    def begin(planned: Planned) -> WorkloadLifecycle:
+        placement = _placement(setup, planned)
+        return WorkloadLifecycle(
             planned,
-            EnvoySidecar(bus, ground, heard, planned.document, room),
+            EnvoySidecar(bus, setup, inputs, planned.document, placement),
             board,
-            folder=home(ground, planned.id),
-            room=room,
+            folder=home(setup, planned.id),
+            placement=placement,
             inherited=machine_variables,
             drain_s=settings.drain_s,
             keep_running=settings.keep_running,
@@ -71,14 +71,14 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
     health.standby("the right to write bucket local")
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(bus.writer("local"))
-        going = left.take(ground.folder.parent, keep=settings.keep_running)
+        going = surviving_processes.take(setup.folder.parent, keep=settings.keep_running)
         agent = Agent(begin, board, going)
         board.on_put(agent.stir)
-        await stack.enter_async_context(bus.serve(PROXY_ADMIN, _answers(agent, ground)))
+        await stack.enter_async_context(bus.serve(PROXY_ADMIN, _answers(agent, setup)))
         publisher = Publisher(writer, bus.status(), board)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        tasks.create_task(heard.run(bus), name="local: heard")
-        tasks.create_task(logs.keep_bounded(ground.folder), name="local: logs")
+        tasks.create_task(inputs.run(bus), name="local: inputs")
+        tasks.create_task(logs.keep_bounded(setup.folder), name="local: logs")
         tasks.create_task(agent.run(), name="local: agent")
         health.starting("the workloads taken over")
         await agent.settled()
@@ -108,18 +108,18 @@ async def _follow(settings: Settings, current: Plan, agent: Agent, publisher: Pu
 
 def _name_services(settings: Settings, current: Plan, found: Objects) -> None:
     namespaces = (each.document.identity.namespace for each in current.workloads.values())
-    names.write(Path(settings.run_folder).absolute(), namespaces, assigned(found.objects))
+    etc_hosts.write(Path(settings.run_folder).absolute(), namespaces, assigned(found.objects))
 
 
 class BadAddress(ValueError):
     """A setting is no address; the message names it."""
 
 
-def _ground(settings: Settings) -> Ground:
+def _setup(settings: Settings) -> SidecarSetup:
     host, _, port = settings.xds.rpartition(":")
     if not host or not port.isdecimal():
         raise BadAddress(f"xds: found {settings.xds!r}, expected host:port such as 127.0.0.1:15128")
-    return Ground(
+    return SidecarSetup(
         program=binary.find(settings.envoy),
         folder=private_folder(Path(settings.run_folder).absolute() / WORKLOADS),
         xds=Address(host.strip("[]"), int(port)),
@@ -130,24 +130,24 @@ def _ground(settings: Settings) -> Ground:
     )
 
 
-def _room(ground: Ground, planned: Planned) -> Room:
+def _placement(setup: SidecarSetup, planned: Planned) -> Placement:
     if isinstance(planned.document.interception, Explicit):
         return OnMachine()
     slot = network.slot_of(planned.document.host)
     if slot is None:
         raise BadAddress(f"{planned.id}: found {planned.document.host!r}, which is no address of the isolated network")
-    known = names.files(ground.run_folder, planned.document.identity.namespace)
-    leads = {door(home(ground, planned.id), each.port): each for each in planned.listens}
-    pages = {admin_socket(ground, planned.id): Address(LOOPBACK, ADMIN)}
-    return Isolated(slot, known, Doors(leads | pages))
+    known = etc_hosts.files(setup.run_folder, planned.document.identity.namespace)
+    leads = {door(home(setup, planned.id), each.port): each for each in planned.listens}
+    pages = {admin_socket(setup, planned.id): Address(LOOPBACK, ADMIN)}
+    return Isolated(slot, known, AppSockets(leads | pages))
 
 
-def _answers(agent: Agent, ground: Ground) -> Callable[[str, AdminQuery], Awaitable[AdminReply]]:
+def _answers(agent: Agent, setup: SidecarSetup) -> Callable[[str, AdminQuery], Awaitable[AdminReply]]:
     async def answer(_caller: str, query: AdminQuery) -> AdminReply:
         if query.proxy_id not in agent.lives:
             known = ", ".join(sorted(agent.lives)) or "none"
             return AdminReply(why=f"no proxy {query.proxy_id} runs here; running are {known}")
-        return await admin.read(admin_socket(ground, query.proxy_id), query.query, query.filter)
+        return await admin.read(admin_socket(setup, query.proxy_id), query.query, query.filter)
 
     return answer
 

@@ -17,7 +17,7 @@ from osm.manifests.explicit_ports import ServicePort
 from osm.manifests.pods import Container, Probe
 from services.local import addresses
 from services.local.environment import Environment, Facts, expand, isolated_platform, known_fields, platform, resolve
-from services.local.planned import Check, Planned, Program
+from services.local.plan_types import Check, Planned, Program
 from services.local.replicas import Replicas
 
 HTTP_PROXY_PORT = 15001

@@ -20,7 +20,7 @@ from osm.manifests.pods import Container
 from osm.manifests.workloads import Namespace
 from services.local import addresses
 from services.local.instance import Machine, instance
-from services.local.planned import Planned
+from services.local.plan_types import Planned
 from services.local.replicas import DEFAULT_ACCOUNT, Replicas, replicas
 
 Objects = InForce[Struct]

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from osm.contracts.names import Address
-from services.local.planned import Check
+from services.local.plan_types import Check
 
 EAGER_S = 0.1
 EAGER_GROWS = 1.05

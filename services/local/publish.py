@@ -16,8 +16,8 @@ from osm.contracts.endpoints import LocalWorkload
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProcessStatus
 from osm.manifests.verdicts import Lines, problem, spoken, verdicts
-from services.local.board import Board, Report
 from services.local.plan import Objects, Plan
+from services.local.workload_reports import Report, WorkloadReports
 
 KINDS = frozenset({"Deployment", "StatefulSet", "Pod"})
 """The kinds whose verdict is ours."""
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 class Publisher:
     """Writes what the board and the plan say."""
 
-    def __init__(self, writer: Writer, status: StatusWriter, board: Board) -> None:
+    def __init__(self, writer: Writer, status: StatusWriter, board: WorkloadReports) -> None:
         self._writer = writer
         self._status = status
         self._board = board

@@ -18,10 +18,10 @@ from osm.envoy.pod import pod_bootstrap
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.isolation.network import MARK
 from osm.pki.files import private_folder
+from services.local.bus_inputs import BusInputs
 from services.local.certificates import Certificates
-from services.local.ground import Ground, admin_socket, home
-from services.local.heard import Heard
-from services.local.room import Room
+from services.local.placement import Placement
+from services.local.sidecar_setup import SidecarSetup, admin_socket, home
 from services.local.supervise import Backoff
 
 
@@ -53,24 +53,26 @@ class RunsBeside(Protocol):
 class EnvoySidecar:
     """The real one."""
 
-    def __init__(self, bus: Bus, ground: Ground, heard: Heard, workload: LocalWorkload, room: Room) -> None:
+    def __init__(
+        self, bus: Bus, setup: SidecarSetup, inputs: BusInputs, workload: LocalWorkload, placement: Placement
+    ) -> None:
         self.live = asyncio.Event()
         self.settled = asyncio.Event()
         self.settled.set()
         self.outdated = False
         self.why = "waiting for its account to be in the mesh"
-        self._ground = ground
+        self._setup = setup
         self._workload = workload
-        self._room = room
-        self._heard = heard
-        self._home = home(ground, workload.id)
+        self._placement = placement
+        self._inputs = inputs
+        self._home = home(setup, workload.id)
         self._certificates = Certificates(
             bus,
             ProxyClient(identity=workload.identity, proxy_id=workload.id),
-            heard.roots,
+            inputs.roots,
             self._home,
-            trust_domain=ground.trust_domain,
-            lifetime_s=ground.lifetime_s,
+            trust_domain=setup.trust_domain,
+            lifetime_s=setup.lifetime_s,
         )
         self._bootstrap = self._home / "bootstrap.json"
         self._envoy: EnvoyProcess | None = None
@@ -93,7 +95,7 @@ class EnvoySidecar:
     async def run(self, changed: Callable[[], None]) -> None:
         if self._left is None:
             self._prepare()
-            await self._heard.meshed.wait(self._workload.identity)
+            await self._inputs.meshed.wait(self._workload.identity)
             self._say(changed, "waiting for its certificate")
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -101,7 +103,7 @@ class EnvoySidecar:
                 await self._keep_running(changed)
                 certifying.cancel()
         finally:
-            if self._stopping.is_set() or not self._ground.keep_running:
+            if self._stopping.is_set() or not self._setup.keep_running:
                 self._certificates.remove()
 
     async def stop(self) -> None:
@@ -120,12 +122,12 @@ class EnvoySidecar:
         sidecar = Sidecar(
             proxy_id=self._workload.id,
             identity=self._workload.identity,
-            trust_domain=self._ground.trust_domain,
-            xds=self._ground.xds,
-            admin=admin_socket(self._ground, self._workload.id),
+            trust_domain=self._setup.trust_domain,
+            xds=self._setup.xds,
+            admin=admin_socket(self._setup, self._workload.id),
             certificate_sds=self._certificates.certificate,
             roots_sds=self._certificates.roots,
-            load_reports=self._ground.load_reports,
+            load_reports=self._setup.load_reports,
         )
         if isinstance(self._workload.interception, Transparent):
             return text(pod_bootstrap(structs.replace(sidecar, mark=MARK), metrics=True))
@@ -133,13 +135,13 @@ class EnvoySidecar:
 
     def _launch(self, log_level: str = "") -> Launch:
         return Launch(
-            program=self._ground.program,
+            program=self._setup.program,
             bootstrap=self._bootstrap,
-            admin=admin_socket(self._ground, self._workload.id),
+            admin=admin_socket(self._setup, self._workload.id),
             log=self._home / "envoy.log",
             log_level=log_level,
-            record=self._home / f"envoy{SUFFIX}" if self._ground.keep_running else None,
-            entered=self._room.for_sidecar,
+            record=self._home / f"envoy{SUFFIX}" if self._setup.keep_running else None,
+            entered=self._placement.for_sidecar,
             opens_admin=isinstance(self._workload.interception, Explicit),  # else a door leads to its loopback
         )
 
@@ -161,7 +163,7 @@ class EnvoySidecar:
         envoy, self._left = self._left, None
         if envoy is None:
             await self._certificates.written.wait()
-            envoy = EnvoyProcess(self._launch(await self._heard.level.now()))
+            envoy = EnvoyProcess(self._launch(await self._inputs.level.now()))
         self._envoy = envoy
         self._say(changed, "its Envoy waits for configuration from xds")
         try:
@@ -174,7 +176,7 @@ class EnvoySidecar:
             self.live.clear()
             self._envoy = None
             self.settled.set()
-            if self._ground.keep_running and envoy.alive and not self._stopping.is_set():
+            if self._setup.keep_running and envoy.alive and not self._stopping.is_set():
                 envoy.release()
             else:
                 await envoy.stop()

@@ -1,7 +1,7 @@
 """One program of a workload: started or taken over, started again when it ends, watched for readiness, stopped.
 
 Its end is known at once (the kernel tells), so a crash makes it unready without waiting for a probe. What a user must
-change is said as a `Trouble`; a process started again may find the cause gone, and then the trouble goes too.
+change is said as a `ProgramProblem`; a process started again may find the cause gone, and then the trouble goes too.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from typing import Literal
 from msgspec import Struct
 
 from osm.envoy.child import Adopted, Child, Running
-from services.local import listeners, logs, probe, trouble
-from services.local.planned import Check, Program
-from services.local.room import OnMachine, Room
-from services.local.trouble import Trouble
+from services.local import listeners, logs, probe, program_problems
+from services.local.placement import OnMachine, Placement
+from services.local.plan_types import Check, Program
+from services.local.program_problems import ProgramProblem
 
 State = Literal["starting", "ready", "unready", "backoff", "failed"]
 
@@ -49,7 +49,7 @@ class Place(Struct, frozen=True, kw_only=True):
     log: Path
     inherited: Mapping[str, str]
     record: Path | None = None
-    room: Room = OnMachine()
+    placement: Placement = OnMachine()
 
 
 class Supervised:
@@ -62,8 +62,8 @@ class Supervised:
         self.state: State = "starting"
         self.why = ""
         self.restarts = 0
-        self.trouble: Trouble | None = None
-        self.ignores_proxy: Trouble | None = None
+        self.problem: ProgramProblem | None = None
+        self.ignores_proxy: ProgramProblem | None = None
         self._place = place
         self._changed = changed
         self._backoff = backoff or Backoff()
@@ -80,9 +80,9 @@ class Supervised:
         return self.state == "ready"
 
     @property
-    def troubles(self) -> tuple[Trouble, ...]:
+    def troubles(self) -> tuple[ProgramProblem, ...]:
         """All that its user should know."""
-        return tuple(each for each in (self.trouble, self.ignores_proxy) if each is not None)
+        return tuple(each for each in (self.problem, self.ignores_proxy) if each is not None)
 
     @property
     def pid(self) -> int | None:
@@ -110,7 +110,7 @@ class Supervised:
             if self._stopping.is_set():
                 return
             crashes = 1 if loop.time() - began_s >= self._backoff.steady_s else crashes + 1
-            self._become("failed" if self.trouble is not None else "backoff", what)
+            self._become("failed" if self.problem is not None else "backoff", what)
             pause_s = None if self._hopeless else self._backoff.pause_s(crashes)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
@@ -133,11 +133,11 @@ class Supervised:
         environment = self._environment()
         if shutil.which(self.program.argv[0], path=environment["PATH"]) is None:
             what = f'there is no program "{self.program.argv[0]}" on this machine; it was looked for in PATH'
-            self.trouble = Trouble(field="command[0]", what=what)
+            self.problem = ProgramProblem(field="command[0]", what=what)
             return what
         try:
             child = Child.start(
-                self._place.room.for_app(self.program.argv),
+                self._place.placement.for_app(self.program.argv),
                 environment=environment,
                 folder=self._place.folder,
                 log=self._place.log,
@@ -165,7 +165,7 @@ class Supervised:
     async def _watched(self, child: Running, *, left_by_another: bool) -> str:
         check = self.program.check
         if check is None:
-            self.trouble = None
+            self.problem = None
             self._become("ready", "")
             self.settled.set()
         else:
@@ -176,16 +176,16 @@ class Supervised:
                 told = self._heard(child, check)
                 watching.append(
                     tasks.create_task(
-                        probe.watch(check, told, goes_on=left_by_another, connect=self._place.room.connect)
+                        probe.watch(check, told, goes_on=left_by_another, connect=self._place.placement.connect)
                     )
                 )
             status = await child.ended()
             for task in watching:
                 task.cancel()
         if not self._hopeless:
-            self.trouble = trouble.why_it_ended(self._words(), self.program)
-        if self.trouble is not None:
-            return self.trouble.what
+            self.problem = program_problems.why_it_ended(self._words(), self.program)
+        if self.problem is not None:
+            return self.problem.what
         return f"{_end(status)}; its last words are in {self._place.log}"
 
     def _words(self) -> str:
@@ -195,8 +195,8 @@ class Supervised:
         """Now and then, what it says itself; once it has named a trouble, that stays as long as it runs."""
         self.ignores_proxy = None
         while self.ignores_proxy is None:
-            await asyncio.sleep(trouble.LISTEN_EVERY_S)
-            self.ignores_proxy = trouble.ignores_proxy(self._words(), self.program)
+            await asyncio.sleep(program_problems.LISTEN_EVERY_S)
+            self.ignores_proxy = program_problems.ignores_proxy(self._words(), self.program)
         self._changed()
 
     def _heard(self, child: Running, check: Check) -> Callable[[bool, str], None]:
@@ -213,11 +213,11 @@ class Supervised:
             if ready and not self.ready and self._accused(child.pid):
                 child.signal(signal.SIGKILL)
             elif ready:
-                self.trouble = None
+                self.problem = None
                 self._become("ready", "")
             else:
-                if loop.time() - began_s > trouble.LISTEN_WITHIN_S and why.startswith("nothing listens"):
-                    self.trouble = trouble.never_listened(self.program, why)
+                if loop.time() - began_s > program_problems.LISTEN_WITHIN_S and why.startswith("nothing listens"):
+                    self.problem = program_problems.never_listened(self.program, why)
                 self._become("unready" if self.state in ("ready", "unready") else "starting", why)
             if ready or answers >= check.failures:
                 self.settled.set()
@@ -229,7 +229,7 @@ class Supervised:
         port = listeners.took_wildcard(pid, [each.port for each in self.program.listens])
         if port is None:
             return False
-        self.trouble, self._hopeless = trouble.took_wildcard(self.program, port), True
+        self.problem, self._hopeless = program_problems.took_wildcard(self.program, port), True
         return True
 
     def _become(self, state: State, why: str) -> None:

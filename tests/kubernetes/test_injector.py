@@ -31,7 +31,7 @@ from osm.pki.keys import make_key, read_csr
 from osm.pki.reading import chain_pem, load_chain, spiffe_id
 from osm.runtime.health import Health
 from osm.testing import cluster_objects as made
-from services.injector import keeper, tend, webhooks
+from services.injector import ca_bundles, keeper, secret_chores
 from services.injector.app import run
 from services.injector.settings import Settings
 
@@ -306,7 +306,7 @@ async def test_a_change_of_the_namespace_counts_at_once(town):
 
 
 async def test_a_secret_that_was_deleted_is_made_again(town, monkeypatch):
-    monkeypatch.setattr(tend, "OTHERS_FIRST_S", 0.1)
+    monkeypatch.setattr(secret_chores, "OTHERS_FIRST_S", 0.1)
     async with at_work(town):
         uuid = uuid_of(await town.make(town.pod()))
         first = await made_secret(town, uuid)
@@ -317,7 +317,7 @@ async def test_a_secret_that_was_deleted_is_made_again(town, monkeypatch):
 
 async def test_a_secret_whose_pod_is_gone_is_collected(town, monkeypatch):
     """Without Kubernetes' own garbage collector, which does not run here."""
-    monkeypatch.setattr(tend, "GRACE_S", 0.1)
+    monkeypatch.setattr(secret_chores, "GRACE_S", 0.1)
     async with at_work(town):
         uuid = uuid_of(await town.make(town.pod()))
         await made_secret(town, uuid)
@@ -441,7 +441,7 @@ async def test_whoever_waits_for_a_certificate_is_told_why_at_the_pod(town, monk
 
 async def test_a_secret_that_is_in_the_way_of_ours_is_told_at_the_pod_and_left_alone(town, monkeypatch):
     monkeypatch.setattr(keeper, "retry_in", lambda *_: 0.05)
-    monkeypatch.setattr(tend, "OTHERS_FIRST_S", 0.1)
+    monkeypatch.setattr(secret_chores, "OTHERS_FIRST_S", 0.1)
     async with at_work(town):
         pod = await town.make(town.pod())
         secret = await made_secret(town, uuid_of(pod))
@@ -503,7 +503,7 @@ async def test_of_two_injectors_one_renews_and_the_other_takes_over(town, monkey
 
 
 async def test_who_takes_the_roots_out_of_the_webhook_finds_them_back(town, monkeypatch):
-    monkeypatch.setattr(webhooks, "LOOK_AGAIN_S", 0.2)
+    monkeypatch.setattr(ca_bundles, "LOOK_AGAIN_S", 0.2)
     name = f"osm-webhook-{town.mesh}"
 
     async def bundle():

@@ -10,7 +10,7 @@ from osm.k8s.errors import ApiError, NotFound, Unreachable
 from osm.k8s.objects import Namespace, ObjectMeta
 from osm.runtime.https import Malformed
 from services.injector.answers import Answers
-from services.injector.heard import Heard
+from services.injector.bus_inputs import BusInputs
 from tests.golden.injector import cases
 
 SHOP = Namespace(
@@ -40,7 +40,7 @@ class Desk:
         self.promised: list[str] = []
         self.answers = Answers(
             self.cluster,  # type: ignore[arg-type]  # the one method that is used
-            Heard("cluster.local"),
+            BusInputs("cluster.local"),
             ours=cases.OURS,
             house=cases.house(cases.load("native")),
             admitted=self.promised.append,

@@ -10,12 +10,12 @@ from osm.k8s.errors import ApiError, Unreachable
 from osm.k8s.objects import Namespace, ObjectMeta
 from services.injector.answers import Answers
 from services.injector.board import Board
-from services.injector.heard import Heard
+from services.injector.bus_inputs import BusInputs
 from services.injector.keeper import Keeper
 from services.injector.measures import Measures
 from services.injector.proxies import Proxy
 from services.injector.secret import Kept, Mesh
-from services.injector.tend import Chore
+from services.injector.secret_chores import Chore
 from tests.golden.injector import cases
 
 Scraped = Callable[..., float | None]
@@ -47,7 +47,7 @@ def review() -> bytes:
 
 def answers(cluster: Any) -> Answers:
     house = cases.house(cases.load("native"))
-    return Answers(cluster, Heard("cluster.local"), ours=cases.OURS, house=house, admitted=lambda _: None)
+    return Answers(cluster, BusInputs("cluster.local"), ours=cases.OURS, house=house, admitted=lambda _: None)
 
 
 def proxy(uuid: str, **more: Any) -> Proxy:
@@ -74,7 +74,7 @@ async def test_a_secret_waits_from_its_first_failure_until_it_is_written(scraped
     core = MemoryCore()
     mesh = Mesh(name="osm", trust_domain="cluster.local", xds=Address("xds", 1))
     cluster: Any = OneNamespace()  # no Secret is written: nobody signs
-    keeper = Keeper(core.bus("injector"), cluster, Heard("cluster.local"), mesh)
+    keeper = Keeper(core.bus("injector"), cluster, BusInputs("cluster.local"), mesh)
     assert scraped("osm_injector_waiting") == 0
     await keeper._try(Chore(verb="make", key=("shop", "u"), due_s=0.0, proxy=proxy("u")))
     assert scraped("osm_injector_waiting") == 1

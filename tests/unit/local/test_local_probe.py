@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from osm.contracts.names import Address
-from services.local.planned import Check
+from services.local.plan_types import Check
 from services.local.probe import probe, watch
 
 

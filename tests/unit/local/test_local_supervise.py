@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from osm.contracts.names import Address
-from services.local import listeners, trouble
+from services.local import listeners, program_problems
 from services.local.environment import inherited
-from services.local.planned import Check, Program
+from services.local.plan_types import Check, Program
 from services.local.supervise import Backoff, Place, Supervised
 
 HOST = "127.201.0.2"
@@ -90,7 +90,7 @@ async def test_a_program_is_ready_once_it_listens(tmp_path):
     port = free_port()
     async with running(program("python3", "-c", SERVE, HOST, str(port), port=port), tmp_path) as watched:
         await watched.until("starting", "ready")
-        assert watched.supervised.trouble is None
+        assert watched.supervised.problem is None
     assert "listening" in (tmp_path / "app.log").read_text()
 
 
@@ -118,8 +118,8 @@ async def test_a_program_that_ends_says_how_and_where_its_words_are(tmp_path):
 async def test_a_command_that_does_not_exist_is_named(tmp_path):
     async with running(program("no-such-program"), tmp_path) as watched:
         await watched.until("failed")
-        assert watched.supervised.trouble.field == "command[0]"
-        assert 'there is no program "no-such-program"' in watched.supervised.trouble.what
+        assert watched.supervised.problem.field == "command[0]"
+        assert 'there is no program "no-such-program"' in watched.supervised.problem.what
 
 
 async def test_a_program_that_takes_the_wildcard_address_is_stopped_and_told_what_to_add(tmp_path):
@@ -128,8 +128,8 @@ async def test_a_program_that_takes_the_wildcard_address_is_stopped_and_told_wha
         await watched.until("failed")
         assert "ready" not in watched.states
         assert watched.supervised.pid is None
-        assert f"listens on 0.0.0.0:{port}" in watched.supervised.trouble.what
-        assert "fieldPath: status.podIP" in watched.supervised.trouble.what
+        assert f"listens on 0.0.0.0:{port}" in watched.supervised.problem.what
+        assert "fieldPath: status.podIP" in watched.supervised.problem.what
 
 
 async def test_a_program_that_finds_its_port_taken_is_told_what_to_add(tmp_path):
@@ -139,19 +139,19 @@ async def test_a_program_that_finds_its_port_taken_is_told_what_to_add(tmp_path)
         what = program("python3", "-c", SERVE, "0.0.0.0", str(port), port=port, check=False)
         async with running(what, tmp_path, Backoff(first_s=600, most_s=600)) as watched:
             await watched.until("failed")
-            assert f"found {port} taken" in watched.supervised.trouble.what
-            assert HOST in watched.supervised.trouble.what
+            assert f"found {port} taken" in watched.supervised.problem.what
+            assert HOST in watched.supervised.problem.what
 
 
 async def test_a_program_that_never_listens_is_told_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(trouble, "LISTEN_WITHIN_S", 0.0)
+    monkeypatch.setattr(program_problems, "LISTEN_WITHIN_S", 0.0)
     port = free_port()
     async with running(program("sleep", "60", port=port), tmp_path) as watched:
         async with asyncio.timeout(30):
-            while watched.supervised.trouble is None:
+            while watched.supervised.problem is None:
                 await asyncio.sleep(0.01)
-        assert watched.supervised.trouble.severity == "warning"
-        assert f"nothing listens on {HOST}:{port}" in watched.supervised.trouble.what
+        assert watched.supervised.problem.severity == "warning"
+        assert f"nothing listens on {HOST}:{port}" in watched.supervised.problem.what
 
 
 async def test_stopping_asks_first_and_insists_after_the_grace(tmp_path):
@@ -245,7 +245,7 @@ OFFERED = (("OSM_BIND_HOST", HOST), ("OSM_UPSTREAM_BOOK_SHOP_STORE_V1_8080", "12
 )
 def test_a_client_that_resolves_services_itself_is_told_what_to_call(words):
     what = msgspec.structs.replace(program("client"), platform=OFFERED)
-    found = trouble.ignores_proxy(f"all is well\n{words}\n", what)
+    found = program_problems.ignores_proxy(f"all is well\n{words}\n", what)
     assert found.severity == "warning"
     assert "does not use HTTP_PROXY" in found.what
     assert "http://$(OSM_UPSTREAM_BOOK_SHOP_STORE_V1_8080)" in found.what
@@ -261,11 +261,11 @@ def test_a_client_that_resolves_services_itself_is_told_what_to_call(words):
     ],
 )
 def test_nobody_is_accused_who_does_not_say_so(words):
-    assert trouble.ignores_proxy(words, msgspec.structs.replace(program("client"), platform=OFFERED)) is None
+    assert program_problems.ignores_proxy(words, msgspec.structs.replace(program("client"), platform=OFFERED)) is None
 
 
 async def test_a_running_program_that_ignores_the_proxy_is_warned_of_and_stays_ready(tmp_path, monkeypatch):
-    monkeypatch.setattr(trouble, "LISTEN_EVERY_S", 0.01)
+    monkeypatch.setattr(program_problems, "LISTEN_EVERY_S", 0.01)
     what = program("sh", "-c", "echo no such host: store-v1.book-shop; sleep 600")
     async with running(msgspec.structs.replace(what, platform=OFFERED), tmp_path) as watched:
         async with asyncio.timeout(30):

@@ -4,7 +4,7 @@ from typing import Any
 
 from services.injector.proxies import Proxy
 from services.injector.secret import Kept
-from services.injector.tend import GRACE_S, OTHERS_FIRST_S, chores, spread
+from services.injector.secret_chores import GRACE_S, OTHERS_FIRST_S, chores, spread
 
 NOW_S = 1_000_000.0
 ROOTS = "roots"

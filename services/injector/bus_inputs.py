@@ -1,4 +1,4 @@
-"""What the bus says that an injector needs: mesh-wide settings, and the roots that the mesh trusts. Newest alone.
+"""What the injector reads from the bus: mesh-wide settings, and the roots that the mesh trusts. Newest alone.
 
 Apart from whoever uses it, since three do. Roots that are taken away are kept: no trust is never what was meant.
 """
@@ -14,7 +14,7 @@ from osm.contracts.trust import Bundle
 BUCKETS = (MESH_CONFIG.bucket, BUNDLE.bucket)
 
 
-class Heard:
+class BusInputs:
     """Follows both buckets. `missing` is what has not been read yet."""
 
     def __init__(self, trust_domain: str) -> None:

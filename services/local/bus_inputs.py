@@ -1,4 +1,4 @@
-"""What all sidecars go by, as the bus tells it: the roots of xds, the meshed accounts, how much to log.
+"""What the agent reads from the bus for all its sidecars: the roots of xds, the meshed accounts, how much to log.
 
 One reader each for the whole agent, however many sidecars there are.
 """
@@ -9,20 +9,20 @@ from msgspec import Struct
 
 from osm.bus import Bus
 from services.local.log_level import SidecarLogLevel
-from services.local.meshed import Meshed
+from services.local.meshed_accounts import MeshedAccounts
 from services.local.roots import Roots
 
 
-class Heard(Struct, frozen=True, kw_only=True):
+class BusInputs(Struct, frozen=True, kw_only=True):
     """Made before anything is known; whoever needs one of them waits for it."""
 
     roots: Roots
-    meshed: Meshed
+    meshed: MeshedAccounts
     level: SidecarLogLevel
 
     @classmethod
-    def nothing(cls, trust_domain: str) -> "Heard":
-        return cls(roots=Roots(trust_domain), meshed=Meshed(), level=SidecarLogLevel())
+    def nothing(cls, trust_domain: str) -> "BusInputs":
+        return cls(roots=Roots(trust_domain), meshed=MeshedAccounts(), level=SidecarLogLevel())
 
     async def run(self, bus: Bus) -> None:
         """Read on; endless."""

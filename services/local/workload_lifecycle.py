@@ -1,4 +1,4 @@
-"""One workload from start to end: sidecar first, then its programs; away from clients first, then ended.
+"""The lifecycle of one workload: starts the sidecar, then the programs; withdraws the endpoint, then stops them.
 
 The order is the point. A program starts once its sidecar serves, so its first request finds the mesh. When it
 must go, its endpoint goes first and is known to be gone, then it drains, then it is told to end, its sidecar last.
@@ -14,28 +14,28 @@ from osm.contracts.endpoints import Explicit, LocalWorkload
 from osm.contracts.status import ProcessStatus
 from osm.envoy.cleanup import SUFFIX
 from osm.pki.files import private_folder
-from services.local import left
-from services.local.board import Board, Complaint, Report
-from services.local.doors import door
-from services.local.planned import Planned
-from services.local.room import Room
+from services.local import surviving_processes
+from services.local.app_sockets import door
+from services.local.placement import Placement
+from services.local.plan_types import Planned
 from services.local.sidecar import RunsBeside
 from services.local.supervise import Backoff, Place, State, Supervised
+from services.local.workload_reports import Complaint, Report, WorkloadReports
 
 _WORST_FIRST: tuple[State, ...] = ("failed", "backoff", "unready", "starting", "ready")
 
 
-class Life:
+class WorkloadLifecycle:
     """A workload that runs."""
 
     def __init__(
         self,
         planned: Planned,
         sidecar: RunsBeside,
-        board: Board,
+        board: WorkloadReports,
         *,
         folder: Path,
-        room: Room,
+        placement: Placement,
         inherited: Mapping[str, str],
         drain_s: float,
         keep_running: bool = False,
@@ -45,7 +45,7 @@ class Life:
         self.planned = planned
         self.stopping = False
         self._sidecar = sidecar
-        self._room = room
+        self._placement = placement
         self._board = board
         self._drain_s = drain_s
         self._stop = asyncio.Event()
@@ -59,7 +59,7 @@ class Life:
                     log=folder / f"{program.name}.log",
                     inherited=inherited,
                     record=folder / f"app-{program.name}{SUFFIX}" if keep_running else None,
-                    room=room,
+                    placement=placement,
                 ),
                 self._tell,
                 backoff,
@@ -84,7 +84,7 @@ class Life:
         going = (self._sidecar.pid, *(each.pid for each in self._programs))
         inside = next((pid for pid in going if pid is not None), None)
         if inside is not None:
-            self._room.enter(inside)
+            self._placement.enter(inside)
 
     async def settled(self) -> None:
         """Wait until it is known how all that was taken over is. Only of use while `run` runs."""
@@ -100,15 +100,15 @@ class Life:
     async def run(self) -> None:
         """Until `stop`, in order; when cancelled, all ends at once and within seconds, or goes on without us."""
         private_folder(self._folder / "work")
-        await self._room.open()
+        await self._placement.open()
         try:
             await self._run_inside()
         finally:
-            await self._room.close()
+            await self._placement.close()
 
     async def _run_inside(self) -> None:
         if self._keep_running:
-            left.write(self._folder, self.planned)
+            surviving_processes.write(self._folder, self.planned)
         async with asyncio.TaskGroup() as tasks:
             sidecar = tasks.create_task(self._sidecar.run(self._tell), name=f"{self.planned.id}: sidecar")
             running = [tasks.create_task(self._run(each), name=f"{self.planned.id}: app") for each in self._programs]
@@ -117,7 +117,7 @@ class Life:
             await self._leave()
             for task in (*running, sidecar):
                 task.cancel()
-        left.forget(self._folder)
+        surviving_processes.forget(self._folder)
 
     async def _run(self, program: Supervised) -> None:
         if not program.taken_over:

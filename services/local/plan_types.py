@@ -1,4 +1,4 @@
-"""What the plan says must run: one value a workload, complete enough to start it. Pure.
+"""The types of a plan: one value a workload, complete enough to start it. Pure.
 
 Apart from `plan`, which makes these from manifests, because everything that runs processes speaks of them alone.
 """

@@ -1,4 +1,4 @@
-"""What users wish for a pod by annotations: switches, and lists of ports and ranges. Pure.
+"""Reads the annotations of a pod: switches, and lists of ports and ranges. Pure.
 
 Apart from the decision, because a wish that cannot be read is told in one way: which annotation of what, what was
 found, what is allowed. A pod whose wish was overlooked would run otherwise than its maker believes.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from osm.contracts.names import Address
 from osm.isolation.relay import Streams, carry
-from services.local.ground import SOCKET_PATH_MAX_BYTES
+from services.local.sidecar_setup import SOCKET_PATH_MAX_BYTES
 
 Connect = Callable[[Address], Awaitable[Streams]]
 
@@ -24,7 +24,7 @@ def door(folder: Path, port: int) -> Path:
     return folder.parent / f"{hashlib.sha256(bytes(path)).hexdigest()[:12]}.sock"
 
 
-class Doors:
+class AppSockets:
     """Of one workload."""
 
     def __init__(self, leads: Mapping[Path, Address]) -> None:

@@ -1,4 +1,4 @@
-"""What each workload reports of itself, until it has been published: newest wins.
+"""The latest report of each workload, kept until it has been published.
 
 Between many workloads that change at their own pace and one writer of the bus. No input or output here.
 """
@@ -31,7 +31,7 @@ class Report(Struct, frozen=True, kw_only=True):
     complaints: tuple[Complaint, ...] = ()
 
 
-class Board:
+class WorkloadReports:
     """All reports. `changed` wakes whoever waits; `flushed` waits until what is here now has been published."""
 
     def __init__(self) -> None:

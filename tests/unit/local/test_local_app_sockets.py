@@ -4,8 +4,8 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from osm.contracts.names import Address
-from services.local.doors import Doors, door
-from services.local.ground import SOCKET_PATH_MAX_BYTES
+from services.local.app_sockets import AppSockets, door
+from services.local.sidecar_setup import SOCKET_PATH_MAX_BYTES
 
 APP = Address("10.77.0.9", 8080)
 
@@ -27,7 +27,7 @@ async def doors(folder, answer=echo):
         asked.append(to)
         return await asyncio.open_connection(host, port)
 
-    made = Doors({door(folder, 8080): APP})
+    made = AppSockets({door(folder, 8080): APP})
     await made.open(connect)
     try:
         yield asked, server

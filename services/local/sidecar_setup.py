@@ -1,4 +1,4 @@
-"""What all sidecars of the agent share, and where the files of each workload are. Values and paths only."""
+"""The settings that all sidecars of the agent share, and the paths of each workload's files. Values only."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ SOCKET_PATH_MAX_BYTES = 107
 """Of a Unix socket's path in Linux (unix(7): 108 with the final zero)."""
 
 
-class Ground(Struct, frozen=True, kw_only=True):
+class SidecarSetup(Struct, frozen=True, kw_only=True):
     """`folder` holds the workloads' folders. `keep_running`: Envoys may outlive the agent; `load_reports`:
     they tell xds how many of their requests fail.
     """
@@ -32,14 +32,14 @@ class Ground(Struct, frozen=True, kw_only=True):
         return self.folder.parent
 
 
-def home(ground: Ground, id_: str) -> Path:
+def home(setup: SidecarSetup, id_: str) -> Path:
     """The folder of one workload."""
-    return ground.folder / id_
+    return setup.folder / id_
 
 
-def admin_socket(ground: Ground, id_: str) -> Path:
+def admin_socket(setup: SidecarSetup, id_: str) -> Path:
     """Where the workload's Envoy answers: beside its other files, or under a short name if the path is too long."""
-    path = home(ground, id_) / "admin.sock"
+    path = home(setup, id_) / "admin.sock"
     if len(bytes(path)) <= SOCKET_PATH_MAX_BYTES:
         return path
-    return ground.folder / f"{hashlib.sha256(id_.encode()).hexdigest()[:12]}.sock"
+    return setup.folder / f"{hashlib.sha256(id_.encode()).hexdigest()[:12]}.sock"

@@ -1,4 +1,4 @@
-"""What an isolated workload finds in /etc/hosts: every Service, under the names that a cluster's DNS would know.
+"""Writes /etc/hosts of isolated workloads: every Service, under the names that a cluster's DNS would know.
 
 The text is pure. It is written in place, because the file is mounted over /etc/hosts of programs that run: they see
 the file itself, and would go on seeing the old one if another took its name.

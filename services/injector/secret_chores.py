@@ -1,4 +1,4 @@
-"""What is to be done about the Secrets of sidecars, given the pods there are: state in, chores out. Pure.
+"""Decides what to do about the Secrets of sidecars, given the pods there are: state in, chores out. Pure.
 
     make     a pod has a sidecar and no Secret: kubelet waits with its containers until there is one
     renew    two thirds of the certificate's life are over

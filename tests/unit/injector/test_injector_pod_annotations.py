@@ -4,7 +4,7 @@ import pytest
 
 from osm.contracts.policy import Injection
 from osm.envoy.redirect import Redirect
-from services.injector.wishes import MOST_QUOTED_CHARS, Unreadable, redirect, switch
+from services.injector.pod_annotations import MOST_QUOTED_CHARS, Unreadable, redirect, switch
 
 PREFIX = "openservicemesh.io"
 OUT_PORTS, IN_PORTS = f"{PREFIX}/outbound-port-exclusion-list", f"{PREFIX}/inbound-port-exclusion-list"

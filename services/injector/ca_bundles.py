@@ -1,4 +1,4 @@
-"""That the API server trusts us: the roots of the mesh in both webhook configurations, and kept there.
+"""Keeps the mesh's roots in the `caBundle` of both webhook configurations, so that the API server trusts us.
 
 The chart makes the configurations without any (no pod of the mesh is let in until then, by `failurePolicy: Fail`);
 whoever holds the Lease fills them in, at every change of the roots and again now and then, in case somebody took
@@ -19,7 +19,7 @@ from osm.k8s.client import Cluster
 from osm.k8s.errors import ApiError, NotFound
 from osm.k8s.lease import Leadership
 from osm.k8s.resource import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Resource
-from services.injector.heard import Heard
+from services.injector.bus_inputs import BusInputs
 
 LOOK_AGAIN_S = 30.0
 UNTRUSTED_LOOK_AGAIN_S = 1.0
@@ -60,7 +60,7 @@ def untrusting(found: Configuration, roots_pem: str) -> Mapping[str, Any] | None
 class Webhooks:
     """`watch` always; what is wrong is mended only with a Lease (`lead`). `trusted` is what was last seen."""
 
-    def __init__(self, cluster: Cluster, heard: Heard, mesh: str) -> None:
+    def __init__(self, cluster: Cluster, heard: BusInputs, mesh: str) -> None:
         self.trusted = False
         self.why = "the API server to be asked whom it trusts"
         self._cluster = cluster

@@ -10,12 +10,12 @@ import msgspec
 from osm.contracts.endpoints import Explicit, LocalWorkload
 from osm.contracts.names import Address, Identity, ObjectRef
 from services.local.agent import Agent
-from services.local.board import Board
 from services.local.environment import inherited
-from services.local.life import Life
-from services.local.planned import Planned, Program
-from services.local.room import OnMachine
+from services.local.placement import OnMachine
+from services.local.plan_types import Planned, Program
 from services.local.supervise import Backoff
+from services.local.workload_lifecycle import WorkloadLifecycle
+from services.local.workload_reports import WorkloadReports
 
 SHOP = ObjectRef("Deployment", "town", "shop")
 
@@ -74,7 +74,7 @@ class Town:
     """An agent with fake sidecars, and a publisher that keeps what it saw."""
 
     def __init__(self, folder, *, live=True):
-        self.board = Board()
+        self.board = WorkloadReports()
         self.history = []
         self.witness = lambda: None
         self.witnessed = []
@@ -87,13 +87,13 @@ class Town:
 
     def _begin(self, what):
         self.sidecars.append(FakeSidecar(live=self._live))
-        return Life(
+        return WorkloadLifecycle(
             what,
             self.sidecars[-1],
             self.board,
             folder=self._folder / what.id,
             inherited=inherited(os.environ, str(Path(sys.executable).parent)),
-            room=OnMachine(),
+            placement=OnMachine(),
             drain_s=0,
             backoff=Backoff(first_s=0.01),
         )

@@ -1,7 +1,7 @@
-"""What an agent before us has left running, and was meant to leave: written down workload by workload.
+"""Processes that an earlier agent was told to leave running: recorded workload by workload, and taken over.
 
 Each workload's folder holds what it was started as; the processes in it have a `process_record`.
-What cannot be read any more cannot be gone on with: its processes end.
+A workload whose record cannot be read is not taken over: its processes end.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from osm.contracts.codec import Undecodable, decode, encode
 from osm.envoy import process_record
 from osm.envoy.cleanup import SUFFIX, end_recorded
 from osm.pki.files import LooseMode, read_secret, write_secret
-from services.local.planned import Planned
+from services.local.plan_types import Planned
 
 _STARTED = "started.json"
 """Holds the environment of programs, so it is for the owner alone."""

@@ -1,11 +1,11 @@
-"""What a user must change of a program, seen while it runs: each a sentence with the line to add. Pure."""
+"""Problems of a running program that its user must mend: each a sentence with the line to add. Pure."""
 
 import re
 
 from msgspec import Struct
 
 from osm.contracts.problem import Severity
-from services.local.planned import Program
+from services.local.plan_types import Program
 
 LISTEN_EVERY_S = 10.0
 """The end of a program's log is read this often, 4 KB of it: whoever misuses the platform says so again and again."""
@@ -14,7 +14,7 @@ LISTEN_WITHIN_S = 15.0
 """A program that does not listen after this is told to its user; slow ones get ready all the same."""
 
 
-class Trouble(Struct, frozen=True, kw_only=True):
+class ProgramProblem(Struct, frozen=True, kw_only=True):
     """What the user must change; `field` is a path below the container's."""
 
     field: str
@@ -22,30 +22,32 @@ class Trouble(Struct, frozen=True, kw_only=True):
     severity: Severity = "error"
 
 
-def took_wildcard(program: Program, port: int) -> Trouble:
+def took_wildcard(program: Program, port: int) -> ProgramProblem:
     what = (
         f"the program listens on 0.0.0.0:{port}, and so on its sidecar's address too; {_bind_there(program)}; "
         "it was stopped, and starts again when the manifest changes"
     )
-    return Trouble(field="ports", what=what)
+    return ProgramProblem(field="ports", what=what)
 
 
-def never_listened(program: Program, why: str) -> Trouble:
-    return Trouble(field="ports", what=f"{why} after {LISTEN_WITHIN_S:g} s; {_bind_there(program)}", severity="warning")
+def never_listened(program: Program, why: str) -> ProgramProblem:
+    return ProgramProblem(
+        field="ports", what=f"{why} after {LISTEN_WITHIN_S:g} s; {_bind_there(program)}", severity="warning"
+    )
 
 
-def why_it_ended(last_words: str, program: Program) -> Trouble | None:
+def why_it_ended(last_words: str, program: Program) -> ProgramProblem | None:
     words = last_words.lower()
     if "address already in use" not in words and "eaddrinuse" not in words and "address in use" not in words:
         return None
     ports = ", ".join(str(each.port) for each in program.listens) or "its port"
-    return Trouble(
+    return ProgramProblem(
         field="ports",
         what=f"the program found {ports} taken; a sidecar has that port on another address: {_bind_there(program)}",
     )
 
 
-def ignores_proxy(words: str, program: Program) -> Trouble | None:
+def ignores_proxy(words: str, program: Program) -> ProgramProblem | None:
     """Whether the program tried to resolve a Service of the mesh itself, going by its own words.
 
     The only thing that a program which ignores HTTP_PROXY surely does: the name has no address here, so no connection
@@ -58,7 +60,7 @@ def ignores_proxy(words: str, program: Program) -> Trouble | None:
         for host in _SERVICE_HOST.finditer(line):
             prefix = f"OSM_UPSTREAM_{host['namespace']}_{host['service']}_".replace("-", "_").upper()
             if found := next((name for name in offered if name.startswith(prefix)), None):
-                return Trouble(field="command", what=_use(host[0], found), severity="warning")
+                return ProgramProblem(field="command", what=_use(host[0], found), severity="warning")
     return None
 
 

@@ -10,7 +10,7 @@ from osm.bus.memory import MemoryCore
 from osm.contracts.channels import BUNDLE, MESH_CONFIG
 from osm.contracts.policy import Injection, Mesh
 from osm.contracts.trust import Bundle
-from services.injector.heard import Heard
+from services.injector.bus_inputs import BusInputs
 
 SAID = Mesh(injection=Injection(envoy_image="mirror/envoy:1"))
 DOMAIN = "cluster.local"
@@ -21,8 +21,8 @@ def bundle(*roots: str) -> Mapping[str, Struct]:
 
 
 @asynccontextmanager
-async def hearing(core: MemoryCore) -> AsyncIterator[Heard]:
-    heard = Heard(DOMAIN)
+async def hearing(core: MemoryCore) -> AsyncIterator[BusInputs]:
+    heard = BusInputs(DOMAIN)
     task = asyncio.create_task(heard.run(core.bus("injector")))
     try:
         yield heard
@@ -31,7 +31,7 @@ async def hearing(core: MemoryCore) -> AsyncIterator[Heard]:
         await asyncio.wait([task])
 
 
-async def until_mesh(heard: Heard, mesh: Mesh) -> None:
+async def until_mesh(heard: BusInputs, mesh: Mesh) -> None:
     async with asyncio.timeout(30):
         while heard.mesh != mesh:
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Which accounts are in the mesh, as `endpoints` says: certmgr signs for no other.
+"""The accounts that are in the mesh, as `endpoints` says: certmgr signs for no other.
 
 Read so that a sidecar asks for its certificate when it can be had, and not before: a refusal costs the first start
 a pause, and operators a warning that means nothing.
@@ -11,7 +11,7 @@ from osm.contracts.channels import IDENTITY
 from osm.contracts.names import Identity
 
 
-class Meshed:
+class MeshedAccounts:
     """The meshed accounts that have been seen. One that goes is certmgr's to refuse."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Where a workload's programs run: on the machine as it is, or in a network namespace of the workload's own.
 
-Apart from the lives that use it, so that they need not know which. A room is opened before anything of its workload
-starts and closed after all has ended.
+Apart from the lifecycles that use it, so that they need not know which. A placement is opened before anything of its
+workload starts, and closed after all has ended.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from osm.contracts.names import Address
 from osm.isolation.namespace_commands import APP_MAY, SIDECAR_MAY, Names, workload
 from osm.isolation.network_namespace import NetworkNamespace
 from osm.isolation.network_setup import NetworkFailed, make_own, unmake_own
-from services.local.doors import Doors
+from services.local.app_sockets import AppSockets
 
 Command = tuple[str, ...]
 
 
-class Room(Protocol):
+class Placement(Protocol):
     """Where one workload's programs run."""
 
     async def open(self) -> None:
@@ -64,22 +64,22 @@ class OnMachine:
 class Isolated:
     """A namespace with an address, redirect rules and names of its own, and a door for each port of the app."""
 
-    def __init__(self, slot: int, names: Names, doors: Doors) -> None:
+    def __init__(self, slot: int, names: Names, sockets: AppSockets) -> None:
         self._slot = slot
         self._names = names
-        self._doors = doors
+        self._sockets = sockets
         self._space: NetworkNamespace | None = None
 
     async def open(self) -> None:
         if self._space is None:
             self._space = await asyncio.to_thread(make_own, self._slot)
-        await self._doors.open(self.connect)
+        await self._sockets.open(self.connect)
 
     def enter(self, pid: int) -> None:
         self._space = NetworkNamespace.of(pid)
 
     async def close(self) -> None:
-        await self._doors.close()
+        await self._sockets.close()
         if self._space is not None:
             with contextlib.suppress(NetworkFailed):  # the namespace may have ended, and the link with it
                 await asyncio.to_thread(unmake_own, self._slot)

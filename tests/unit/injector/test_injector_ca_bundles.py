@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from services.injector.webhooks import Configuration, untrusting
+from services.injector.ca_bundles import Configuration, untrusting
 
 
 def configuration(**bundles: str | None) -> Configuration:
