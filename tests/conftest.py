@@ -1,14 +1,19 @@
-"""What tests of several parts share: helm with our chart; and what could not be run on this machine, and why.
+"""What tests of several parts share: helm with our chart; what a scrape would see; and what could not be run on this
+machine, and why.
 
 That is kept for the end of `make test`, which says it once for all parts.
 """
 
 import os
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry import metrics
+from prometheus_client.parser import text_string_to_metric_families
 
+from osm.runtime.metrics import Metrics
 from osm.testing.chart import Helm, NoHelm, find_helm
 
 NOT_RUN = Path(".pytest_cache/not-run")
@@ -31,6 +36,22 @@ def helm() -> Helm:
         if os.environ.get("CI") == "true":
             pytest.fail(str(why))
         pytest.skip(f"not run: {why}")
+
+
+@pytest.fixture
+def scraped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., float | None]]:
+    """Whatever makes a meter from now on is measured. A call scrapes: the value of the sample of exactly this name and
+    these labels, None if there is none."""
+    measures = Metrics("test", "r", "v")
+    monkeypatch.setattr(metrics, "get_meter", measures.provider.get_meter)
+
+    def value(name: str, **labels: str) -> float | None:
+        families = text_string_to_metric_families(measures.exposition().decode())
+        samples = [sample for family in families for sample in family.samples]
+        return next((each.value for each in samples if (each.name, each.labels) == (name, labels)), None)
+
+    yield value
+    measures.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

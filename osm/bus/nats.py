@@ -46,8 +46,14 @@ class NatsBus(Bus):
             replicas=self._settings.replicas,
             seat=self._settings.seat,
         )
-        async with nats_writer.hold(writer):
-            yield writer
+        if kinds:  # a right that is taken for a moment and given back: nobody stands by for it
+            async with nats_writer.hold(writer):
+                yield writer
+            return
+        with self._link.measures.standing_by(bucket):
+            async with nats_writer.hold(writer):
+                self._link.measures.writes(bucket)
+                yield writer
 
     async def watch(self, *buckets: str, states: Collection[State[Any]] = ()) -> AsyncIterator[Update]:
         for bucket in buckets:

@@ -15,12 +15,12 @@ import structlog
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
-from opentelemetry import metrics
 
 from osm.bus import BusError, nats_keys, nats_wire
 from osm.bus.log_throttle import LogThrottle
 from osm.bus.nats_dial import DiallingClient
 from osm.bus.nats_keys import Keys
+from osm.bus.nats_measures import Measures
 from osm.bus.nats_settings import NatsSettings, read_secret, require_private
 
 T = TypeVar("T")
@@ -63,9 +63,7 @@ class NatsConnection:
         self.client = DiallingClient()
         self.generation = 0
         self.wake: set[asyncio.Event] = set()
-        self._disbelieved = metrics.get_meter("osm.bus").create_counter(
-            "osm.bus.disbelieved", description="messages that their bucket's owner has not signed"
-        )
+        self.measures = Measures()
         self._told: set[tuple[str, str, str]] = set()
         self._up = asyncio.Event()
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -112,7 +110,7 @@ class NatsConnection:
 
     def disbelieve(self, bucket: str, key: str, why: str) -> None:
         """Count a forged message, and say it once for each key and reason."""
-        self._disbelieved.add(1, {"bucket": bucket})
+        self.measures.disbelieved(bucket)
         if (bucket, key, why) not in self._told and len(self._told) < MOST_TOLD:
             self._told.add((bucket, key, why))
             log.warning("bus message not believed", bucket=bucket, key=key, why=why)
@@ -172,6 +170,7 @@ class NatsConnection:
 
     async def _on_connected(self) -> None:
         self.generation += 1
+        self.measures.connected(again=self.generation > 1)
         self._errors.over()
         self._up.set()
         log.info("bus connected", url=self.url, user=self.name)
@@ -180,6 +179,7 @@ class NatsConnection:
     async def _on_disconnected(self) -> None:
         if self._up.is_set():
             log.warning("bus disconnected", url=self.url, user=self.name)
+        self.measures.disconnected()
         self._up.clear()
         self._wake_all()
 

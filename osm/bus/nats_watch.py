@@ -55,6 +55,7 @@ class Feed:
         self._marks: dict[str, Mark] = {}
         self._told_marks: dict[str, Mark] = {}
         self._expires: dict[str, tuple[float, Entry]] = {}
+        link.measures.follows(bucket)
 
     async def tend(self) -> None:
         """Follow, follow anew if the thread is lost, and let old status lines go."""
@@ -80,6 +81,8 @@ class Feed:
         whole, told = self._whole_due, self._picture if self._whole_due else self._pending
         if whole:
             self._told_marks = dict(self._marks)
+        elif not self._ages and (written := [each.at_s for each in told.values() if isinstance(each, Entry)]):
+            self._link.measures.told(self.bucket, min(written))
         self._whole_due, self._moved, self._picture, self._pending = False, False, {}, {}
         return Update(
             bucket=self.bucket,
@@ -96,6 +99,7 @@ class Feed:
     async def _follow_anew(self, old: Follower | None) -> None:
         if old is not None:
             log.info("bus bucket read anew", bucket=self.bucket, reason=old.lost)
+            self._link.measures.rereads(self.bucket)
             self._follower = None
             await old.stop()
         self._start_over()
