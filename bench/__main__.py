@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from bench import catalog, crew, page, plan
+from bench import catalog, page, plan, several_workers
 from bench.machine import load, this_machine, versions
 from bench.programs import required
-from bench.result import CrewRun, Result, Run, missed, missed_by_crew
+from bench.result import Result, Run, WorkersRun, missed, missed_by_crew
 from bench.rounds import Rounds
 from bench.table import show
 
@@ -41,7 +41,7 @@ def main() -> int:
         settings={"quick": asked.quick, "endpoints": rounds.endpoints, "policies": rounds.policies},
         runs=tuple(_run(console, proxies, number, rounds) for number in streams),
         catalog=catalog.thinking() if asked.catalog else (),
-        crews=tuple(_crew(console, proxies, number) for number in crew.STREAMS)
+        crews=tuple(_crew(console, proxies, number) for number in several_workers.STREAMS)
         if asked.crews and not asked.quick
         else (),
     )
@@ -58,9 +58,9 @@ def _run(console: Console, proxies: Path, streams: int, rounds: Rounds) -> Run:
     return asyncio.run(plan.run(proxies, streams, rounds))
 
 
-def _crew(console: Console, proxies: Path, streams: int) -> CrewRun:
+def _crew(console: Console, proxies: Path, streams: int) -> WorkersRun:
     console.print(f"{streams} proxies, two workers …", style="dim")
-    return asyncio.run(crew.run(proxies, streams, 2, crew.ROUNDS))
+    return asyncio.run(several_workers.run(proxies, streams, 2, several_workers.ROUNDS))
 
 
 def _save(result: Result) -> Path:

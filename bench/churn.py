@@ -16,9 +16,9 @@ from grpc import aio
 from msgspec import Struct
 
 from bench.child import answer_asks, say
-from bench.passports import Passport, Passports, load
+from bench.client_certificates import Passport, Passports, load
+from bench.misbehaving_proxy import connected
 from bench.proxy import Proxy
-from bench.rogue import connected
 
 STAY_S, AWAY_S = (0.5, 6.0), (0.0, 1.0)
 STALLS_ONE_IN = 8

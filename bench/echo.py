@@ -19,8 +19,8 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse, Res
 from grpc import aio
 
 from bench.child import answer_asks, say
+from bench.client_certificates import load
 from bench.mesh import PAUSE_S, WARM_UP, Connected, Samples, Serving, rss_bytes
-from bench.passports import load
 from bench.proxy import encoded
 from osm.ads.credentials import ServerIdentity, mutual_tls
 from osm.ads.server import FRUGAL

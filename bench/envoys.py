@@ -25,10 +25,10 @@ from msgspec import Struct, structs
 from rich.console import Console
 from rich.table import Table
 
+from bench.client_certificates import Passports, all_passports
 from bench.mesh import HUB, active, free_address
-from bench.passports import Passports, all_passports
 from bench.result import quantile
-from bench.watched import WatchedEngine
+from bench.timed_engine import WatchedEngine
 from bench.world import Documents, World
 from osm.bus import Writer
 from osm.bus.memory import MemoryCore

@@ -15,8 +15,8 @@ from typing import Any
 from msgspec import Struct
 
 from bench.child import answer_asks, say
+from bench.client_certificates import all_passports, save
 from bench.mesh import HUB, active, ends_as_asked, rss_bytes
-from bench.passports import all_passports, save
 from bench.world import World, target_key
 from osm.bus import Writer
 from osm.bus.nats import open_nats

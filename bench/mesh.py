@@ -21,8 +21,8 @@ from typing import Any
 from msgspec import Struct
 
 from bench.child import answer_asks, say
-from bench.passports import all_passports, save
-from bench.watched import WatchedEngine
+from bench.client_certificates import all_passports, save
+from bench.timed_engine import WatchedEngine
 from bench.world import World, target_key
 from osm.bus import Writer
 from osm.bus.memory import MemoryCore

@@ -6,8 +6,8 @@ Only what lies between the markers is replaced; the words around it are a person
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.draw import Line, chart
-from bench.result import CrewRun, Result, Run, Series, missed, missed_by_crew
+from bench.result import Result, Run, Series, WorkersRun, missed, missed_by_crew
+from bench.svg import Line, chart
 
 WORDS = {"push": "bare echo", "move endpoint": "an endpoint moves", "edit policy": "a policy is edited"}
 
@@ -129,7 +129,7 @@ def _cost_row(run: Run) -> str:
     )
 
 
-def _crews(crews: tuple[CrewRun, ...]) -> list[str]:
+def _crews(crews: tuple[WorkersRun, ...]) -> list[str]:
     if not crews:
         return []
     return [

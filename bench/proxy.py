@@ -14,7 +14,7 @@ from google.protobuf.any_pb2 import Any as PackedAny
 from google.protobuf.message import Message
 from grpc import aio
 
-from bench.passports import Passport, Passports
+from bench.client_certificates import Passport, Passports
 from osm.ads.types import CLUSTER, LISTENER
 from osm.testing.ads_client import DELTA_METHOD, ClientIdentity, channel
 from osm.testing.ads_references import references, unpack

@@ -80,7 +80,7 @@ class Run(Struct, frozen=True, kw_only=True):
         return self.move_endpoint.p50_ms / self.echo.p50_ms
 
 
-class CrewRun(Struct, frozen=True, kw_only=True):
+class WorkersRun(Struct, frozen=True, kw_only=True):
     """One number of proxies before several workers. Memory is of all workers together, without that of an empty one."""
 
     workers: int
@@ -117,7 +117,7 @@ class Result(Struct, frozen=True, kw_only=True):
     settings: dict[str, int | bool]
     runs: tuple[Run, ...]
     catalog: tuple[Thinking, ...]
-    crews: tuple[CrewRun, ...] = ()
+    crews: tuple[WorkersRun, ...] = ()
 
 
 def quantile(samples: tuple[float, ...], share: float) -> float:
@@ -157,7 +157,7 @@ def missed(run: Run) -> tuple[str, ...]:
     return _sentences(f"{run.streams} proxies", checks)
 
 
-def missed_by_crew(run: CrewRun) -> tuple[str, ...]:
+def missed_by_crew(run: WorkersRun) -> tuple[str, ...]:
     """The same of several workers."""
     checks = (
         ("endpoint change, p99 ms", run.move_endpoint.p99_ms, BOUND_CREW_P99_MS.get(run.streams)),

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from bench.result import CrewRun, Result, Run, missed, missed_by_crew
+from bench.result import Result, Run, WorkersRun, missed, missed_by_crew
 
 
 def show(result: Result, console: Console) -> None:
@@ -27,7 +27,7 @@ def show(result: Result, console: Console) -> None:
         console.print(f"missed: {sentence}", style="red")
 
 
-def show_crews(runs: tuple[CrewRun, ...], console: Console) -> None:
+def show_crews(runs: tuple[WorkersRun, ...], console: Console) -> None:
     """Several workers on one port."""
     table = Table("workers", "proxies", "change", title="xds as several processes on one port, over NATS")
     for head in ("p50 ms", "p99 ms", "max ms", "CPU a push, µs", "KB a proxy", "after it", "first config, s"):

@@ -47,7 +47,7 @@ async def neighbours(proxies: Path, streams: int, rounds: int) -> dict[str, Seri
         mesh, clients, (folder, target) = await _open(held, proxies, streams, streams + 1, SERVICES)
         told = {"alone": (await measured(mesh, clients, "move endpoint", rounds))[0]}
         for kind, what in KINDS.items():
-            async with child("bench.rogue", folder, target, kind) as rogue:
+            async with child("bench.misbehaving_proxy", folder, target, kind) as rogue:
                 await mesh.ask(Connected, "rogues", 1)
                 await rogue.answer(Cpu)
                 await asyncio.sleep(SETTLE_S)

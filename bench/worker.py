@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from bench.child import answer_asks, say
 from bench.mesh import Serving, active, ends_as_asked, rss_bytes
-from bench.watched import WatchedEngine
+from bench.timed_engine import WatchedEngine
 from osm.bus.nats import open_nats
 from osm.runtime.health import Health
 from osm.runtime.process import observed, run_until_stopped

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from bench.child import Child, child
+from bench.client_certificates import save
 from bench.mesh import HUB, PAUSE_S, WARM_UP, Samples
-from bench.passports import save
 from bench.peers.cluster import Cluster, cluster
 from bench.peers.istio_config import NAMESPACES, SERVICES, SLICES, endpoint_slice, moved_address, namespace, service
 from bench.peers.istio_passports import issue

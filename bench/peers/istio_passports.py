@@ -5,7 +5,7 @@ A proxy is `spiffe://<trust domain>/ns/<ns>/sa/<sa>` there, without an id of its
 
 import time
 
-from bench.passports import Passport, Passports
+from bench.client_certificates import Passport, Passports
 from bench.world import NAMESPACE, World
 from osm.contracts.names import Identity
 from osm.contracts.trust import ControlPlane, MeshLeaf

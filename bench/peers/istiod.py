@@ -11,8 +11,8 @@ from pathlib import Path
 
 import aiohttp
 
+from bench.client_certificates import Passports
 from bench.mesh import free_address
-from bench.passports import Passports
 from bench.peers.cluster import process, ready
 from osm.pki.files import write_secret
 

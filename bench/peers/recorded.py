@@ -10,8 +10,8 @@ import msgspec
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from msgspec import Struct
 
+from bench.client_certificates import Passport, Passports, load
 from bench.mesh import HUB
-from bench.passports import Passport, Passports, load
 from bench.world import World
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER
 from osm.pki.files import write_secret

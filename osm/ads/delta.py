@@ -5,10 +5,10 @@ Rules from Envoy's xDS protocol, "Incremental xDS" and "How the client specifies
 
 from collections.abc import Iterable
 
-from osm.ads.blame import culprits
+from osm.ads.interning import NO_NAMES, NO_VERSIONS, Few, grown, one_set, shrunk
+from osm.ads.nack_culprit import culprits
 from osm.ads.push import Issued, Push
 from osm.ads.resource import Resource
-from osm.ads.shared import NO_NAMES, NO_VERSIONS, Few, grown, one_set, shrunk
 from osm.ads.subscription import ABSENT, Acked, Answer, Rejected, Subscription, View
 from osm.ads.types import LATE_REMOVAL, NEVER_REMOVED, PUSH_ORDER, WHOLE_TYPES, WILDCARD
 from osm.ads.wire import Request

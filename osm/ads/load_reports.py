@@ -17,7 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from osm.ads.conversation import FIRST_REQUEST_DEADLINE_S, Context, peer_of
+from osm.ads.grpc_stream import FIRST_REQUEST_DEADLINE_S, Context, peer_of
 from osm.ads.peer import Denied, Peer
 
 SERVICE = "envoy.service.load_stats.v3.LoadReportingService"

@@ -2,7 +2,7 @@
 
 A group has two lanes. The canary lane is offered the newest resources, except those that a proxy has rejected; the
 rest is offered what is proven: each resource goes on as soon as every canary holds it. Whatever is held back is
-replaced by the last good resource of that name (`blend`). A small group is all canaries, and waits for nothing.
+replaced by the last good resource of that name (`last_good`). A small group is all canaries, and waits for nothing.
 
 A group of which nothing is proven yet (its first proxy has just come, or the server has) has nothing better to offer.
 Its rest is held, and keeps what it has, until the canaries have answered; but not for longer than `silence_s`, and
@@ -19,8 +19,8 @@ that traffic speaks against it is for the owner, who rejects it then.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
-from osm.ads.blend import Table, blend, flat, nested
 from osm.ads.canaries import Group, Terms
+from osm.ads.last_good import Table, blend, flat, nested
 from osm.ads.references import Key, needs
 from osm.ads.resource import Resource
 from osm.ads.trial import Trial

@@ -1,7 +1,7 @@
-"""The ADS server: a gRPC port, its conversations, and the watch over them.
+"""The ADS server: a gRPC port, its streams, and the watch over them.
 
 Everything here is about connections: limits, ages, stopping. Who may start when is `admission`'s business, what is
-said on a stream `conversation`'s, and what it means the engine's.
+said on a stream `grpc_stream`'s, and what it means the engine's.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ import msgspec
 from grpc import aio
 
 from osm.ads.admission import Admission, NoRoom
-from osm.ads.conversation import Context, Conversation, Desk
+from osm.ads.close_connection import cut
 from osm.ads.credentials import ServerIdentity, mutual_tls
-from osm.ads.cut import cut
 from osm.ads.engine import Engine
+from osm.ads.grpc_stream import Context, Desk, GrpcStream
 from osm.ads.load_reports import LoadReports, Reports
 from osm.ads.methods import METHODS, Method
 from osm.ads.peer import Authorize, Observer, Unobserved
@@ -125,7 +125,7 @@ class AdsServer:
             max_age_s=self._settings.max_connection_age_s,
         )
         self._reports = None if reports is None else LoadReports(reports, self._settings.max_streams)
-        self._conversations: dict[Conversation, None] = {}  # in the order in which they began
+        self._conversations: dict[GrpcStream, None] = {}  # in the order in which they began
         self._server: aio.Server | None = None
         self.port = 0
 
@@ -204,7 +204,7 @@ class AdsServer:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
             try:
                 with self._admission.place():
-                    await self._converse(Conversation(context, method, self._desk))
+                    await self._converse(GrpcStream(context, method, self._desk))
             except NoRoom as full:
                 self._desk.engine.tally.turned_away["no_room"] += 1
                 self._desk.observer.turned_away(context.peer(), str(full))
@@ -212,7 +212,7 @@ class AdsServer:
 
         return serve
 
-    async def _converse(self, conversation: Conversation) -> None:
+    async def _converse(self, conversation: GrpcStream) -> None:
         self._conversations[conversation] = None
         try:
             await conversation.run()

@@ -8,10 +8,10 @@ Rules from Envoy's xDS protocol, "Streaming gRPC subscriptions".
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from osm.ads.blame import culprits
+from osm.ads.interning import NO_NAMES, NO_VERSIONS, Few, grown, one_set, shrunk
+from osm.ads.nack_culprit import culprits
 from osm.ads.push import Issued, Push
 from osm.ads.resource import VERSION_BYTES, Resource
-from osm.ads.shared import NO_NAMES, NO_VERSIONS, Few, grown, one_set, shrunk
 from osm.ads.subscription import Acked, Answer, Rejected, Subscription, View
 from osm.ads.types import LATE_REMOVAL, PUSH_ORDER, WHOLE_TYPES, WILDCARD
 from osm.ads.wire import Request

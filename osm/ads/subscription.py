@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from osm.ads.interning import NO_NAMES, NO_VERSIONS, Changes, Few, Versions, grown, shrunk
 from osm.ads.push import Issued, Push
 from osm.ads.resource import Resource
-from osm.ads.shared import NO_NAMES, NO_VERSIONS, Changes, Few, Versions, grown, shrunk
 from osm.ads.wire import Request
 
 View: TypeAlias = Mapping[str, Resource]

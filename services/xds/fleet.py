@@ -11,9 +11,9 @@ from collections.abc import Callable
 import structlog
 
 from osm.ads.admission import NoRoom
-from osm.ads.blame import is_of_the_machine
 from osm.ads.canaries import Terms
 from osm.ads.engine import Engine
+from osm.ads.nack_culprit import is_of_the_machine
 from osm.ads.peer import Denied, Peer, StreamInfo
 from osm.ads.resource import Resource
 from osm.contracts.names import Identity

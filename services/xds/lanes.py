@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 
 from msgspec import Struct
 
-from osm.ads.blend import Table
 from osm.ads.canaries import Terms
 from osm.ads.engine import Engine
+from osm.ads.last_good import Table
 from osm.ads.references import Key
 from osm.ads.resource import Resource
 from osm.ads.rollout import Rollout

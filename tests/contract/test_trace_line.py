@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from bench.puts import SPANS, Line, ToldSpans, in_memory, line, over_nats
+from bench.control_plane import SPANS, Line, ToldSpans, in_memory, line, over_nats
 from bench.world import World
 
 WORLD = World(streams=5, services=100, endpoints_each=3, identities=5)

@@ -5,7 +5,7 @@
 //	gocontrolplane -linear FOLDER
 //
 // With -linear, load assignments come from one linear cache for all groups instead: the cheapest way the library has
-// to change one of them. FOLDER holds passports.json (bench/passports.py) and resources.json (bench/peers/recorded.py).
+// to change one of them. FOLDER holds passports.json (bench/client_certificates.py) and resources.json (bench/peers/recorded.py).
 // It answers as package child has it, and ends when its input does.
 package main
 

@@ -1,4 +1,4 @@
-// Package passports reads what bench/passports.py writes: names, keys and certificates, for both ends of mutual TLS.
+// Package passports reads what bench/client_certificates.py writes: names, keys and certificates, for both ends of mutual TLS.
 package passports
 
 import (

@@ -4,7 +4,7 @@
 //	proxies -istio [-a-second N] FOLDER TARGET STREAMS
 //
 // It is in Go so that what is measured is the server: both share the machine's cores. FOLDER holds passports.json
-// (bench/passports.py). With -istio, proxies say who they are as Istio's do, and so many connect in each second (0: all
+// (bench/client_certificates.py). With -istio, proxies say who they are as Istio's do, and so many connect in each second (0: all
 // at once), since Istio refuses those above its limit. It says when all are configured, answers as package child has
 // it, and ends when its input does, or with an error when a configured proxy loses its stream.
 package main

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from osm.ads.cut import cut
+from osm.ads.close_connection import cut
 
 
 def descriptors():

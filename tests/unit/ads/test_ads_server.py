@@ -16,7 +16,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.any_pb2 import Any as PackedAny
 from grpc import aio
 
-from osm.ads import conversation, server
+from osm.ads import grpc_stream, server
 from osm.ads.credentials import ServerIdentity
 from osm.ads.peer import Denied
 from osm.ads.server import ServerSettings
@@ -272,7 +272,7 @@ async def test_too_many_types_end_the_stream():
 
 
 async def test_a_silent_stream_is_closed(monkeypatch):
-    monkeypatch.setattr(conversation, "FIRST_REQUEST_DEADLINE_S", 0.1)
+    monkeypatch.setattr(grpc_stream, "FIRST_REQUEST_DEADLINE_S", 0.1)
     async with xds_server() as xds:
         code, _ = await status_after(xds)
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from osm.ads.blend import flat, nested
 from osm.ads.canaries import MOST_SILENT, Terms
+from osm.ads.last_good import flat, nested
 from osm.ads.references import message_of, needs
 from osm.ads.resource import Resource
 from osm.ads.rollout import Rollout

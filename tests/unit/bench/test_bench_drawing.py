@@ -2,7 +2,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.draw import Line, chart
+from bench.svg import Line, chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 

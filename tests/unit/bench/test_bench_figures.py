@@ -5,7 +5,7 @@ import pytest
 
 from bench import page
 from bench.mesh import Samples
-from bench.result import CrewRun, Machine, Result, Run, Series, missed, missed_by_crew, quantile, series
+from bench.result import Machine, Result, Run, Series, WorkersRun, missed, missed_by_crew, quantile, series
 
 
 def samples(**changes: object) -> Samples:
@@ -128,7 +128,7 @@ def test_missed_bounds_are_told_on_the_page() -> None:
 
 
 def test_several_workers_are_held_to_their_own_bounds_and_to_flat_memory() -> None:
-    crew = CrewRun(
+    crew = WorkersRun(
         workers=2,
         streams=5000,
         first_config_s=46.0,

@@ -14,7 +14,7 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 
 from bench.child import Child, ChildFailed, child
-from bench.passports import save
+from bench.client_certificates import save
 from bench.peers.istio_passports import issue
 from bench.proxies import Answered, Configured, Cpu, Received
 from bench.world import World

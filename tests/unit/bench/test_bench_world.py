@@ -1,4 +1,4 @@
-from bench.watched import WatchedEngine
+from bench.timed_engine import WatchedEngine
 from bench.world import World, target_key
 from osm.contracts.endpoints import ServiceEndpoints, Workload
 from osm.contracts.policy import TrafficTarget

@@ -5,9 +5,9 @@ import gc
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from osm.ads.delta import DeltaSubscription
+from osm.ads.interning import NO_NAMES, NO_VERSIONS, Versions, grown, one_set, shrunk
 from osm.ads.push import Issued
 from osm.ads.resource import Resource
-from osm.ads.shared import NO_NAMES, NO_VERSIONS, Versions, grown, one_set, shrunk
 from osm.ads.types import ENDPOINT
 from osm.ads.wire import Request
 

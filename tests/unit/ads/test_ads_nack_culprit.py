@@ -1,7 +1,7 @@
 import pytest
 
-from osm.ads.blame import culprits
 from osm.ads.encoding import varint
+from osm.ads.nack_culprit import culprits
 
 CLUSTERS = "Error adding/updating cluster(s) bookstore/web|80: no such thing, egress: bad, worse."
 

@@ -1,9 +1,9 @@
-"""How far it is from a change to the last Envoy, in one process and in pieces over NATS, and where the time goes.
+"""The time from a change to the last Envoy, stage by stage, in one process and in separate processes over NATS.
 
-`python -m bench.distance` runs the bookstore twice: a policy is changed by an edit of its file, an endpoint by killing
-an app, and the times are those that services report of themselves (`Progress`). `--puts` puts endpoint documents
-instead (`bench.puts`) and follows each by its trace. Both print tables for docs/running-in-pieces.md; all times are by
-this machine's clock.
+`python -m bench.latency_by_stage` runs the bookstore twice: a policy is changed by an edit of its file, an endpoint by
+killing an app, and the times are those that services report of themselves (`Progress`). `--puts` puts endpoint
+documents instead (`bench.control_plane`) and follows each by its trace. Both print tables for
+docs/running-in-pieces.md; all times are by this machine's clock.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from msgspec import Struct
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from bench.puts import Burst, Carried, ToldSpans, Way, in_memory, line, over_nats
+from bench.control_plane import Burst, Carried, ToldSpans, Way, in_memory, line, over_nats
 from bench.world import World
 from osm.cli.demo.command import open_stage
 from osm.cli.demo.manifest_copy import ManifestCopy

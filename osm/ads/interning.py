@@ -1,4 +1,4 @@
-"""What many streams know alike, kept once: versions by name, and sets of names.
+"""Interning: what many streams know alike is kept once (versions by name, and sets of names).
 
 A thousand proxies of a class ask for the same names and hold the same versions; with a copy each, that and not gRPC
 would be most of a stream's memory in a large mesh. So both are values here: never changed once made, and equal ones

@@ -1,6 +1,6 @@
 """A process that plays one proxy as no proxy should be, with the last certificate of the folder.
 
-    python -m bench.rogue FOLDER TARGET silent|nacks
+    python -m bench.misbehaving_proxy FOLDER TARGET silent|nacks
 
 `silent` asks for everything and never reads an answer; `nacks` rejects whatever it is sent, naming nobody.
 """
@@ -15,7 +15,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 from grpc import aio
 
 from bench.child import answer_asks, say
-from bench.passports import Passport, Passports, load
+from bench.client_certificates import Passport, Passports, load
 from bench.proxies import Cpu
 from bench.proxy import encoded
 from osm.ads.types import CLUSTER, LISTENER

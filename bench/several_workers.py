@@ -1,6 +1,6 @@
 """Several xds workers on one port over a real NATS: the same changes as `bench.plan` makes, made one by one.
 
-    python -m bench.crew [--workers 2] [--streams 1000 5000]
+    python -m bench.several_workers [--workers 2] [--streams 1000 5000]
 
 A change is over when the last worker's last proxy has answered; all clocks are the machine's one monotonic clock.
 The processor time of certmgr and catalog is in it, as in a single process; that of nats-server is not.
@@ -21,7 +21,7 @@ from bench.feed import Written
 from bench.mesh import PAUSE_S, WARM_UP, Samples, Serving, free_address
 from bench.programs import required
 from bench.proxies import Configured, Cpu
-from bench.result import CrewRun, Series, missed_by_crew, series
+from bench.result import Series, WorkersRun, missed_by_crew, series
 from bench.rounds import KB, SETTLE_S, Rounds
 from bench.table import show_crews
 from bench.worker import Worked
@@ -82,7 +82,7 @@ class Crew:
         return (await self._feed.ask(Written, "now")).cpu_s + sum(one.cpu_s for one in await self.now())
 
 
-async def run(proxies: Path, streams: int, workers: int, rounds: Rounds) -> CrewRun:
+async def run(proxies: Path, streams: int, workers: int, rounds: Rounds) -> WorkersRun:
     """`proxies` is the program that plays them. Raises NoServer, ChildFailed, TimeoutError."""
     async with AsyncExitStack() as held:
         folder = Path(held.enter_context(TemporaryDirectory(prefix="osm-bench-")))
@@ -104,7 +104,7 @@ async def run(proxies: Path, streams: int, workers: int, rounds: Rounds) -> Crew
         moved = await at_work.series("move endpoint", rounds.endpoints)
         edited = await at_work.series("edit policy", rounds.policies)
         in_the_end = await at_work.now()
-    return CrewRun(
+    return WorkersRun(
         workers=workers,
         streams=streams,
         first_config_s=max(configured.done_s, *(one.answered_s for one in connected)) - configured.began_s,
@@ -116,7 +116,7 @@ async def run(proxies: Path, streams: int, workers: int, rounds: Rounds) -> Crew
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.crew", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.several_workers", description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--streams", type=int, nargs="+", default=list(STREAMS), metavar="N")
     parser.add_argument("--rounds", type=int, default=ROUNDS.endpoints, help="changes of an endpoint")

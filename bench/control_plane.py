@@ -1,8 +1,8 @@
 """Certmgr, catalog and xds on any bus, light proxies at their end, and endpoint documents put at their beginning.
 
 What `endpoints` would publish is put here, so that a change begins at a known moment; what became of it is read from
-the spans of its trace. Apart from `bench.distance`, which runs the whole bookstore: this runs on a memory bus and over
-NATS alike, and tests hold its traces to be whole. It refuses to pause between changes.
+the spans of its trace. Apart from `bench.latency_by_stage`, which runs the whole bookstore: this runs on a memory bus
+and over NATS alike, and tests hold its traces to be whole. It refuses to pause between changes.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from msgspec import Struct
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from bench.client_certificates import all_passports
 from bench.mesh import active, free_address
-from bench.passports import all_passports
 from bench.proxy import Proxy
-from bench.watched import WatchedEngine
+from bench.timed_engine import WatchedEngine
 from bench.world import World
 from osm.bus import Bus, Writer
 from osm.bus.memory import MemoryCore

@@ -1,4 +1,4 @@
-"""Cut a connection off, by its peer's address.
+"""Closes a connection, found by its peer's address.
 
 gRPC for Python lets a server end a call only with a status, which waits behind what the peer does not read: a peer
 that never reads would keep its call, and the response in it, until the connection is too old. So the socket is shut

@@ -52,7 +52,7 @@ AGE_JITTER = 0.1
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """What every conversation needs of its server.
 
-    `turn` waits for the stream's turn to start, or raises NoRoom; `cut` shuts a peer's connection down.
+    `turn` waits for the stream's turn to start, or raises NoRoom; `close_connection` shuts a peer's connection down.
     """
 
     engine: Engine
@@ -64,7 +64,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: float | None
 
 
-class Conversation:
+class GrpcStream:
     """A stream being served. The server's watch asks it how it is and may end it."""
 
     def __init__(self, context: Context, method: Method, desk: Desk) -> None:
