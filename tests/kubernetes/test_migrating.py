@@ -6,7 +6,7 @@ beginning, and here they begin as OSM's.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from osm.testing.mesh import Command, osm
 from tests.kubernetes.asking import CRDS as DEFINITIONS
 from tests.kubernetes.asking import Kinds, Object, Refused, ask, create, until_served
 
+Cli = Callable[..., Command]
 PAGE = (Path(__file__).parents[2] / "docs/migrating.md").read_text(encoding="utf-8")
 WEIGHTS = [{"service": "bookstore-v1", "weight": 90}, {"service": "bookstore-v2", "weight": 10}]
 SPLIT: Object = {
@@ -74,14 +75,17 @@ def left(programs: Path) -> Iterator[ApiServer]:
 
 
 @pytest.fixture(scope="module")
-def installed(left: ApiServer, helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> tuple[Command, Command]:
-    """What `osm check --pre` and then `osm install` say."""
+def cli(left: ApiServer, helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     home = tmp_path_factory.mktemp("home")
     path = f"{helm.program.parent}{os.pathsep}{os.environ['PATH']}"
     environment = {"KUBECONFIG": str(left.kubeconfig), "PATH": path}
-    before = osm("check", "--pre", home=home, environment=environment)
-    # no controller makes its pods ready, so the installation is not waited for
-    return before, osm("install", "--timeout", "1s", home=home, environment=environment)
+    return lambda *arguments: osm(*arguments, home=home, environment=environment)
+
+
+@pytest.fixture(scope="module")
+def installed(cli: Cli) -> tuple[Command, Command]:
+    """What `osm check --pre` and then `osm install` say, which is not waited for: nothing makes its pods ready."""
+    return cli("check", "--pre"), cli("install", "--timeout", "1s")
 
 
 def test_a_split_of_osm_is_not_read_before_the_installation_and_is_after_it(
@@ -131,6 +135,19 @@ async def test_a_definition_of_others_that_lacks_a_version_is_refused_and_nothin
         await define(cluster, chart_path())
     assert ask(left, "GET", TCP_ROUTES.path())["items"] == []
     assert ask(left, "GET", splits)["spec"]["names"]["shortNames"] == ["ts"]
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_upgrade_brings_ours_up_to_date_and_leaves_what_others_share_with_the_mesh(
+    left: ApiServer, cli: Cli
+) -> None:
+    theirs, ours = {"spec": {"names": {"shortNames": ["theirs"]}}}, CRDS.path(name=str(TRAFFIC_SPLITS))
+    patched(left, str(TCP_ROUTES), {"metadata": {"labels": {"app.kubernetes.io/name": "another"}}, **theirs})
+    patched(left, str(TRAFFIC_SPLITS), theirs)
+    cli("mesh", "upgrade", "--timeout", "1s")
+    assert ask(left, "GET", ours)["spec"]["names"]["shortNames"] == ["ts"]
+    assert ask(left, "GET", CRDS.path(name=str(TCP_ROUTES)))["spec"]["names"]["shortNames"] == ["theirs"]
+    patched(left, str(TCP_ROUTES), {"metadata": {"labels": {"app.kubernetes.io/name": "openservicemesh.io"}}})
 
 
 @pytest.mark.usefixtures("installed")

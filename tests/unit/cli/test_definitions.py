@@ -1,10 +1,12 @@
 """Which definitions are made, brought up to date, shared or refused, and in which words."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from osm.cli.command_error import CommandError
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.defining import bodies, renewed, wanted
 from osm.cli.kubernetes.definitions import Definition, judge
@@ -35,6 +37,14 @@ def there(
 
 def test_the_mesh_reads_of_each_kind_the_version_that_the_chart_stores() -> None:
     assert {str(each.kind): each.kind.version for each in WANTED.values()} == {str(each): each.version for each in CRDS}
+
+
+def test_a_chart_of_which_a_definition_cannot_be_read_is_told_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "crds").mkdir()
+    (tmp_path / "crds" / "a.yaml").write_text("spec: {}\nspec: [\n")
+    with pytest.raises(CommandError) as refused:
+        bodies(tmp_path)
+    assert f"{tmp_path}/crds/a.yaml:" in refused.value.what
 
 
 def test_a_missing_definition_is_made() -> None:
