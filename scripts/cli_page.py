@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from osm.cli.kubernetes.cluster_options import OPTIONS
 
+from osm.cli.kubernetes.cluster_options import OPTIONS
 from osm.cli.main import app
 
 INTRODUCTION = """\
