@@ -1,4 +1,4 @@
-"""The numbers and curves of docs/performance.md, written anew from a result: what stands there was measured.
+"""Writes the summary, numbers and curves of docs/performance.md from a result: what stands there was measured.
 
 Only what lies between the markers is replaced; the words around it are a person's.
 """
@@ -6,31 +6,37 @@ Only what lies between the markers is replaced; the words around it are a person
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.result import Result, Run, Series, WorkersRun, missed, missed_by_crew
+from bench.result import Result, Run, Series, WorkersRun
+from bench.summary import summary
 from bench.svg import Line, chart
 
 WORDS = {"push": "bare echo", "move endpoint": "an endpoint moves", "edit policy": "a policy is edited"}
 
 DOCS = Path(__file__).parent.parent / "docs"
-BEGIN, END = "<!-- numbers: written by `python -m bench --page` -->", "<!-- end of numbers -->"
+Markers = tuple[str, str]
+
+SUMMARY: Markers = ("<!-- summary: written by `python -m bench --page` -->", "<!-- end of summary -->")
+NUMBERS: Markers = ("<!-- numbers: written by `python -m bench --page` -->", "<!-- end of numbers -->")
 
 
 def write(result: Result, docs: Path = DOCS) -> tuple[Path, ...]:
     """The files written. Raises ValueError if the page has lost its markers."""
     path = docs / "performance.md"
-    path.write_text(filled(path.read_text(), numbers(result)))
+    text = filled(path.read_text(), SUMMARY, summary(result))
+    path.write_text(filled(text, NUMBERS, numbers(result)))
     drawn = charts(result.runs)
     for name, svg in drawn.items():
         (docs / name).write_text(svg)
     return (path, *(docs / name for name in drawn))
 
 
-def filled(text: str, between: str) -> str:
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def filled(text: str, markers: Markers, between: str) -> str:
+    """Raises ValueError if a marker is not there."""
+    before, begin, rest = text.partition(markers[0])
+    _, end, after = rest.partition(markers[1])
     if not begin or not end:
-        raise ValueError(f"docs/performance.md: expected the lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n\n{between}\n{END}{after}"
+        raise ValueError(f"docs/performance.md: expected the lines {markers[0]!r} and {markers[1]!r}")
+    return f"{before}{begin}\n\n{between}\n{end}{after}"
 
 
 def charts(runs: tuple[Run, ...]) -> dict[str, str]:
@@ -83,8 +89,6 @@ def _kb(one: Series) -> float:
 def numbers(result: Result) -> str:
     machine = result.machine
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    misses = [f"- {sentence}" for run in result.runs for sentence in missed(run)]
-    misses += [f"- {sentence}" for crew in result.crews for sentence in missed_by_crew(crew)]
     return "\n".join(
         [
             f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, Linux {machine.kernel}; {versions}; "
@@ -104,7 +108,6 @@ def numbers(result: Result) -> str:
             *map(_cost_row, result.runs),
             "",
             *_crews(result.crews),
-            *(["Bounds missed in this run:", "", *misses, ""] if misses else ["Every bound was kept in this run.", ""]),
             *_catalog(result),
         ]
     )

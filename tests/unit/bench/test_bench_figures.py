@@ -5,7 +5,9 @@ import pytest
 
 from bench import page
 from bench.mesh import Samples
-from bench.result import Machine, Result, Run, Series, WorkersRun, missed, missed_by_crew, quantile, series
+from bench.result import Machine, Result, Run, Series, Thinking, WorkersRun, missed, missed_by_crew, quantile, series
+from bench.summary import figures as figures_of
+from bench.summary import summary
 
 
 def samples(**changes: object) -> Samples:
@@ -107,24 +109,67 @@ def test_the_same_result_draws_the_same_pictures() -> None:
 
 
 def test_the_page_keeps_its_words_and_changes_its_numbers(tmp_path: Path) -> None:
-    (tmp_path / "performance.md").write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
+    marked = "\n".join(f"{begin}\nold\n{end}" for begin, end in (page.SUMMARY, page.NUMBERS))
+    (tmp_path / "performance.md").write_text(f"before\n{marked}\nafter\n")
     written = page.write(a_result(a_run(1000)), tmp_path)
     text = written[0].read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text
-    assert "| 1000 | an endpoint moves |" in text
+    summary, _, numbers = text.partition(page.SUMMARY[1])
+    assert "| memory for each of 1,000 proxies | 120 KB | 140 KB | ✓ |" in summary
+    assert "| 1000 | an endpoint moves |" in numbers
     assert all(path.exists() for path in written)
 
 
 def test_a_page_without_its_markers_is_not_overwritten() -> None:
     with pytest.raises(ValueError, match="expected the lines"):
-        page.filled("words of a person", "numbers")
+        page.filled("words of a person", page.NUMBERS, "numbers")
 
 
 def test_missed_bounds_are_told_on_the_page() -> None:
-    assert "Bounds missed" in page.numbers(a_result(a_run(1000, kb_per_proxy=200.0)))
-    assert "Every bound was kept" in page.numbers(a_result(a_run(1000)))
+    over = summary(a_result(a_run(1000, kb_per_proxy=200.0)))
+    assert "| memory for each of 1,000 proxies | 200 KB | 140 KB | **missed** |" in over
+    assert "- 1000 proxies: KB per proxy: found 200, allowed is 140" in over
+    assert "No bound missed." in summary(a_result(a_run(1000)))
+
+
+def test_a_bound_missed_by_a_run_that_the_table_leaves_out_is_told_below_it() -> None:
+    slow = a_run(100, move_endpoint=figures("move endpoint", cpu_us_per_push=200.0))
+    assert "- 100 proxies: CPU per push, times the echo: found 2.5, allowed is 1.5" in summary(a_result(slow))
+
+
+def test_the_summary_has_the_figures_of_one_worker_of_several_and_of_the_catalog() -> None:
+    moved = figures("move endpoint", p99_ms=1508.0)
+    crew = WorkersRun(
+        workers=2,
+        streams=5000,
+        first_config_s=24.8,
+        kb_per_proxy=100.0,
+        kb_per_proxy_after=100.0,
+        move_endpoint=moved,
+        edit_policy=moved,
+    )
+    rows = (
+        Thinking(what="from cold", median_ms=124.2, worst_ms=124.2, bound_ms=3000, written=""),
+        Thinking(what="one endpoint moves", median_ms=0.02, worst_ms=0.5, bound_ms=20, written=""),
+        Thinking(what="a route group vanishes", median_ms=1.7, worst_ms=3.6, bound_ms=20, written=""),
+    )
+    found = msgspec.structs.replace(a_result(a_run(20), a_run(500), a_run(1000)), crews=(crew,), catalog=rows)
+    told = [(one.found, one.bound, one.is_met) for one in figures_of(found)]
+    assert told == [
+        (30.0, 15.0, False),
+        (30.0, 300.0, True),
+        (1508.0, 1000.0, False),
+        (4.0, 8.0, True),
+        (24.8, 45.0, True),
+        (1.25, 1.5, True),
+        (120.0, 140.0, True),
+        (0.0, 0.0, True),
+        (124.2, 3000.0, True),
+        (3.6, 20.0, True),
+    ]
+    assert "| the same, 5,000 proxies, 2 workers, p99 | 1.51 s | 1 s | **missed** |" in summary(found)
 
 
 def test_several_workers_are_held_to_their_own_bounds_and_to_flat_memory() -> None:
