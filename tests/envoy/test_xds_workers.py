@@ -10,11 +10,13 @@ import random
 import signal
 import socket
 import sys
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from msgspec import structs
+from prometheus_client.parser import text_string_to_metric_families
 
 from osm.ads.types import CLUSTER, LISTENER, SECRET
 from osm.bus.nats import open_nats
@@ -326,6 +328,7 @@ async def test_workers_share_the_proxies_and_one_that_dies_is_replaced(tmp_path)
         assert min(mesh.progress[replica].proxies for replica in ("xds-0", "xds-1")) > 0
         await mesh.move_endpoint()
         await mesh.settled("xds-0", "xds-1", proxies=40)
+        await until(lambda: _in_sync(running))
         before = await running.workers()
         os.kill(before[0], signal.SIGKILL)
         await until(lambda: _differ(running, before))
@@ -338,8 +341,40 @@ async def test_workers_share_the_proxies_and_one_that_dies_is_replaced(tmp_path)
 
 
 async def _measured(running):
-    metrics = await read_page(running.http, "/metrics")
-    return all(f'osm_xds_batch_seconds_count{{worker="{worker}"}}' in metrics.text for worker in (0, 1))
+    samples = await _scraped(running)
+    return min(_by_worker(samples, "osm_xds_batch_seconds_count")) > 0
+
+
+async def _in_sync(running):
+    """Whether a scrape shows what a change did that all 40 proxies have acknowledged."""
+    samples = await _scraped(running)
+    pushed, acked = (
+        _by_worker(samples, f"osm_xds_{what}_total", type="EDS") for what in ("pushes", "acknowledgements")
+    )
+    return (
+        sum(_by_worker(samples, "osm_xds_proxies", state="synced")) == 40
+        and min(_by_worker(samples, "osm_xds_convergence_seconds_count")) > 0
+        and pushed == acked
+        and sum(pushed) >= 80
+        and min(_by_worker(samples, "osm_xds_pushed_bytes_total", type="EDS")) > 0
+        and sum(_by_worker(samples, "osm_xds_rejections_total", type="CDS")) == 0
+        and min(_by_worker(samples, "osm_xds_certificate_not_after_seconds", kind="leaf")) > time.time()
+        and _by_worker(samples, "osm_bus_connected") == [1, 1]
+    )
+
+
+async def _scraped(running):
+    page = await read_page(running.http, "/metrics")
+    return [sample for family in text_string_to_metric_families(page.text) for sample in family.samples]
+
+
+def _by_worker(samples, name, **labels):
+    found = {
+        each.labels["worker"]: each.value
+        for each in samples
+        if each.name == name and labels.items() <= each.labels.items()
+    }
+    return [found.get(worker, 0) for worker in ("0", "1")]
 
 
 async def _differ(running, before):
