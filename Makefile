@@ -59,7 +59,7 @@ test-cluster: dev nats-server ## on a real Kubernetes cluster (needs root; Go th
 	@[ "$$(id -u)" != 0 ] || { scripts/kubernetes >/dev/null && scripts/images; } || : # the tests say what is missing
 	$(PYTEST) tests/cluster
 
-chaos: dev nats-server ## harm a mesh in pieces for five minutes, from a printed seed (ARGS="--seed 7 --minutes 30")
+chaos: dev nats-server ## kill and pause the processes of a mesh for five minutes, from a printed seed (ARGS="--seed 7 --minutes 30")
 	.venv/bin/python -m tests.e2e.chaos $(ARGS)
 
 lint: dev ## ruff, mypy, import contracts, stale generated files

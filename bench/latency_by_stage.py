@@ -3,7 +3,7 @@
 `python -m bench.latency_by_stage` runs the bookstore twice: a policy is changed by an edit of its file, an endpoint by
 killing an app, and the times are those that services report of themselves (`Progress`). `--puts` puts endpoint
 documents instead (`bench.control_plane`) and follows each by its trace. Both print tables for
-docs/running-in-pieces.md; all times are by this machine's clock.
+docs/separate-processes.md; all times are by this machine's clock.
 """
 
 import argparse
@@ -131,7 +131,7 @@ def table(found: dict[str, dict[str, list[Leg]]]) -> str:
             legs = kinds[name]
             middle = [statistics.median(part) for part in _parts(legs)]
             cells = " | ".join(f"{each:.0f} ms" for each in (*middle, max(one.total_ms for one in legs)))
-            carrier = "one process" if where == MEMORY else "pieces over NATS"
+            carrier = "one process" if where == MEMORY else "separate processes over NATS"
             lines.append(f"| {name} ({owner}) | {carrier} | {cells} | {len(legs)} |")
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""What can happen to a mesh in pieces, done to a real one under load; and whether it held. Also a program.
+"""Faults made on purpose in a real mesh of separate processes under load; and whether it held. Also a program.
 
 A `World` is the bookstore as processes over NATS while buyer and thief send some 300 requests a second. An `Act`
 harms it: kills, pauses, empties. After each, the books are opened: no request of the buyer may have failed, none of
@@ -100,7 +100,7 @@ class Books:
 
 
 class World:
-    """A mesh in pieces under load."""
+    """A mesh in separate processes, under load."""
 
     def __init__(self, stage: Stage, mesh: SeparateMesh, within_s: float) -> None:
         self.stage = stage
@@ -161,7 +161,7 @@ async def world(
     replicas: Mapping[str, int] = MappingProxyType({}),
     within_s: float = PATIENCE_S,
 ) -> AsyncIterator[World]:
-    """The bookstore in pieces, up and busy; nothing of it left afterwards."""
+    """The bookstore in separate processes, up and busy; nothing of it left afterwards."""
     with run_folder(name) as place, logged_in(place.path, "info"):
         workshop = ManifestCopy.lay_out(place.path / "manifests")
         wanted = Wanted(
@@ -194,7 +194,7 @@ async def open_server() -> AsyncIterator[NatsAccess]:
 
 
 def _tell_logs(folder: Path) -> None:
-    """What the pieces said last, before the folder goes."""
+    """What the processes said last, before the folder goes."""
     for log in sorted(folder.glob("*.log")):
         lines = log.read_text(errors="replace").splitlines()[-40:]
         sys.stderr.write(f"--- {log.name}\n" + "".join(f"{line[:400]}\n" for line in lines))
@@ -363,7 +363,7 @@ def _acts(url: str) -> list[tuple[str, Callable[[World], Awaitable[None]]]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="harm a mesh in pieces under load, and see that it holds")
+    parser = argparse.ArgumentParser(description="harm a mesh in separate processes under load, and see that it holds")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="repeats the same acts")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--within", type=float, default=WHOLE_WITHIN_S, help="seconds from a piece's return to whole")

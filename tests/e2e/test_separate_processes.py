@@ -1,4 +1,4 @@
-"""The mesh in pieces: it proves itself over a real nats-server, and harm to any piece stops no traffic.
+"""The mesh in separate processes: it proves itself over a real nats-server, and harm to any of them stops no traffic.
 
 The longer form of the same is `make chaos`.
 """

@@ -1,4 +1,4 @@
-"""docs/running-in-pieces.md says what there is: pieces, settings, commands."""
+"""docs/separate-processes.md says what there is: processes, settings, commands."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from osm.cli.machine.separate_processes import SERVER
 from osm.cli.main import app
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "running-in-pieces.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "separate-processes.md").read_text(encoding="utf-8")
 SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 
 ROW = re.compile(r"^\| `([a-z-]+)` \|", re.MULTILINE)
@@ -19,7 +19,7 @@ VARIABLE = re.compile(r"\bOSM_[A-Z_]+[A-Z]\b")
 COMMAND = re.compile(r"\bosm ((?:[a-z]+ ?){1,2})")
 
 
-def test_the_table_has_a_row_for_every_piece() -> None:
+def test_the_table_has_a_row_for_every_process() -> None:
     assert sorted(ROW.findall(PAGE)) == sorted((SERVER, *SERVICES))
 
 
