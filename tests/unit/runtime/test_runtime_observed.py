@@ -9,7 +9,7 @@ import structlog
 from osm.bus import trace
 from osm.pki.keys import key_pem, make_key
 from osm.runtime import logging
-from osm.runtime.metrics import Metrics
+from osm.runtime.metrics import Metrics, alone, by, from_zero, meter
 from osm.runtime.settings import BadSetting
 from osm.runtime.tracing import LatestSpans, Traces
 
@@ -99,6 +99,21 @@ def test_two_meshes_in_one_process_count_apart():
     assert b"osm_a_x_total" not in other.exposition()
     one.close()
     other.close()
+
+
+def test_what_is_read_when_scraped_is_as_it_is_then_and_what_is_not_there_is_not_told(scraped):
+    now = {"a": 1}
+    meter("x").create_observable_gauge("osm.x.by", [by("kind", lambda: now)])
+    meter("x").create_observable_gauge("osm.x.alone", [alone(lambda: now.get("b"))])
+    assert (scraped("osm_x_by", kind="a"), scraped("osm_x_by", kind="b"), scraped("osm_x_alone")) == (1, None, None)
+    now["b"] = 2
+    assert (scraped("osm_x_by", kind="b"), scraped("osm_x_alone")) == (2, 2)
+
+
+def test_a_counter_is_there_before_it_counts_if_its_labels_are_known(scraped):
+    counter = from_zero(meter("x").create_counter("osm.x.done"), "verb", ("make", "renew"))
+    counter.add(1, {"verb": "make"})
+    assert (scraped("osm_x_done_total", verb="make"), scraped("osm_x_done_total", verb="renew")) == (1, 0)
 
 
 def test_a_trace_goes_on_from_the_header_it_came_with():
