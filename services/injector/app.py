@@ -19,15 +19,15 @@ from osm.k8s.lease import leading
 from osm.pki.holder import Held, Holder
 from osm.runtime.health import Health
 from osm.runtime.https import ServerCertificate, serve_https
-from services.injector.answers import Answers
 from services.injector.bus_inputs import BusInputs
 from services.injector.ca_bundles import Webhooks
 from services.injector.decide import Ours
-from services.injector.keeper import Keeper
 from services.injector.patch import House
 from services.injector.review import MAX_REVIEW_BYTES
 from services.injector.secret import Mesh
+from services.injector.secret_controller import SecretController
 from services.injector.settings import Settings
+from services.injector.webhook_server import WebhookServer
 
 MUTATE_PATH = "/mutate-pod-creation"
 VALIDATE_PATH = "/validate"
@@ -53,14 +53,14 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
         tasks.create_task(heard.run(bus), name="injector: bus")
         tasks.create_task(holder.run(), name="injector: certificate")
         certificate = await _first(heard, holder, health)
-        keeper = Keeper(bus, cluster, heard, _mesh(settings))
+        secrets = SecretController(bus, cluster, heard, _mesh(settings))
         webhooks = Webhooks(cluster, heard, settings.mesh)
         tasks.create_task(_swap(holder, certificate), name="injector: certificate in use")
-        tasks.create_task(keeper.run(), name="injector: secrets")
+        tasks.create_task(secrets.run(), name="injector: secrets")
         tasks.create_task(webhooks.watch(), name="injector: webhooks")
-        tasks.create_task(_lead(cluster, settings, health.replica, keeper, webhooks), name="injector: lease")
+        tasks.create_task(_lead(cluster, settings, health.replica, secrets, webhooks), name="injector: lease")
         ours = Ours(mesh=settings.mesh, namespace=settings.namespace)
-        answers = Answers(cluster, heard, ours=ours, house=house, admitted=keeper.admitted)
+        answers = WebhookServer(cluster, heard, ours=ours, house=house, admitted=secrets.admitted)
         async with _served(settings, certificate, answers):
             await _tell(webhooks, holder, health)
 
@@ -76,7 +76,7 @@ async def _first(heard: BusInputs, holder: Holder, health: Health) -> ServerCert
 
 
 @asynccontextmanager
-async def _served(settings: Settings, certificate: ServerCertificate, answers: Answers) -> AsyncIterator[None]:
+async def _served(settings: Settings, certificate: ServerCertificate, answers: WebhookServer) -> AsyncIterator[None]:
     async with serve_https(
         "OSM_INJECTOR_LISTEN",
         settings.listen,
@@ -98,12 +98,14 @@ def _put(held: Held, certificate: ServerCertificate) -> None:
     certificate.put(key_pem=held.key_pem(), chain_pem=held.chain.chain_pem)
 
 
-async def _lead(cluster: Cluster, settings: Settings, replica: str, keeper: Keeper, webhooks: Webhooks) -> NoReturn:
+async def _lead(
+    cluster: Cluster, settings: Settings, replica: str, secrets: SecretController, webhooks: Webhooks
+) -> NoReturn:
     """Again and again: a Lease that was lost is waited for like the first."""
     while True:
         async with leading(cluster, settings.namespace, LEASE, replica) as leadership, asyncio.TaskGroup() as tasks:
             webhooks.lead(leadership)
-            keeping = tasks.create_task(keeper.lead(leadership), name="injector: secrets of all")
+            keeping = tasks.create_task(secrets.lead(leadership), name="injector: secrets of all")
             await leadership.lost.wait()
             keeping.cancel()
 

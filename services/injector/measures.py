@@ -1,6 +1,6 @@
-"""What an operator may watch of the keeper's work: Secrets of sidecars, written or not, and until when they hold.
+"""The metrics of sidecars' Secrets: written or not, and until when their certificates last.
 
-Apart from the keeper, which has done a thing when it tells of it here. Reviews are measured where they are answered.
+Apart from `secret_controller`, which tells here what it has done. Reviews are measured where they are answered.
 """
 
 from collections.abc import Callable

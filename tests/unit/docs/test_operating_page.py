@@ -13,7 +13,7 @@ from osm.ads.ending import KINDS
 from osm.contracts.problem import Severity
 from osm.contracts.status import ProxyState, RolloutState
 from services.certmgr.decide import Reason
-from services.injector.answers import ANSWERS
+from services.injector.webhook_server import ANSWERS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/operating.md").read_text(encoding="utf-8")

@@ -8,14 +8,14 @@ from osm.bus.memory import MemoryCore
 from osm.contracts.names import Address
 from osm.k8s.errors import ApiError, Unreachable
 from osm.k8s.objects import Namespace, ObjectMeta
-from services.injector.answers import Answers
-from services.injector.board import Board
 from services.injector.bus_inputs import BusInputs
-from services.injector.keeper import Keeper
 from services.injector.measures import Measures
+from services.injector.pods_and_secrets import PodsAndSecrets
 from services.injector.proxies import Proxy
 from services.injector.secret import Kept, Mesh
 from services.injector.secret_chores import Chore
+from services.injector.secret_controller import SecretController
+from services.injector.webhook_server import WebhookServer
 from tests.golden.injector import cases
 
 Scraped = Callable[..., float | None]
@@ -45,9 +45,9 @@ def review() -> bytes:
     return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
 
 
-def answers(cluster: Any) -> Answers:
+def answers(cluster: Any) -> WebhookServer:
     house = cases.house(cases.load("native"))
-    return Answers(cluster, BusInputs("cluster.local"), ours=cases.OURS, house=house, admitted=lambda _: None)
+    return WebhookServer(cluster, BusInputs("cluster.local"), ours=cases.OURS, house=house, admitted=lambda _: None)
 
 
 def proxy(uuid: str, **more: Any) -> Proxy:
@@ -74,7 +74,7 @@ async def test_a_secret_waits_from_its_first_failure_until_it_is_written(scraped
     core = MemoryCore()
     mesh = Mesh(name="osm", trust_domain="cluster.local", xds=Address("xds", 1))
     cluster: Any = OneNamespace()  # no Secret is written: nobody signs
-    keeper = Keeper(core.bus("injector"), cluster, BusInputs("cluster.local"), mesh)
+    keeper = SecretController(core.bus("injector"), cluster, BusInputs("cluster.local"), mesh)
     assert scraped("osm_injector_waiting") == 0
     await keeper._try(Chore(verb="make", key=("shop", "u"), due_s=0.0, proxy=proxy("u")))
     assert scraped("osm_injector_waiting") == 1
@@ -86,7 +86,7 @@ async def test_a_secret_waits_from_its_first_failure_until_it_is_written(scraped
 
 
 def test_the_first_end_is_that_of_a_running_sidecar_and_known_to_who_tends_them(scraped: Scraped) -> None:
-    board = Board("osm")
+    board = PodsAndSecrets("osm")
     Measures(waiting=lambda: 0, ends=board.earliest_end_s)
     board._proxies = {("shop", each.pod): each for each in (proxy("a"), proxy("b"), proxy("c", finished=True))}
     board._pods_read = True

@@ -13,7 +13,7 @@ from osm.envoy.probes import HttpCheck, Probe
 from osm.k8s.objects import Object, ObjectMeta
 from osm.k8s.watch_state import Seen
 from services.injector import secret
-from services.injector.board import MOST_REMEMBERED, REMEMBERED_S, Board
+from services.injector.pods_and_secrets import MOST_REMEMBERED, REMEMBERED_S, PodsAndSecrets
 from services.injector.proxies import Proxy, RunningPod, proxy_of
 
 UUID = "11111111-2222-4333-8444-555555555555"
@@ -142,7 +142,7 @@ def seen(full: bool, **objects: Any) -> Seen[Any]:
 
 
 def test_a_pod_is_remembered_as_seen_when_it_was_first_seen() -> None:
-    board = Board("osm")
+    board = PodsAndSecrets("osm")
     board.see_pods(seen(True, web=running()), 1.0)
     board.see_pods(seen(True, web=running(phase="Succeeded")), 2.0)
     (found,) = board.proxies
@@ -153,7 +153,7 @@ def test_a_pod_is_remembered_as_seen_when_it_was_first_seen() -> None:
 
 def test_secrets_come_and_go() -> None:
     meta = msgspec.convert(secret.made(PROXY, CERTIFICATE, "ROOTS", MESH)["metadata"], ObjectMeta)
-    board = Board("osm")
+    board = PodsAndSecrets("osm")
     board.wrote(secret.remembered(PROXY, CERTIFICATE, "ROOTS", 1.0))
     assert board.secrets is None, "who does not hold the lease keeps none"
     board.see_secrets(Seen(full=True, objects={("shop", NAME): Object(metadata=meta)}))
@@ -165,7 +165,7 @@ def test_secrets_come_and_go() -> None:
 
 def test_no_secret_is_without_a_pod_before_all_pods_are_read() -> None:
     meta = msgspec.convert(secret.made(PROXY, CERTIFICATE, "ROOTS", MESH)["metadata"], ObjectMeta)
-    board = Board("osm")
+    board = PodsAndSecrets("osm")
     board.see_secrets(Seen(full=True, objects={("shop", NAME): Object(metadata=meta)}))
     assert board.tended is None
     board.see_pods(seen(True, web=running()), 1.0)
@@ -173,7 +173,7 @@ def test_no_secret_is_without_a_pod_before_all_pods_are_read() -> None:
 
 
 def test_what_was_promised_is_remembered_for_a_while_and_never_without_bound() -> None:
-    board = Board("osm")
+    board = PodsAndSecrets("osm")
     for number in range(MOST_REMEMBERED + 5):
         board.admit(str(number), 0.0)
     assert len(board.admitted) == MOST_REMEMBERED

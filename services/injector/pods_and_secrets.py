@@ -1,6 +1,6 @@
 """The pods with a sidecar and the Secrets for them, as the API server last told. Not asynchronous.
 
-Apart from the chores that follow from it (`secret_chores`), and from the watches that feed it (`keeper`).
+Apart from the chores that follow from it (`secret_chores`), and from the watches that feed it (`secret_controller`).
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -20,7 +20,7 @@ MOST_REMEMBERED = 10_000
 """Anyone may ask for a sidecar; what does not fit is made by the holder of the Lease, a moment later."""
 
 
-class Board:
+class PodsAndSecrets:
     """`secrets` is None while we do not hold the Lease, or have not read them all."""
 
     def __init__(self, mesh: str) -> None:

@@ -40,7 +40,7 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 log = structlog.get_logger()
 
 
-class Answers:
+class WebhookServer:
     """`admitted` is called with the uuid of every sidecar that a pod was promised."""
 
     def __init__(

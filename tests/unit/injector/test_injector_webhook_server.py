@@ -9,8 +9,8 @@ import pytest
 from osm.k8s.errors import ApiError, NotFound, Unreachable
 from osm.k8s.objects import Namespace, ObjectMeta
 from osm.runtime.https import Malformed
-from services.injector.answers import Answers
 from services.injector.bus_inputs import BusInputs
+from services.injector.webhook_server import WebhookServer
 from tests.golden.injector import cases
 
 SHOP = Namespace(
@@ -38,7 +38,7 @@ class Desk:
     def __init__(self, error: ApiError | None = None) -> None:
         self.cluster = OneNamespace(error)
         self.promised: list[str] = []
-        self.answers = Answers(
+        self.answers = WebhookServer(
             self.cluster,  # type: ignore[arg-type]  # the one method that is used
             BusInputs("cluster.local"),
             ours=cases.OURS,

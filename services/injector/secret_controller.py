@@ -26,9 +26,9 @@ from osm.k8s.resource import PODS, SECRETS
 from osm.pki.holder import Held, certify
 from osm.pki.renewal import retry_in
 from services.injector import names, secret
-from services.injector.board import Board
 from services.injector.bus_inputs import BusInputs
 from services.injector.measures import Measures
+from services.injector.pods_and_secrets import PodsAndSecrets
 from services.injector.proxies import Proxy, RunningPod, SecretKey
 from services.injector.secret import Certificate, Mesh, roots_id
 from services.injector.secret_chores import Chore, chores
@@ -55,11 +55,11 @@ class NotCertified(Exception):
     """certmgr has not signed; the message says why."""
 
 
-class Keeper:
+class SecretController:
     """`run` always; `lead` beside it for as long as the Lease is held."""
 
     def __init__(self, bus: Bus, cluster: Cluster, heard: BusInputs, mesh: Mesh) -> None:
-        self.board = Board(mesh.name)
+        self.board = PodsAndSecrets(mesh.name)
         self._bus = bus
         self._cluster = cluster
         self._heard = heard
