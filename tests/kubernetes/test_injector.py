@@ -31,7 +31,7 @@ from osm.pki.keys import make_key, read_csr
 from osm.pki.reading import chain_pem, load_chain, spiffe_id
 from osm.runtime.health import Health
 from osm.testing import cluster_objects as made
-from services.injector import ca_bundles, keeper, secret_chores
+from services.injector import ca_bundles, secret_chores, secret_controller
 from services.injector.app import run
 from services.injector.settings import Settings
 
@@ -424,7 +424,7 @@ async def test_a_new_root_is_in_every_secret_and_webhook_at_once_and_no_key_chan
 
 
 async def test_whoever_waits_for_a_certificate_is_told_why_at_the_pod(town, monkeypatch):
-    monkeypatch.setattr(keeper, "retry_in", lambda *_: 0.05)
+    monkeypatch.setattr(secret_controller, "retry_in", lambda *_: 0.05)
     async with at_work(town):
         stranger = town.pod("stranger")
         stranger["spec"]["serviceAccountName"] = "nobody"
@@ -440,7 +440,7 @@ async def test_whoever_waits_for_a_certificate_is_told_why_at_the_pod(town, monk
 
 
 async def test_a_secret_that_is_in_the_way_of_ours_is_told_at_the_pod_and_left_alone(town, monkeypatch):
-    monkeypatch.setattr(keeper, "retry_in", lambda *_: 0.05)
+    monkeypatch.setattr(secret_controller, "retry_in", lambda *_: 0.05)
     monkeypatch.setattr(secret_chores, "OTHERS_FIRST_S", 0.1)
     async with at_work(town):
         pod = await town.make(town.pod())
@@ -477,7 +477,7 @@ async def test_a_hundred_pods_at_once_all_get_their_secrets(town):
 
 
 async def test_of_two_injectors_one_renews_and_the_other_takes_over(town, monkeypatch):
-    monkeypatch.setattr(keeper, "LONGEST_NAP_S", 0.2)
+    monkeypatch.setattr(secret_controller, "LONGEST_NAP_S", 0.2)
     short = {"allow_short_lifetimes": True, "proxy_lifetime_s": 4}
 
     async def renewed_after(uuid, before):
