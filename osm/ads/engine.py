@@ -1,4 +1,4 @@
-"""All streams and all resources: which streams a change touches, and how far the proxies have come.
+"""The protocol engine: all streams and resources; which streams a change touches, and how far proxies have come.
 
 Proxies are in groups; a group's proxies are offered the same resources. The owner gives each change a revision, an
 integer that grows; the engine says up to which revision every connected proxy has answered.

@@ -1,4 +1,4 @@
-"""Interning: what many streams know alike is kept once (versions by name, and sets of names).
+"""Interning of versions by name and of sets of names: what many streams hold alike is stored once.
 
 A thousand proxies of a class ask for the same names and hold the same versions; with a copy each, that and not gRPC
 would be most of a stream's memory in a large mesh. So both are values here: never changed once made, and equal ones

@@ -1,4 +1,4 @@
-"""Bytes in, requests out; decisions in, bytes out.
+"""Encodes and decodes xDS messages: bytes to requests, decisions to bytes.
 
 Separate so that the state machines see neither protobuf nor the difference of the two request messages' shapes.
 It judges nothing but whether bytes can be decoded.

@@ -1,4 +1,4 @@
-"""Follows one bucket's stream from its first message on, and knows when it has lost the thread.
+"""Reads one bucket's stream from its first message on, and notices when messages are missing.
 
 A plain push consumer of ours: an ordered consumer of the client library would resume behind our back, and a resumed
 picture of a bucket that was made anew in between is a wrong one. It never resumes: whoever follows starts over.

@@ -1,4 +1,4 @@
-"""How the bus lies in NATS: names of streams and subjects, headers, marks and leases. Pure.
+"""The layout of the bus in NATS: names of streams and subjects, headers, marks and leases. Pure.
 
 The layout is that of NATS key-value buckets, so `nats kv ls catalog` shows what `osm bus watch` shows. Keys that
 begin with `_` are the bus's own: `_synced` ends a full picture, `_leader` says who may write; readers of

@@ -1,4 +1,4 @@
-"""The one hand on a bucket in NATS: it has the right to write, sends what is missing (`nats_content`), and keeps both.
+"""The single writer of a bucket in NATS: waits for the right to write, then sends what is missing (`nats_content`).
 
 When a write fails because somebody else has written (`nats_fence`), or nobody answered, the bucket is read again: if
 our lease still stands, what differs is written again; if it is another's, we are deposed and write no more.

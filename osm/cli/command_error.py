@@ -1,4 +1,4 @@
-"""What a command ends with that cannot do what was asked. Pure: deciding about commands needs no way to speak."""
+"""The error that ends a command which cannot do what was asked. Pure: who decides needs no terminal."""
 
 
 class CommandError(Exception):

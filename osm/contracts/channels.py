@@ -1,4 +1,4 @@
-"""The one table of everything on the bus. What is not here is not said.
+"""The table of all channels on the bus. Nothing else can be sent.
 
 From it come the typing of writers and readers, buckets, NATS permissions per service, and the AsyncAPI page.
 A key is `<entity>.<part>.<part>…`; a `.` inside a part becomes `_` (names of ours never hold `_`).

@@ -1,4 +1,4 @@
-"""What the C library is told about memory. Separate because it is the one place that calls it behind Python's back."""
+"""Sets the C library's memory allocator. Separate because only here it is called behind Python's back."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""What signs: the seam behind which the built-in root, or a certificate authority elsewhere, stands.
+"""The interface of an issuer: what signs, the built-in root or a certificate authority elsewhere.
 
 An issuer is given orders that have been decided (`decide`); it does not judge them.
 """

@@ -1,4 +1,4 @@
-"""The record of what each issuer has granted: the seam behind which a folder or a cluster keeps it for all replicas.
+"""The interface of the ledger: what each issuer has granted, kept for all replicas in a folder or a cluster.
 
 Raised before a signature leaves; the decision how far is `rotation`'s.
 """

@@ -1,4 +1,4 @@
-"""Services and workloads → what the mesh needs to know of them. Pure.
+"""Joins services and workloads into the documents that the mesh needs of them. Pure.
 
 A service's accounts and what a workload backs follow from labels, never from readiness: only endpoints do.
 """

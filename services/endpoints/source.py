@@ -1,4 +1,4 @@
-"""Where pictures come from: the seam between a platform and what publishes its documents.
+"""The interface of a source: what a platform delivers, and what the publisher takes from it.
 
 A source reads in the background; whoever holds it takes what came in, in one step, when it has time. What comes
 meanwhile is coalesced.

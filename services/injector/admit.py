@@ -1,4 +1,4 @@
-"""The answer to a review of a new pod, and the one line about it that an operator reads. Pure.
+"""The answer to the review of a new pod, with its log line. Pure.
 
 The review is not proof of anything: no one presents a certificate here, so anyone in the cluster may ask. Therefore an
 answer has no effect. It is a patch made from what was sent, from the namespace as the API server shows it, and from

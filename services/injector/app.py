@@ -1,4 +1,4 @@
-"""The shell of `injector`: gets a certificate, answers the API server, and looks after the Secrets of sidecars.
+"""The shell of `injector`: gets its certificate, answers the API server, and manages the Secrets of sidecars.
 
 Ready when the API server can ask: our certificate is there, and the webhook configurations trust its root.
 """

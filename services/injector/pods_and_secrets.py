@@ -1,4 +1,4 @@
-"""The pods with a sidecar and the Secrets for them, as the API server last told. Not asynchronous.
+"""The pods with a sidecar and their Secrets, as the API server last reported them. Not asynchronous.
 
 Apart from the chores that follow from it (`secret_chores`), and from the watches that feed it (`secret_controller`).
 """

@@ -1,4 +1,4 @@
-"""What a pod that runs says of its sidecar: everything that the sidecar's Secret is made from. Pure.
+"""Reads from a running pod everything that its sidecar's Secret is made from. Pure.
 
 Apart from `pod`, which is about pods not yet made. The account is the one that the API server let the pod have; the
 rest was written by whoever made the pod, and is about that pod alone. What cannot be read is passed over: a sidecar

@@ -1,4 +1,4 @@
-"""The two questions over HTTPS and their answers: reads the review, asks for what is missing, says what was done.
+"""The two webhooks over HTTPS: reads a review, decides with what is known, and writes the answer.
 
 Thin: what is answered is `admit`'s and `validate`'s to say. The namespace is asked for each time: a copy of it may be
 older than the label that brought this review here.

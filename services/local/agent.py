@@ -1,4 +1,4 @@
-"""What should run against what runs: begins and ends the lives of workloads, step by step.
+"""Starts and stops workloads until what runs is what should run, step by step.
 
 `rollout` decides the steps; here they are taken. A life that fails (not a program in it: that is started again) is a
 fault of the machine or ours, and ends the agent.

@@ -1,4 +1,4 @@
-"""The shell of `local`: folder → plan → lives; reports → bus.
+"""The shell of `local`: reads the folder, plans, runs workloads, and publishes their reports to the bus.
 
 Nothing starts before the folder has been read once and the right to write bucket `local` is ours: a second agent
 would fight with the first over addresses. What an agent before us has left running is taken over first, and what it

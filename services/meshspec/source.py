@@ -1,4 +1,4 @@
-"""Where policies come from: the seam between a platform and what becomes documents.
+"""The interface of a source: where policies come from, a folder or a cluster.
 
 A source reads in the background; whoever holds it takes the newest of all it has read, when it has time. What comes
 meanwhile is one change.
