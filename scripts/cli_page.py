@@ -27,8 +27,8 @@ Every command ends with status 0 if it is done, 1 if things are not as asked, 2 
 was over, 130 if interrupted. `--output json` (or `yaml`) is for scripts: it only grows. Colours are left out where the
 output is no terminal, and where `NO_COLOR` is set. Errors go to standard error, with the next step.
 
-`osm --install-completion` teaches your shell (bash, zsh, fish) the commands and options; `--show-completion` prints
-what it would write.
+`osm completion SHELL` prints the script that teaches a shell the commands and options (bash, zsh, fish, powershell);
+`osm --install-completion` puts it where the shell you call it from finds it.
 """
 
 DIFFERENCES = """\

@@ -11,6 +11,7 @@ import typer
 from osm.cli import bus, policy, proxy
 from osm.cli.boolean_flags import spelled
 from osm.cli.check_pods import check_pods
+from osm.cli.completion import completion
 from osm.cli.demo.entry import demo
 from osm.cli.kubernetes import bug_report, mesh, metrics, namespace, uninstall
 from osm.cli.kubernetes.check import check
@@ -46,6 +47,7 @@ app.add_typer(policy.app, name="policy", rich_help_panel=ANY)
 app.add_typer(bus.app, name="bus", rich_help_panel=ANY)
 app.command("version", rich_help_panel=ANY)(version)
 app.command("env", rich_help_panel=ANY)(env)
+app.command("completion", rich_help_panel=ANY)(completion)
 
 app.command("install", rich_help_panel=CLUSTER)(install)
 app.command("check", rich_help_panel=CLUSTER)(check)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ COMMANDS = (
     ("policy", "check"),
     ("bus", "watch"),
     ("bus", "check"),
+    ("completion",),
 )
 QUERIES = ("clusters", "listeners", "routes", "endpoints", "certs", "config_dump", "stats")
 ESCAPE = "\x1b"
@@ -65,13 +67,35 @@ def test_every_command_explains_itself_with_an_example(tmp_path: Path, command: 
     assert is_clean(told)
 
 
-def test_version_completion_and_nothing_at_all(tmp_path: Path) -> None:
-    assert re.fullmatch(r"osm \d+\.\d+\S*\n", osm("--version", home=tmp_path).out)
-    script = osm("--show-completion", "bash", home=tmp_path, environment={"SHELL": "/bin/bash"})
-    if script.status != 0:
-        script = osm("--show-completion", home=tmp_path, environment={"SHELL": "/bin/bash"})
+def test_a_shell_that_has_read_its_script_completes_commands(tmp_path: Path) -> None:
+    script = osm("completion", "bash", home=tmp_path)
     assert script.status == 0
-    assert "complete" in script.out
+    asks = "COMP_WORDS=(osm sta); COMP_CWORD=1; _osm_completion osm; printf '%s\\n' \"${COMPREPLY[@]}\""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    told = subprocess.run(
+        ["bash", "-c", f"{script.out}\n{asks}"],
+        env=os.environ | {"PATH": path, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == ["status"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish", "powershell"])
+def test_every_shell_has_its_script(tmp_path: Path, shell: str) -> None:
+    script = osm("completion", shell, home=tmp_path)
+    assert (script.status, "_OSM_COMPLETE" in script.out) == (0, True)
+
+
+def test_a_shell_without_a_script_is_refused_with_those_that_have_one(tmp_path: Path) -> None:
+    refused = osm("completion", "sh", home=tmp_path)
+    assert refused.status == 2
+    assert "powershell" in refused.err
+
+
+def test_version_and_nothing_at_all(tmp_path: Path) -> None:
+    assert re.fullmatch(r"osm \d+\.\d+\S*\n", osm("--version", home=tmp_path).out)
     bare = osm(home=tmp_path)
     assert bare.status == 2
     assert "Usage: osm" in bare.out + bare.err
