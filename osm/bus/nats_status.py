@@ -1,4 +1,4 @@
-"""Status lines in NATS: put without fences or acknowledgement, said again while they are true.
+"""Status lines in NATS: written without fences or acknowledgement, and repeated while they are true.
 
 The bucket forgets a line after its maximum age, so a line whose writer has died goes by itself. A lost write
 costs a line until its next refresh: the forward path never reads here. Nor are lines signed, since the bucket has

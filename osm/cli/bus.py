@@ -1,4 +1,4 @@
-"""`osm bus`: what passes over the bus, how it stands, and who may do what on it."""
+"""`osm bus`: the traffic of the bus, the state of its buckets, and the rights of each user."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""How the bus stands, a line a bucket: whether its picture is full, who wrote it, and which readers are behind.
+"""The state of each bucket in a line: whether it is complete, who wrote it, and which readers are behind.
 
 Pure: whole pictures and status lines in, lines out. `osm bus check` reads the bus and prints them.
 """

@@ -1,4 +1,4 @@
-"""`osm proxy`: the Envoys of the mesh, and what each of them believes."""
+"""`osm proxy`: the Envoys of the mesh, and the configuration that each of them has."""
 
 import time
 from enum import StrEnum

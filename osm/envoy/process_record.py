@@ -1,4 +1,4 @@
-"""A process that may outlive whoever started it: written down so that it is found again, and never mistaken.
+"""A record on disk of a process that may outlive its parent, so that it is found again and never mistaken.
 
 The record names process, start time and boot: a later process of the same number is another one. What a program has
 started shares its session, and belongs to it even when the program itself has ended. Linux only: it reads /proc.

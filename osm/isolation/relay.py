@@ -1,4 +1,4 @@
-"""Two connections made one: what is said on either is passed on to the other, until both have said all."""
+"""Relays between two connections, in both directions, until both have ended."""
 
 import asyncio
 

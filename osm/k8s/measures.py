@@ -1,4 +1,4 @@
-"""How well the API server is followed: when it was heard last, and how often all had to be listed again."""
+"""Metrics of list-and-watch: when the API server was last heard, and how often all was listed again."""
 
 import time
 

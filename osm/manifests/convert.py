@@ -1,4 +1,4 @@
-"""One document → one typed struct, or a sentence for what is wrong and the line it stands in.
+"""Converts one document to one typed struct, or says what is wrong and in which line.
 
 Apart from the structs, which are each reader's own. msgspec finds the mistake; this module says it to a person:
 which field, what was found, what is allowed. One mistake is told at a time, as msgspec stops at the first.

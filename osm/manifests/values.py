@@ -1,4 +1,4 @@
-"""YAML nodes → plain values, with the place of each: what stands in a document, before anybody asks what it means.
+"""Converts YAML nodes to plain values, each with its line; what they mean is decided later.
 
 Apart from `yaml`, which splits a text into objects, because this is where YAML's own traps are: keys given twice,
 aliases that multiply, times that read as numbers. Costs grow with the text alone, aliases included.

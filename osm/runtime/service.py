@@ -1,4 +1,4 @@
-"""One service in this process: its log context, its status line, and its end told by name.
+"""Runs one service in this process: its log context, its status line, and the reason of its end.
 
 `process.serve` runs one of these, an embedded mesh several; a service cannot tell the difference.
 """

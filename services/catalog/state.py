@@ -1,4 +1,4 @@
-"""What the catalog currently believes, and what each update of its inputs changes in what it publishes.
+"""The state of the catalog, and what each update of its inputs changes in what it publishes.
 
 Pure. Incremental, and equal to a build from nothing: an update is taken in, which marks what it touches as stale
 (`inputs`); what is stale is derived again (`derived`); what came out differently is written, here.

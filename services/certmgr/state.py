@@ -1,4 +1,4 @@
-"""What certmgr currently believes: who is in the mesh, and which roots the mesh has been told to trust."""
+"""The state of certmgr: who is in the mesh, and which roots the mesh trusts."""
 
 from osm.bus import Document, Update
 from osm.contracts.channels import BUNDLE, IDENTITY

@@ -1,4 +1,4 @@
-"""What `endpoints` currently believes, and which documents follow from it. Pure.
+"""The state of `endpoints` for a folder, and the documents that follow from it. Pure.
 
 A change of workloads recomputes the namespaces it touches and nothing else; what comes out equal is not a change.
 """

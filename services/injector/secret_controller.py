@@ -1,4 +1,4 @@
-"""The shell that looks after Secrets: watches pods (and, with the Lease, Secrets), and does what `secret_chores` says.
+"""The controller of sidecar Secrets: watches pods and Secrets, and does what `secret_chores` decides.
 
 Each chore is a task of its own, a bounded number at a time, one for a Secret; one that failed is tried again later
 and later. Nothing is lost if this process ends: what is to be done follows from what there is.

@@ -1,4 +1,4 @@
-"""Whether a policy object may be stored: what `meshspec` would say of it, said before it is. Pure.
+"""Validates a policy object before it is stored, as `meshspec` would judge it afterwards. Pure.
 
 The same code reads it (`osm.smi`), so nothing is refused here that would be in force, and the other way round. A user
 is never locked out: deletions are not asked about, an object that is wrong already may be edited in every other part

@@ -1,4 +1,4 @@
-"""Who listens where on this machine, as Linux tells in /proc. Elsewhere nothing is known and nobody is accused.
+"""Which process listens on which port of this machine, from /proc; known on Linux only.
 
 Needed for one mistake: an app that takes the wildcard address takes its sidecar's address with it.
 """

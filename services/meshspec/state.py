@@ -1,4 +1,4 @@
-"""What `meshspec` currently believes: the policies in force, as documents of its bucket. Pure.
+"""The state of `meshspec`: the policies in force, as documents of its bucket. Pure.
 
 One object is one document; MeshConfig alone has a rule of its own, since the mesh has one set of settings.
 """

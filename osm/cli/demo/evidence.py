@@ -1,4 +1,4 @@
-"""What the check's steps go by: what sidecars and apps say of themselves, and a certificate that nobody may accept.
+"""Evidence for the check: counters and answers of sidecars and apps, and a certificate that must be refused.
 
 Apart from the steps, which say what must hold; here is only how it is seen, from outside of the mesh.
 """

@@ -1,4 +1,4 @@
-"""What the check asks beside `steps` where every workload has a network of its own: that nobody gets past a sidecar.
+"""Further steps of the check for the isolated mode: that nobody gets past a sidecar.
 
 Apart because it holds in that mode alone: on a shared loopback an app can dial whatever it likes.
 """

@@ -1,4 +1,4 @@
-"""The thief's own mesh certificate, as whoever breaks into its machine would take it: from its sidecar's stream.
+"""The thief's own mesh certificate, taken from its sidecar's stream as an intruder on its machine would.
 
 The sidecar's certificate for xds lies in the run folder, readable by its user; with it, xds hands out the workload's
 leaf and key as it does to the Envoy. That is the strongest certificate a thief can have, and it must not be enough.

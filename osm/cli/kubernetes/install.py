@@ -1,4 +1,4 @@
-"""`osm install`: helm installs the chart, and what it waits for is told while it waits."""
+"""`osm install`: helm installs the chart; meanwhile it shows what is still waited for."""
 
 import asyncio
 from pathlib import Path

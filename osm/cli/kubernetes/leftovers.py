@@ -1,4 +1,4 @@
-"""What of a mesh helm does not know, and so does not take away: what our services made, and what users were told to.
+"""What a mesh leaves behind that helm does not remove: made by our services, or by users who were told to.
 
 Pure: objects in, names out. A Secret or lease of another mesh in the same namespace is nobody's leftover.
 """

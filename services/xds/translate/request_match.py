@@ -1,4 +1,4 @@
-"""One SMI match, said twice: as a route's match, and as a permission of access control.
+"""One SMI match as a route match and as a permission of access control.
 
 Both are here so that they cannot drift apart: a request that a route takes for one match and access control for
 another would be let in by the wrong rule.
