@@ -34,6 +34,7 @@ from osm.testing.kubernetes import STRANGER, ApiServer, api_server
 from osm.testing.picture import values_when
 from services.meshspec.app import run
 from services.meshspec.settings import Settings
+from services.meshspec.state import CLOSED
 
 CRD_FILES = sorted((Path(__file__).parents[2] / "deploy" / "chart" / "crds").glob("*.yaml"))
 
@@ -215,10 +216,23 @@ async def test_only_the_mesh_config_of_the_control_plane_counts(mesh: Mesh) -> N
     await mesh.apply(MESH_CONFIGS, "other", _permissive(value=True), mesh.control_plane)
     line = OBJECT_STATUS.key("meshspec", "MeshConfig", mesh.control_plane, "other")
     await mesh.lines(lambda seen: line in seen and "the mesh has one MeshConfig" in seen[line].problems[0].what)
-    assert MESH_CONFIG.key() not in await mesh.documents(lambda seen: True)
+    key = MESH_CONFIG.key()
+    assert (await mesh.documents(lambda seen: key in seen))[key] == CLOSED
+    await mesh.apply(MESH_CONFIGS, "osm-mesh-config", _permissive(value=True), mesh.control_plane)
+    await mesh.documents(lambda seen: seen[key].permissive)
+
+
+async def test_a_mesh_config_that_is_removed_is_missed_and_stays_in_force(mesh: Mesh) -> None:
+    key, line = MESH_CONFIG.key(), OBJECT_STATUS.key("meshspec", "MeshConfig", mesh.control_plane, "osm-mesh-config")
+    await mesh.apply(MESH_CONFIGS, "osm-mesh-config", _permissive(value=True), mesh.control_plane)
+    before = (await mesh.documents(lambda seen: seen[key].permissive))[key]
+    await mesh.cluster.delete(MESH_CONFIGS, "osm-mesh-config", mesh.control_plane)
+    lines = await mesh.lines(lambda seen: line in seen and seen[line].problems)
+    assert "there is no such object" in lines[line].problems[0].what
+    assert (await mesh.documents(lambda seen: True))[key] == before
     await mesh.apply(MESH_CONFIGS, "osm-mesh-config", _permissive(value=False), mesh.control_plane)
-    seen = await mesh.documents(lambda seen: MESH_CONFIG.key() in seen)
-    assert seen[MESH_CONFIG.key()].permissive is False
+    await mesh.documents(lambda seen: not seen[key].permissive)
+    await mesh.lines(lambda seen: line not in seen or not seen[line].problems)
 
 
 def _permissive(*, value: bool) -> dict[str, Any]:
@@ -277,7 +291,7 @@ async def test_kinds_that_are_not_installed_hold_nothing_up_and_a_restarted_serv
 ) -> None:
     with api_server(programs) as server, pointed(monkeypatch, server.kubeconfig):
         async with connected() as cluster, meshed(cluster) as mesh:
-            assert await mesh.documents(lambda seen: True) == {}
+            assert await mesh.documents(lambda seen: True) == {MESH_CONFIG.key(): CLOSED}
             await install_crds(cluster)
             key, later = key_of(mesh, "books"), key_of(mesh, "later")
             await mesh.apply(HTTP_ROUTE_GROUPS, "books", routes("/buy"))
