@@ -21,6 +21,7 @@ from osm.cli.kubernetes.survey import all_meshes
 from osm.cli.output import CommandError, stderr, stdout
 from osm.cli.run_async import run
 from osm.contracts import labels
+from osm.k8s.errors import NotFound
 from osm.k8s.objects import Namespace, Object
 from osm.k8s.resource import CRDS, NAMESPACES, PODS, SECRETS, Resource
 
@@ -143,7 +144,10 @@ async def _gone(
 
 
 async def _release_namespace(cluster: "Cluster", namespace: str, mesh: str) -> None:
-    await cluster.patch(NAMESPACES, namespace, left())
+    try:
+        await cluster.patch(NAMESPACES, namespace, left())
+    except NotFound:  # somebody has deleted it meanwhile, which is as good
+        return
     stdout.print(f"Namespace [{namespace}] successfully removed from mesh [{mesh}]", markup=False)
     sidecars = [pod for pod in await all_of(cluster, PODS, namespace, as_=Pod) if pod.meshed]
     if sidecars:
