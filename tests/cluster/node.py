@@ -73,7 +73,9 @@ def up(run: Path) -> Cluster:
         raise Failed(f"scripts/cluster up: ended with {done.returncode}")
     exported = dict(re.findall(r"^export (\w+)=(.*)$", done.stdout, re.MULTILINE))
     path = exported["PATH"].replace("$PATH", f"{ROOT / '.venv/bin'}:{os.environ['PATH']}")
-    return Cluster(run, {**os.environ, "OSM_CLUSTER_RUN": str(run), **exported, "PATH": path})
+    own = run / "tmp"  # where `osm` looks for meshes of this machine, of which there is none here
+    own.mkdir(exist_ok=True)
+    return Cluster(run, {**os.environ, "OSM_CLUSTER_RUN": str(run), **exported, "PATH": path, "TMPDIR": str(own)})
 
 
 def runs(run: Path) -> bool:
