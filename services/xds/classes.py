@@ -44,12 +44,12 @@ class Configuration(Struct, frozen=True):
     """
 
     resources: Mapping[str, dict[str, Resource]]
-    assignments: tuple[AssignmentKey, ...]
+    assignments: Mapping[ServiceName, tuple[AssignmentKey, ...]]
     secrets: tuple[str, ...]
     plans: Mapping[str, Mapping[str, Planned]] = {}
 
 
-NOTHING = Configuration(resources={}, assignments=(), secrets=())
+NOTHING = Configuration(resources={}, assignments={}, secrets=())
 
 
 class Classes:
@@ -96,10 +96,11 @@ class Classes:
         """Load assignments of services of which nothing but endpoints changed, for each class that has them."""
         if not changes.endpoints:
             return {}
+        moved = sorted(changes.endpoints)
         fresh: dict[AssignmentKey, Resource] = {}
         out: dict[ProxyClass, tuple[Resource, ...]] = {}
         for proxy_class, configuration in self._built.items():
-            keys = [key for key in configuration.assignments if key.service in changes.endpoints]
+            keys = [key for service in moved for key in configuration.assignments.get(service, ())]
             for key in keys:
                 if key not in fresh:
                     fresh[key] = self._assignment(key)
@@ -154,7 +155,7 @@ class Classes:
                 type_url: {one.name: one for one in some if isinstance(one, Planned)}
                 for type_url, some in parts.items()
             },
-            assignments=translation.assignments,
+            assignments=_by_service(translation.assignments),
             secrets=translation.secrets,
         )
 
@@ -170,6 +171,14 @@ class Classes:
 
     def _intern(self, resource: Resource) -> Resource:
         return self._interned.setdefault((resource.type_url, resource.name, resource.version), resource)
+
+
+def _by_service(keys: Iterable[AssignmentKey]) -> Mapping[ServiceName, tuple[AssignmentKey, ...]]:
+    """An endpoint that moves is looked up in every class: to go through all of each class's would cost most of it."""
+    found: dict[ServiceName, list[AssignmentKey]] = {}
+    for key in keys:
+        found.setdefault(key.service, []).append(key)
+    return {service: tuple(of_service) for service, of_service in found.items()}
 
 
 def _resource(part: Part) -> Resource:

@@ -9,6 +9,7 @@ with another, the other puts again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 
 from msgspec import Struct, json
@@ -209,6 +210,7 @@ class Quarantine:
         return any(key in stands for stands in self._stands.values())
 
 
+@lru_cache(maxsize=4096)
 def class_hash(proxy_class: ProxyClass) -> str:
     """How a class is called in keys: equal on every replica."""
     return blake2b(json.encode(proxy_class, order="deterministic"), digest_size=8).hexdigest()
