@@ -21,6 +21,7 @@ from osm.contracts.channels import GOOD, REJECTED
 from osm.contracts.names import XDS_IDENTITY
 from osm.contracts.trust import Bundle, ControlPlane
 from osm.pki.holder import Held, Holder
+from osm.runtime.allocator import Calm, give_back
 from osm.runtime.health import Health
 from osm.runtime.metrics import meter
 from osm.runtime.tracing import tracer
@@ -141,10 +142,14 @@ class _Xds:
                 self.fleet.quarantine_changed(changed)
 
     async def look(self) -> None:
-        """Endless: keep canaries moving."""
+        """Endless: keep canaries moving, and give back what a storm of proxies has left."""
+        calm = Calm()
         while True:
             await asyncio.sleep(LOOK_S)
             self.fleet.look()
+            overview = self.fleet.overview
+            if calm.look(overview.size, time.monotonic(), busy=overview.is_behind):
+                await asyncio.to_thread(give_back)
 
     async def serve(self) -> None:
         settings = self._settings
