@@ -52,11 +52,19 @@ class Bookshop:
         self._forwards.clear()
 
     def restart(self) -> None:
-        """New pods for all apps, as `kubectl rollout restart` makes them; until they are ready."""
+        """New pods for all apps, as `kubectl rollout restart` makes them; until they are ready and the old ones gone.
+
+        Without a mesh, a request that reaches an old one while it ends is lost. Raises Failed.
+        """
         self.forget()
         for namespace in NAMESPACES:
             self._cluster.kubectl("rollout", "restart", "deployment", f"--namespace={namespace}")
         self.ready()
+        last = time.monotonic() + CHANGED_WITHIN_S
+        while any("deletionTimestamp" in pod["metadata"] for pod in self._all_pods()):
+            if time.monotonic() > last:
+                raise Failed(f"old pods were still there after {CHANGED_WITHIN_S:g} s")
+            time.sleep(0.1)
 
     def ready(self) -> None:
         """Wait until every app has its newest pod ready."""
@@ -65,8 +73,7 @@ class Bookshop:
 
     def pods(self) -> dict[str, dict[str, Any]]:
         """App → its pod, of those that are not on their way out. Raises Failed."""
-        found = json.loads(self._cluster.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
-        staying = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        staying = [pod for pod in self._all_pods() if "deletionTimestamp" not in pod["metadata"]]
         named = {
             app: [
                 pod
@@ -79,6 +86,11 @@ class Bookshop:
         if wrong := [app for app, pods in named.items() if len(pods) != 1]:
             raise Failed(f"not one pod each: {', '.join(wrong)}")
         return {app: pods[0] for app, pods in named.items()}
+
+    def _all_pods(self) -> list[dict[str, Any]]:
+        """Of the apps' namespaces, those on their way out included."""
+        found = json.loads(self._cluster.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
+        return [pod for pod in found if pod["metadata"]["namespace"] in NAMESPACES]
 
     def raw(self, app: str) -> dict[str, Any]:
         """What an app says of itself."""
