@@ -35,7 +35,7 @@ LEAVE_WITHIN_S = 60.0
 """A stalled proxy's stream is ended by its connection's end; gRPC takes a moment to let go."""
 
 CALM_S = 2.0
-"""After the last has left: what it held is let go, and given back to the system a second later (`allocator.AFTER_S`)."""
+"""After the last has left: what it held is let go, and given back to the system a second later (`AFTER_S`)."""
 
 TOLERATED_GROWTH = 0.05
 """Of memory over the whole time: allocators keep some of what they ever had, a leak goes on and on."""
