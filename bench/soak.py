@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import linear_regression, mean
@@ -20,7 +21,6 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 from rich.console import Console
-from rich.table import Table
 
 from bench.child import Child, child
 from bench.churn import Visits
@@ -78,8 +78,10 @@ def descriptors(notes: tuple[Usage, ...]) -> int:
     return min(note.fds for note in notes[-third:]) - min(note.fds for note in notes[third:-third])
 
 
-async def soak(minutes: float, streams: int, seed: str, notes: int = NOTES) -> Soaked:
-    """Raises ChildFailed, TimeoutError."""
+async def soak(
+    minutes: float, streams: int, seed: str, notes: int = NOTES, told: Callable[[Usage], object] = lambda _: None
+) -> Soaked:
+    """`told` hears each note when it is made. Raises ChildFailed, TimeoutError."""
     async with AsyncExitStack() as held:
         folder = Path(held.enter_context(TemporaryDirectory(prefix="osm-soak-")))
         mesh = await held.enter_async_context(child("bench.mesh", folder, streams, SERVICES, LEAF_LIFETIME_S))
@@ -94,6 +96,7 @@ async def soak(minutes: float, streams: int, seed: str, notes: int = NOTES) -> S
             await _flap(mesh, flaps, minutes * 60 / notes)
             visits = await churn.ask(Visits, "gather")
             noted.append(await _calm(mesh))
+            told(noted[-1])
     return Soaked(notes=tuple(noted), visits=visits)
 
 
@@ -119,15 +122,18 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--seed", default="1")
     asked = parser.parse_args()
-    soaked = asyncio.run(soak(asked.minutes, asked.streams, asked.seed))
     console = Console(width=140)
-    table = Table("minute", title="With nobody connected", title_justify="left")
-    for head in ("memory, MB", "descriptors", "blocks", "pushes so far"):
-        table.add_column(head, justify="right")
-    for note in soaked.notes:
-        minute = (note.at_s - soaked.notes[0].at_s) / 60
-        table.add_row(f"{minute:.1f}", f"{note.rss_bytes / 1e6:.1f}", str(note.fds), str(note.blocks), str(note.pushes))
-    console.print(table)
+    console.print(f"{NOTES} notes of what is held with nobody connected, one in {asked.minutes / NOTES:.1f} minutes")
+    console.print(f"{'':8}{'memory, MB':>12}{'descriptors':>13}{'blocks':>10}{'pushes so far':>15}", style="bold")
+    count = itertools.count(1)
+
+    def told(note: Usage) -> None:
+        place = f"{next(count)} of {NOTES}"
+        console.print(
+            f"{place:8}{note.rss_bytes / 1e6:12.1f}{note.fds:13}{note.blocks:10}{note.pushes:15}", highlight=False
+        )
+
+    soaked = asyncio.run(soak(asked.minutes, asked.streams, asked.seed, told=told))
     visits = soaked.visits
     console.print(f"{visits.visits} visits, of them {visits.stalls} stalled; {visits.broken} were ended by xds")
     wrong = faults(soaked.notes)
