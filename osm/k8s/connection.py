@@ -87,7 +87,7 @@ class Connection:
                     if lines := tuple(line for line in whole if line):
                         yield lines
             finally:
-                _hang_up(answer)
+                answer.close()
 
     @asynccontextmanager
     async def _answer(self, call: Call, timeout: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -125,6 +125,16 @@ class Connection:
             raise Forbidden(f"{refused}; {failed}", status=refused.status, reason=refused.reason) from failed
 
 
+class _Answer(aiohttp.ClientResponse):
+    """One that is left early takes its connection with it at once, without the polite end of TLS: nobody would wait
+    for that, neither a watch that has ended nor a loop that ends."""
+
+    def close(self) -> None:
+        if self.connection is not None and self.connection.transport is not None:
+            self.connection.transport.abort()
+        super().close()
+
+
 class _NotBegun(Busy):
     """The server has not begun with the request, and says when to come again."""
 
@@ -157,17 +167,10 @@ def _proxy_of_environment(host: str) -> str | None:
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
-def _hang_up(answer: aiohttp.ClientResponse) -> None:
-    """Of a watch that is left early, the connection goes without the polite end of TLS: there is nobody to wait."""
-    connection = answer.connection
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
-
-
 @asynccontextmanager
 async def opened(access: Access) -> AsyncIterator[Connection]:
     """The connections are closed at the end."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=MAX_IDLE_CONNECTIONS_S)
-    async with aiohttp.ClientSession(connector=connector) as http:
+    async with aiohttp.ClientSession(connector=connector, response_class=_Answer) as http:
         yield Connection(access, http)
     await asyncio.sleep(0)  # what was hung up is gone with the loop's next turn

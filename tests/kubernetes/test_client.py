@@ -1,6 +1,9 @@
 """The client against a real API server."""
 
+import asyncio
+import gc
 import json
+import warnings
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,26 @@ async def test_server_side_apply_creates_and_changes(api: Path) -> None:
         for value in ("1", "2"):
             await cluster.patch(CONFIG_MAPS, "applied", {"data": {"k": value}}, "default", how="apply")
         assert (await cluster.get(CONFIG_MAPS, "applied", "default", as_=ConfigMap)).data == {"k": "2"}
+
+
+def test_a_request_that_is_given_up_leaves_no_connection(api: Path) -> None:
+    """Wherever it is: not sent yet, waiting, or reading the answer."""
+
+    async def give_up(turns: int) -> None:
+        async with connected(str(api)) as cluster:
+            await cluster.version()
+            request = asyncio.create_task(cluster.list(NAMESPACES, as_=Namespace))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            request.cancel()
+            await asyncio.wait([request])
+
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", ResourceWarning)
+        for turns in range(0, 60, 2):
+            asyncio.run(give_up(turns))
+        gc.collect()
+    assert not [str(each.message) for each in heard if each.category is ResourceWarning]
 
 
 async def test_a_dry_run_leaves_nothing(api: Path) -> None:

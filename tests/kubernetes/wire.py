@@ -16,7 +16,9 @@ class Wire:
         self._flows = asyncio.Event()
         self._flows.set()
         self._open: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._refuse = False
+        self._over = False
 
     def cut(self, *, refuse: bool = False) -> None:
         """Break every connection; with `refuse`, every new one too until `mend`."""
@@ -37,25 +39,41 @@ class Wire:
         self._flows = asyncio.Event()
         self._flows.set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Where a server hands over what it accepted; the last may come when it is closed already."""
         self.opened += 1
-        flows = self._flows
-        if self._refuse:
+        if self._refuse or self._over:
             writer.transport.abort()
             return
+        self._open.add(writer)
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(lambda ended: self._ended(ended, writer))
+
+    async def end(self) -> None:
+        self._over = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        flows = self._flows
         try:
             there, back = await asyncio.open_connection(self._host, self._port)
         except OSError:
-            writer.transport.abort()
             return
-        ends = {writer, back}
-        self._open |= ends
+        self._open.add(back)
         try:
             await asyncio.gather(_pass(reader, back, flows), _pass(there, writer, flows))
         finally:
-            self._open -= ends
-            for end in ends:
-                end.transport.abort()
+            self._open.discard(back)
+            back.transport.abort()
+
+    def _ended(self, task: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
+        """Also of a task that was cancelled before its first line ran."""
+        self._tasks.discard(task)
+        self._open.discard(writer)
+        writer.transport.abort()
 
 
 async def _pass(source: asyncio.StreamReader, sink: asyncio.StreamWriter, flows: asyncio.Event) -> None:
@@ -74,20 +92,11 @@ async def _pass(source: asyncio.StreamReader, sink: asyncio.StreamWriter, flows:
 async def wire(target: str) -> AsyncIterator[Wire]:
     """Listens on a loopback port of its own for as long as the block runs."""
     open_wire = Wire(target)
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(open_wire.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(open_wire.accept, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()[:2]
     open_wire.address = f"{host}:{port}"
     try:
         yield open_wire
     finally:
         server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await open_wire.end()
