@@ -4,7 +4,6 @@ machine, and why.
 That is kept for the end of `make test`, which says it once for all parts.
 """
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from osm.runtime.metrics import Metrics
 from osm.testing.chart import Helm, NoHelm, find_helm
+from tests.not_run import SAYS, not_run
 
 NOT_RUN = Path(".pytest_cache/not-run")
 
@@ -33,9 +33,7 @@ def helm() -> Helm:
     try:
         return Helm(program=find_helm(), chart=chart_path())
     except NoHelm as why:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(why))
-        pytest.skip(f"not run: {why}")
+        not_run(why)
 
 
 @pytest.fixture
@@ -60,7 +58,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("skipped", ()):
         part = "/".join(Path(report.nodeid.partition("::")[0]).parts[:2])
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        key = (part, why.removeprefix("Skipped: ").removeprefix("not run: "))
+        key = (part, why.removeprefix("Skipped: ").removeprefix(SAYS))
         found[key] = found.get(key, 0) + 1
     if found:
         NOT_RUN.parent.mkdir(exist_ok=True)
