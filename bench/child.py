@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from osm.runtime.process import run_until_stopped
+
 T = TypeVar("T", bound=Struct)
 
 ANSWER_WITHIN_S = 600.0
@@ -30,6 +32,10 @@ class Ask(Struct, frozen=True, kw_only=True):
 
 class ChildFailed(Exception):
     """A child ended instead of answering; its own words are on stderr."""
+
+
+class Dismissed(Exception):
+    """A child's parent has asked for all: the only end of its work that is none of a failure."""
 
 
 class Child:
@@ -92,3 +98,21 @@ async def answer_asks(answers: dict[str, Callable[[int], Awaitable[Any]]]) -> No
     while line := await reader.readline():
         ask = msgspec.json.decode(line, type=Ask)
         say(await answers[ask.do](ask.rounds))
+
+
+def run_child(work: Callable[[], Awaitable[None]]) -> None:
+    """The child's end: run the whole process as a service's is run, until `work`, which answers the asks, returns.
+
+    Raises SystemExit with the sentence of a failure.
+    """
+
+    async def until_dismissed() -> None:
+        await work()
+        raise Dismissed
+
+    try:
+        run_until_stopped(until_dismissed)
+    except Dismissed:
+        return
+    except Exception as error:  # one of many ends: its sentence is what the parent prints
+        raise SystemExit(str(error)) from error

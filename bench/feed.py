@@ -14,14 +14,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from bench.child import answer_asks, say
+from bench.child import answer_asks, run_child, say
 from bench.client_certificates import all_passports, save
-from bench.mesh import HUB, active, ends_as_asked, rss_bytes
+from bench.mesh import HUB, active, rss_bytes
 from bench.world import World, target_key
 from osm.bus import Writer
 from osm.bus.nats import open_nats
 from osm.runtime.health import Health
-from osm.runtime.process import observed, run_until_stopped
+from osm.runtime.process import observed
 from osm.runtime.service import Run, run_service
 from osm.runtime.settings import Common
 from osm.testing.signing import signing
@@ -98,4 +98,4 @@ async def _work() -> None:
 
 
 if __name__ == "__main__":
-    ends_as_asked(lambda: run_until_stopped(_work))
+    run_child(_work)

@@ -20,14 +20,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from bench.child import answer_asks, say
+from bench.child import answer_asks, run_child, say
 from bench.client_certificates import all_passports, save
 from bench.timed_engine import WatchedEngine
 from bench.world import World, target_key
 from osm.bus import Writer
 from osm.bus.memory import MemoryCore
 from osm.runtime.health import Health
-from osm.runtime.process import observed, run_until_stopped
+from osm.runtime.process import observed
 from osm.runtime.service import Run, run_service
 from osm.runtime.settings import Common
 from services.catalog import app as catalog
@@ -271,13 +271,5 @@ async def _work() -> None:
         await run(Path(folder), world, int(*lifetime_s) or DAY_S)
 
 
-def ends_as_asked(work: Callable[[], None]) -> None:
-    """Run the whole process, which ends when its parent has asked for all: the only end that is none of a failure."""
-    try:
-        work()
-    except Exception as error:  # one of many ends: its sentence is what the parent prints
-        raise SystemExit(0 if "its work returned" in str(error) else str(error)) from error
-
-
 if __name__ == "__main__":
-    ends_as_asked(lambda: run_until_stopped(_work))
+    run_child(_work)

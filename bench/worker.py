@@ -12,12 +12,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from bench.child import answer_asks, say
-from bench.mesh import Serving, active, ends_as_asked, rss_bytes
+from bench.child import answer_asks, run_child, say
+from bench.mesh import Serving, active, rss_bytes
 from bench.timed_engine import WatchedEngine
 from osm.bus.nats import open_nats
 from osm.runtime.health import Health
-from osm.runtime.process import observed, run_until_stopped
+from osm.runtime.process import observed
 from osm.runtime.service import run_service
 from osm.runtime.settings import Common
 from osm.testing.signing import signing
@@ -79,4 +79,4 @@ async def _work() -> None:
 
 
 if __name__ == "__main__":
-    ends_as_asked(lambda: run_until_stopped(_work))
+    run_child(_work)
