@@ -4,7 +4,8 @@
 {{- $values := .Values.osm.nats -}}
 server_name: $POD_NAME
 port: 4222
-http_port: 8222
+# For probes alone, which run inside: it tells everyone who asks who is connected and what they read.
+http: 127.0.0.1:8222
 # A larger document is its owner's problem, by name.
 max_payload: 8MB
 # A reader that cannot keep up is cut off; it reads everything anew.
