@@ -152,6 +152,14 @@ def test_the_bus_has_a_password_for_every_user_of_its_configuration(rendered: Re
     assert asked == passwords.keys()
 
 
+def test_what_the_bus_tells_without_a_password_is_told_inside_its_pod(rendered: Render) -> None:
+    (container,) = named(rendered(), "StatefulSet")["osm-nats"]["spec"]["template"]["spec"]["containers"]
+    assert [each["containerPort"] for each in container["ports"]] == [4222, 6222]
+    assert "\nhttp: 127.0.0.1:8222\n" in named(rendered(), "ConfigMap")["osm-nats"]["data"]["nats-server.conf"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert "http://127.0.0.1:8222/healthz" in container[probe]["exec"]["command"][-1]
+
+
 def test_nodes_may_be_drained_and_replicas_are_spread(rendered: Render) -> None:
     budgets = named(rendered(), "PodDisruptionBudget")
     assert budgets.keys() == {"osm-nats", *(f"osm-{service}" for service in SERVICES)}
