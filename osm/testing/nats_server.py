@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from osm.bus.nats_greeting import greets
 from osm.bus.nats_program import NoServer, find
 
 __all__ = ["NatsServer", "NoServer", "find", "nats_server"]
@@ -50,7 +51,7 @@ class NatsServer:
             )
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
-                while not await self._answers():
+                while not await greets("127.0.0.1", self.port):
                     if self._process.returncode is not None:
                         break
                     await asyncio.sleep(0.02)
@@ -77,18 +78,6 @@ class NatsServer:
         if process is not None and process.returncode is None:
             process.send_signal(how)
             await process.wait()
-
-    async def _answers(self) -> bool:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return False
-        try:
-            return (await reader.readline()).startswith(b"INFO")
-        except OSError:
-            return False
-        finally:
-            writer.close()
 
 
 @asynccontextmanager

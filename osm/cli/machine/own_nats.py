@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from osm.bus import nats_keys
 from osm.bus.background_tasks import background_tasks
+from osm.bus.nats_greeting import greets
 from osm.bus.nats_program import NoServer, find
 from osm.bus.permissions import USERS, password_variable, render
 from osm.cli.machine.run_folder import RunFolder
@@ -126,7 +127,7 @@ async def _answers(process: SupervisedProcess, host: str) -> None:
     """Raises CommandError if it does not within READY_WITHIN_S, or ends instead."""
     try:
         async with asyncio.timeout(READY_WITHIN_S):
-            while not await _greets(host):
+            while not await greets(host, PORT):
                 if process.starts > 1:
                     break
                 await asyncio.sleep(0.02)
@@ -135,17 +136,3 @@ async def _answers(process: SupervisedProcess, host: str) -> None:
     except TimeoutError:
         pass  # its log says why, or that it said nothing
     raise CommandError(f"nats-server did not start: {process.last_words()}", remedy=f"its log is {process.log}")
-
-
-async def _greets(host: str) -> bool:
-    """Whether a NATS server speaks there: it is the one to speak first."""
-    try:
-        reader, writer = await asyncio.open_connection(host, PORT)
-    except OSError:
-        return False
-    try:
-        return (await reader.readline()).startswith(b"INFO")
-    except OSError:
-        return False
-    finally:
-        writer.close()
