@@ -5,22 +5,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 import structlog
 
 from osm.bus import Bus, BusError, LeadershipLost
-from osm.contracts.channels import SERVICE_STATUS, STATUS_MAX_AGE_S
+from osm.contracts.channels import SERVICE_STATUS
 from osm.contracts.status import ServiceStatus
 from osm.runtime.health import Health
+from osm.runtime.status_lines import REFRESH_S, courtesy
 
 S = TypeVar("S")
 Run = Callable[[Bus, S, Health], Awaitable[None]]
 """What every service's `app.py` offers: it returns only by failing or by being cancelled."""
-
-REFRESH_S = STATUS_MAX_AGE_S / 3
-"""Two refreshes may be lost before a reader takes the service for gone."""
 
 FAREWELL_S = 1.0
 """How long an ending service tries to take its status line away."""
@@ -96,24 +94,15 @@ async def report(bus: Bus, health: Health) -> NoReturn:
     try:
         while True:
             changed.clear()
-            with _tolerated(key):
+            with courtesy(key):
                 await lines.put(key, health.status)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REFRESH_S):
                     await changed.wait()
     finally:
-        with _tolerated(key), contextlib.suppress(TimeoutError):
+        with courtesy(key), contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await lines.delete(key)
-
-
-@contextlib.contextmanager
-def _tolerated(key: str) -> Iterator[None]:
-    """Status is a courtesy: a bus that is away must not end the service, and the next refresh tries again."""
-    try:
-        yield
-    except BusError as error:
-        log.warning("status line not written", key=key, why=str(error))
 
 
 def first_reason(error: BaseException) -> BaseException:

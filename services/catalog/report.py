@@ -8,24 +8,19 @@ import asyncio
 from collections.abc import Mapping
 from typing import NoReturn
 
-import structlog
 from msgspec import Struct
 
-from osm.bus import Bus, BusError
-from osm.contracts.channels import OBJECT_STATUS, PROGRESS, STATUS_MAX_AGE_S
+from osm.bus import Bus
+from osm.contracts.channels import OBJECT_STATUS, PROGRESS
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import ObjectStatus, Progress
+from osm.runtime.status_lines import REFRESH_S, courtesy
 
 SERVICE = "catalog"
 
-REFRESH_S = STATUS_MAX_AGE_S / 3
-"""Two refreshes may be lost before a reader takes a line for no longer true."""
-
 NO_NAMESPACE = "-"
 """A key has no empty parts."""
-
-log = structlog.get_logger()
 
 
 class Report:
@@ -43,10 +38,8 @@ class Report:
             await self._put(key, ObjectStatus(subject=ref, revision=revision, problems=problems))
             return
         if self._lines.pop(key, None) is not None:
-            try:
+            with courtesy(key):
                 await self._status.delete(key)
-            except BusError as error:
-                log.warning("status line not deleted", key=key, why=str(error))
 
     async def progress(self, inputs: Mapping[str, int], output: int, at_s: float) -> None:
         """Which input revisions are worked in, and which revision of `catalog` came of them."""
@@ -65,7 +58,5 @@ class Report:
 
     async def _put(self, key: str, line: Struct) -> None:
         self._lines[key] = line
-        try:
+        with courtesy(key):
             await self._status.put(key, line)
-        except BusError as error:
-            log.warning("status line not written", key=key, why=str(error))

@@ -5,17 +5,14 @@ The same for every platform. It decides nothing but when the bucket holds our pi
 
 import time
 
-import structlog
-
-from osm.bus import Bus, BusError, Writer
+from osm.bus import Bus, Writer
 from osm.contracts.channels import PROGRESS
 from osm.contracts.status import Progress
+from osm.runtime.status_lines import courtesy
 from osm.runtime.tracing import tracer
 from services.endpoints.diff import Change
 from services.endpoints.measures import Measures
 from services.endpoints.source import Source
-
-log = structlog.get_logger()
 
 
 class Publisher:
@@ -64,10 +61,8 @@ class Publisher:
             at_s=time.time(),
         )
         for key, line in {**lines, PROGRESS.key("endpoints", self._replica): progress}.items():
-            try:
+            with courtesy(key):  # the others are told all the same: a source says each but once
                 if line is None:
                     await self._status.delete(key)
                 else:
                     await self._status.put(key, line)
-            except BusError as error:  # the others are told all the same: a source says each but once
-                log.warning("verdict not written", key=key, why=str(error))

@@ -7,26 +7,21 @@ cannot be written is tried again with the next refresh.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NoReturn
 
-import structlog
 from msgspec import Struct
 
-from osm.bus import Bus, BusError
-from osm.contracts.channels import FILE_STATUS, PROGRESS, STATUS_MAX_AGE_S
+from osm.bus import Bus
+from osm.contracts.channels import FILE_STATUS, PROGRESS
 from osm.contracts.problem import Problem
 from osm.contracts.status import FileStatus, Progress
 from osm.manifests.verdicts import Lines, spoken, verdicts
+from osm.runtime.status_lines import REFRESH_S, courtesy
 from osm.smi import POLICY_KINDS
 from services.meshspec.state import Picture
 
 SERVICE = "meshspec"
-
-REFRESH_S = STATUS_MAX_AGE_S / 3
-"""Two refreshes may be lost before a reader takes a line for no longer true."""
-
-log = structlog.get_logger()
 
 
 def object_lines(picture: Picture, before: Lines, revision: int) -> Lines:
@@ -85,19 +80,10 @@ class Report:
         wanted = self._wanted
         for key, line in wanted.items():
             if again or written.get(key) != line:
-                with _told(key):
+                with courtesy(key):
                     await self._status.put(key, line)
                     written[key] = line
         for key in sorted(written.keys() - wanted.keys()):
-            with _told(key):
+            with courtesy(key):
                 await self._status.delete(key)
                 del written[key]
-
-
-@contextlib.contextmanager
-def _told(key: str) -> Iterator[None]:
-    """A line that cannot be written keeps no other back."""
-    try:
-        yield
-    except BusError as error:
-        log.warning("status line not written", key=key, why=str(error))
