@@ -89,8 +89,8 @@ def images(cluster: Cluster) -> str:
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of the test's own, gone after it."""
     name = "test-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
-    cluster.kubectl("create", "namespace", name)
     try:
+        cluster.create_namespace(name)
         yield name
     finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")

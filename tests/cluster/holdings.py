@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tests.cluster.node import Cluster
+from tests.cluster.node import Cluster, Failed, eventually
 
 
 class Holding(NamedTuple):
@@ -18,8 +18,16 @@ class Holding(NamedTuple):
 
 def holdings(cluster: Cluster) -> set[Holding]:
     """Every object of every kind in every namespace, but events."""
+    template = '{range .items[*]}{.kind}{"|"}{.metadata.namespace}{"|"}{.metadata.name}{"\\n"}{end}'
+    said = eventually(lambda: _all(cluster, template), "objects of every kind that is listed")
+    return {Holding(*line.split("|")) for line in said.splitlines()}
+
+
+def _all(cluster: Cluster, template: str) -> str:
+    """Empty if a kind that was listed is gone by now: the API server forgets definitions that are deleted by and by."""
     kinds = cluster.kubectl("api-resources", "--verbs=list", "--output=name").split()
     wanted = ",".join(sorted(kind for kind in kinds if not kind.startswith("events")))
-    template = '{range .items[*]}{.kind}{"|"}{.metadata.namespace}{"|"}{.metadata.name}{"\\n"}{end}'
-    said = cluster.kubectl("get", wanted, "--all-namespaces", f"--output=jsonpath={template}")
-    return {Holding(*line.split("|")) for line in said.splitlines()}
+    try:
+        return cluster.kubectl("get", wanted, "--all-namespaces", f"--output=jsonpath={template}")
+    except Failed:
+        return ""

@@ -3,15 +3,20 @@
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).parents[2]
 ANSWER_WITHIN_S = 120.0
-READY_WITHIN_S = 240
+READY_WITHIN_S = 300
 """A machine that is busy with other things starts ten containers slowly."""
+SEEN_WITHIN_S = 180.0
+"""Only what never comes is to end a test: all that is waited for comes within seconds."""
+
+T = TypeVar("T")
 
 
 class Failed(AssertionError):
@@ -52,6 +57,17 @@ class Cluster:
         """Raises Failed."""
         self.kubectl("apply", "--namespace", namespace, "--filename", "-", said=manifest)
 
+    def create_namespace(self, name: str) -> None:
+        """One in which pods can be made: not before the account that they run under. Raises Failed."""
+        self.wait("delete", f"namespace/{name}", namespace=name)  # of a test before
+        self.kubectl("create", "namespace", name)
+        self.wait("create", "serviceaccount/default", namespace=name)
+
+    def wait(self, condition: str, *what: str, namespace: str, within_s: int = READY_WITHIN_S) -> None:
+        """As `kubectl wait --for=CONDITION` does. Raises Failed."""
+        command = ("wait", f"--for={condition}", f"--namespace={namespace}", f"--timeout={within_s}s")
+        self.kubectl(*command, *what, within_s=within_s + 10)  # kubectl says what it waits for; so it is to end first
+
     def scale(self, what: str, namespace: str, replicas: int) -> None:
         """It does not wait. Raises Failed."""
         self.kubectl("scale", what, f"--namespace={namespace}", f"--replicas={replicas}")
@@ -59,11 +75,21 @@ class Cluster:
     def rolled_out(self, what: str, namespace: str, within_s: int = READY_WITHIN_S) -> None:
         """Wait until all pods of `deployment/NAME`, or of every `deployment`, are new and ready. Raises Failed."""
         status = ("rollout", "status", what, f"--namespace={namespace}", f"--timeout={within_s}s")
-        self.kubectl(*status, within_s=within_s + 10)  # kubectl says what it waits for; so it is to end first
+        self.kubectl(*status, within_s=within_s + 10)
 
     def inside(self, *arguments: str) -> str:
         """What a command prints where the node runs. Raises Failed."""
         return self.command(str(ROOT / "scripts/cluster"), "inside", *arguments)
+
+
+def eventually(look: Callable[[], T], what: str, within_s: float = SEEN_WITHIN_S) -> T:
+    """What it finds, once that is something. Raises Failed."""
+    last = time.monotonic() + within_s
+    while time.monotonic() < last:
+        if found := look():
+            return found
+        time.sleep(0.2)
+    raise Failed(f"{what}: not within {within_s:g} s")
 
 
 def up(run: Path) -> Cluster:

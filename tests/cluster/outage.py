@@ -3,16 +3,11 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import TypeVar
 
 from tests.cluster.bookshop import Bookshop, served_by
-from tests.cluster.node import Cluster, Failed
+from tests.cluster.node import Cluster
 
-SEEN_WITHIN_S = 120.0
 STORES = ("bookstore-v1", "bookstore-v2")
-
-T = TypeVar("T")
 
 POD = """
 apiVersion: v1
@@ -85,16 +80,6 @@ def change_is_live(cluster: Cluster, shop: Bookshop) -> float:
     # what it was before is over, not only mixed with the new
     shop.first("bookbuyer", lambda burst: not burst.identities.get(STORES[1] if first else STORES[0]))
     return other - began
-
-
-def eventually(look: Callable[[], T], what: str, within_s: float = SEEN_WITHIN_S) -> T:
-    """What it finds, once that is something. Raises Failed."""
-    last = time.monotonic() + within_s
-    while time.monotonic() < last:
-        if found := look():
-            return found
-        time.sleep(0.2)
-    raise Failed(f"{what}: not within {within_s:g} s")
 
 
 def why_none(cluster: Cluster, namespace: str, deployment: str) -> str:

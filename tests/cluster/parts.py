@@ -11,6 +11,12 @@ from typing import Any, NamedTuple
 from tests.cluster.node import Cluster, Failed
 
 HOME = "osm-system"
+ENDS_WITHIN_S = 180.0
+"""Of a pod: it is given 30 s to end by itself."""
+
+
+LEADS_WITHIN_S = 180.0
+"""kubelet makes a program that has ended twice wait, so both replicas may be away for a while."""
 
 
 class State(NamedTuple):
@@ -41,9 +47,12 @@ def last_words(cluster: Cluster, pod: str) -> Iterator[list[dict[str, Any]]]:
     lines: list[dict[str, Any]] = []
     with subprocess.Popen(command, env=dict(cluster.environment), stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout
-        following.stdout.readline()  # it is connected
-        yield lines
-        said, _ = following.communicate(timeout=60)
+        try:
+            following.stdout.readline()  # it is connected
+            yield lines
+            said, _ = following.communicate(timeout=ENDS_WITHIN_S)
+        finally:
+            following.kill()
     lines += [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
@@ -66,7 +75,9 @@ def states(cluster: Cluster, service: str) -> dict[str, State]:
     return found
 
 
-def leader(cluster: Cluster, service: str, *, other_than: str = "", within_s: float = 60.0) -> tuple[str, float]:
+def leader(
+    cluster: Cluster, service: str, *, other_than: str = "", within_s: float = LEADS_WITHIN_S
+) -> tuple[str, float]:
     """The pod that writes, and since when; waited for. Raises Failed."""
     last = time.monotonic() + within_s
     while time.monotonic() < last:
@@ -75,6 +86,7 @@ def leader(cluster: Cluster, service: str, *, other_than: str = "", within_s: fl
         if active:
             newest = max(active, key=lambda pod: active[pod].since_s)
             return newest, active[newest].since_s
+        time.sleep(0.1)
     raise Failed(f"{service}: none but {other_than or 'nobody'} became active within {within_s:g} s")
 
 
@@ -103,6 +115,6 @@ def signal(cluster: Cluster, pod: str, name: str) -> float:
 def restarts(cluster: Cluster, service: str) -> dict[str, int]:
     """How often the container of each pod was started again."""
     return {
-        name: sum(status["restartCount"] for status in pod["status"]["containerStatuses"])
+        name: sum(status["restartCount"] for status in pod["status"].get("containerStatuses", ()))
         for name, pod in pods(cluster, service).items()
     }

@@ -23,7 +23,7 @@ from tests.cluster.conformance.workloads import (
 )
 from tests.cluster.node import Cluster, Failed
 
-READY_WITHIN_S = 420
+READY_WITHIN_S = 600
 SETTINGS = ("enablePermissiveTrafficPolicy=false", "enableEgress=false")
 
 
@@ -52,7 +52,7 @@ def mesh(cluster: Cluster, images: str) -> Iterator[Stage]:
 
 def _join(cluster: Cluster) -> None:
     for namespace in NAMESPACES:
-        cluster.kubectl("create", "namespace", namespace)
+        cluster.create_namespace(namespace)
     cluster.command("osm", "namespace", "add", *MESHED)
     cluster.command("osm", "namespace", "ignore", IGNORED)
     cluster.command("osm", "metrics", "enable", "--namespace", CLIENT)
@@ -81,17 +81,7 @@ def _deploy(stage: Stage) -> None:
         CLIENT: ("alone", "stranger", "past-ports", "past-range"),
         OUTSIDE: ("plain", "other"),
     }.items():
-        cluster.kubectl(
-            *(
-                "wait",
-                "--for=condition=Ready",
-                f"--namespace={namespace}",
-                f"--timeout={READY_WITHIN_S}s",
-                "pod",
-                *pods,
-            ),
-            within_s=READY_WITHIN_S + 10,
-        )
+        cluster.wait("condition=Ready", "pod", *pods, namespace=namespace, within_s=READY_WITHIN_S)
 
 
 def _make(cluster: Cluster, namespace: str, objects: list[Object]) -> None:

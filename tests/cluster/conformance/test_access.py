@@ -39,15 +39,13 @@ def test_permissive_mode_lets_the_mesh_in_and_nobody_else(mesh: Stage) -> None:
 
 def test_modes_are_switched_live(mesh: Stage) -> None:
     mesh.becomes(ALONE, GUARDED, NO_WAY)
-    mesh.configure("traffic", {"enablePermissiveTrafficPolicyMode": True})
-    mesh.becomes(ALONE, GUARDED, "200")
-    mesh.configure("traffic", {"enablePermissiveTrafficPolicyMode": False})
+    with mesh.configured("traffic", enablePermissiveTrafficPolicyMode=True):
+        mesh.becomes(ALONE, GUARDED, "200")
     mesh.becomes(ALONE, GUARDED, NO_WAY)
-    mesh.configure("traffic", {"enablePermissiveTrafficPolicyMode": True})
-    mesh.becomes(ALONE, GUARDED, "200")
     with mesh.policies(SERVER, target("guarded")):
-        mesh.osm("wait", "traffictarget", f"{SERVER}/to-guarded")
-        mesh.configure("traffic", {"enablePermissiveTrafficPolicyMode": False})
+        with mesh.configured("traffic", enablePermissiveTrafficPolicyMode=True):
+            mesh.becomes(STRANGER, GUARDED, "200")
+            mesh.in_force("traffictarget", f"{SERVER}/to-guarded")
         mesh.becomes(STRANGER, GUARDED, NO_WAY)  # so it is off
         mesh.becomes(ALONE, GUARDED, "200")
         mesh.becomes(BARE, GUARDED, NO_WAY)

@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.conformance.policies import target
 from tests.cluster.conformance.stage import CHANGED_WITHIN_S, NO_WAY, Stage, as_list
 from tests.cluster.conformance.workloads import CLIENT, IDLE, IGNORED, OUTSIDE, SERVER, Object, container, pod
-from tests.cluster.node import Failed
+from tests.cluster.node import Failed, eventually
 
 ALONE = f"{CLIENT}/alone"
 
@@ -20,13 +20,17 @@ def test_probes_of_every_kind_make_a_pod_ready(mesh: Stage) -> None:
 
 
 def test_a_tcp_probe_of_a_port_where_nobody_listens_leaves_its_pod_not_ready(mesh: Stage) -> None:
-    states = {each["name"]: each for each in shown(mesh, "pod", "misprobed")["status"]["containerStatuses"]}
-    assert "running" in states["app"]["state"]
-    assert not states["app"]["ready"]
+    def app() -> Object | None:
+        statuses = shown(mesh, "pod", "misprobed")["status"].get("containerStatuses", ())
+        return next((each for each in statuses if each["name"] == "app" and "running" in each["state"]), None)
+
+    running = eventually(app, "a container that runs")
+    assert running
+    assert not running["ready"]
 
 
 def test_a_job_completes(mesh: Stage) -> None:
-    mesh.cluster.kubectl("wait", "--for=condition=Complete", "job/once", f"--namespace={SERVER}", "--timeout=90s")
+    mesh.cluster.wait("condition=Complete", "job/once", namespace=SERVER)
 
 
 def test_a_sidecar_is_native_unless_a_pod_asks_for_the_other_form(mesh: Stage) -> None:
@@ -102,11 +106,11 @@ def test_a_bootstrap_belongs_to_its_pod_and_goes_with_it(mesh: Stage) -> None:
     mesh.cluster.apply(as_list([passing]), SERVER)
     uuid = shown(mesh, "pod", "passing")["metadata"]["labels"]["osm-proxy-uuid"]
     secret = f"secret/envoy-bootstrap-config-{uuid}"
-    mesh.cluster.kubectl("wait", "--for=create", secret, f"--namespace={SERVER}", f"--timeout={CHANGED_WITHIN_S}s")
+    mesh.cluster.wait("create", secret, namespace=SERVER)
     owner = shown(mesh, *secret.split("/"))["metadata"]["ownerReferences"][0]
     assert (owner["kind"], owner["name"]) == ("Pod", "passing")
     mesh.cluster.kubectl("delete", "pod", "passing", f"--namespace={SERVER}")
-    mesh.cluster.kubectl("wait", "--for=delete", secret, f"--namespace={SERVER}", f"--timeout={CHANGED_WITHIN_S}s")
+    mesh.cluster.wait("delete", secret, namespace=SERVER)
 
 
 def test_metrics_are_found_where_a_namespace_enables_them(mesh: Stage) -> None:

@@ -95,7 +95,7 @@ def test_sidecars_speak_the_newest_tls_that_the_mesh_config_allows(mesh: Stage, 
     spoken = f"cluster.{SERVER}/guarded|8080.ssl.versions.TLSv{newest}"
     versions = {f"tls{end}ProtocolVersion": f"TLSv{newest.replace('.', '_')}" for end in ("Min", "Max")}
     with mesh.policies(SERVER, target("guarded")), mesh.configured("sidecar", **versions):
-        mesh.osm("wait", "meshconfig", f"{HOME}/osm-mesh-config", "--timeout=90s")
+        mesh.in_force("meshconfig", f"{HOME}/osm-mesh-config")
         before = mesh.stats(ALONE).get(spoken, 0)
         mesh.becomes(ALONE, f"http://guarded.{SERVER}:8080/", "200")
         assert mesh.stats(ALONE).get(spoken, 0) > before

@@ -22,7 +22,7 @@ def allowed(mesh: Stage) -> Iterator[None]:
 
 def test_a_root_reaches_all_pods_of_all_backends(mesh: Stage, allowed: None) -> None:
     with mesh.policies(SERVER, split("apex", *LEAVES)):
-        mesh.osm("wait", "trafficsplit", f"{SERVER}/apex")
+        mesh.in_force("trafficsplit", f"{SERVER}/apex")
         found = mesh.answering(mesh.clients, f"http://apex.{SERVER}:8080/", "200", ENOUGH)
         assert len(found) == 2 * len(LEAVES)
         assert {pod.rsplit("-", 2)[0] for pod in found} == set(LEAVES)
@@ -37,7 +37,7 @@ def test_backends_are_still_reached_by_their_own_names(mesh: Stage, allowed: Non
 
 def test_a_root_is_divided_over_tcp(mesh: Stage, allowed: None) -> None:
     with mesh.policies(SERVER, split("apex", "leaf-3")):
-        mesh.osm("wait", "trafficsplit", f"{SERVER}/apex")
+        mesh.in_force("trafficsplit", f"{SERVER}/apex")
         mesh.becomes(ALONE, f"tcp://apex.{SERVER}:9000", "there and back", ENOUGH)
         before = connections(mesh, "leaf-3"), connections(mesh, "leaf-0")
         mesh.ask(ALONE, f"tcp://apex.{SERVER}:9000", ENOUGH)
@@ -50,13 +50,13 @@ def test_a_root_is_divided_in_permissive_mode(mesh: Stage) -> None:
         mesh.policies(SERVER, split("apex", *LEAVES)),
         mesh.configured("traffic", enablePermissiveTrafficPolicyMode=True),
     ):
-        mesh.osm("wait", "trafficsplit", f"{SERVER}/apex")
+        mesh.in_force("trafficsplit", f"{SERVER}/apex")
         assert len(mesh.answering(mesh.clients, f"http://apex.{SERVER}:8080/", "200", ENOUGH)) == 2 * len(LEAVES)
 
 
 def test_a_root_is_divided_among_backends_of_one_account(mesh: Stage, allowed: None) -> None:
     with mesh.policies(SERVER, split("whole", *PARTS[1:])):
-        mesh.osm("wait", "trafficsplit", f"{SERVER}/whole")
+        mesh.in_force("trafficsplit", f"{SERVER}/whole")
         found = mesh.answering(mesh.clients, f"http://whole.{SERVER}:8080/", "200", ENOUGH)
     assert found == {f"web-{number}" for number in range(1, REPLICAS)}
 
@@ -65,8 +65,8 @@ def test_a_root_is_divided_among_backends_of_one_account(mesh: Stage, allowed: N
 def test_a_root_may_be_its_own_backend(mesh: Stage, allowed: None, scheme: str) -> None:
     url = f"http://itself.{SERVER}:8080/" if scheme == "http" else f"tcp://itself.{SERVER}:9000"
     with mesh.policies(SERVER, split("itself", "itself", "part-0")):
-        mesh.osm("wait", "trafficsplit", f"{SERVER}/itself")
-        found = mesh.becomes(ALONE, url, "200" if scheme == "http" else "there and back", 4 * ENOUGH)
+        mesh.in_force("trafficsplit", f"{SERVER}/itself")
+        found = mesh.becomes(ALONE, url, "200" if scheme == "http" else "there and back", 8 * ENOUGH)
     if scheme == "http":
         assert {each["by"] for each in found} == {f"web-{number}" for number in range(REPLICAS)}
 

@@ -32,6 +32,8 @@ def ask(url: str) -> dict[str, Any]:
         return {"word": "late"}
     except (ConnectionError, http.client.HTTPException, ssl.SSLError):
         return {"word": "closed"}
+    except OSError as error:
+        return {"word": str(error)}
 
 
 def web(parts: urllib.parse.SplitResult) -> dict[str, Any]:
