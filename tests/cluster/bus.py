@@ -1,5 +1,6 @@
 """What passes over the bus of a cluster, and when: to tell who writes, how soon, and that nothing is lost."""
 
+import http.client
 import json
 import re
 import subprocess
@@ -7,13 +8,15 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from tests.cluster.forward import Forward
 from tests.cluster.node import Cluster, Failed
 
+SEEN_WITHIN_S = 180.0
 EVERY_S = 0.1
 FIRST = 20_000
 """A beat's number is a port too, so it begins where nothing listens."""
@@ -51,7 +54,11 @@ class Watch:
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        self.first(lambda _: True, "anything")
+        try:
+            self.first(lambda _: True, "anything")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -72,14 +79,18 @@ class Watch:
     def seen(self) -> list[Seen]:
         return list(self._seen)
 
-    def first(self, wanted: Any, what: str, within_s: float = 60.0) -> Seen:
+    def first(self, wanted: Any, what: str, within_s: float = SEEN_WITHIN_S) -> Seen:
         """The first document that is wanted, waited for. Raises Failed."""
         last, looked = time.monotonic() + within_s, 0
         while time.monotonic() < last:
+            ended = not self._reader.is_alive()
             for seen in self._seen[looked:]:
                 looked += 1
                 if wanted(seen):
                     return seen
+            if ended:
+                assert self._process.stderr
+                raise Failed(f"bucket {self._bucket}: the watch ended before {what}: {self._process.stderr.read()}")
             time.sleep(0.01)
         raise Failed(f"bucket {self._bucket}: {what} was not seen within {within_s:g} s")
 
@@ -133,31 +144,30 @@ class Heart:
         self._why = ""
 
     def __enter__(self) -> Self:
-        self._cluster.apply(self._object.manifest, "bookstore")
-        self._watch.__enter__()
-        self._proxy = subprocess.Popen(
-            ["kubectl", "proxy", "--port=0"], env=dict(self._cluster.environment), stdout=subprocess.PIPE, text=True
-        )
-        assert self._proxy.stdout
-        self._server = "http://" + self._proxy.stdout.readline().split()[-1]
-        self._beating = threading.Thread(target=self._beat)
-        self._beating.start()
-        try:
+        with ExitStack() as stack:
+            self._cluster.apply(self._object.manifest, "bookstore")
+            stack.callback(
+                self._cluster.kubectl, "delete", "--namespace=bookstore", "--filename=-", said=self._object.manifest
+            )
+            stack.enter_context(self._watch)
+            proxy = Forward(self._cluster, "proxy", "--port=0")
+            stack.callback(proxy.close)
+            self._server = f"http://127.0.0.1:{proxy.port}"
+            self._beating = threading.Thread(target=self._beat)
+            self._beating.start()
+            stack.callback(self._end)
             self.first_after(time.time())
-        except Failed as error:
-            self.__exit__(Failed, error, None)
-            raise
+            self._open = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._open.close()
+
+    def _end(self) -> None:
         self._ending.set()
         self._beating.join()
-        self._proxy.terminate()
-        self._proxy.communicate()
-        self._watch.__exit__(kind, error, trace)
-        self._cluster.kubectl("delete", "--namespace=bookstore", "--filename=-", said=self._object.manifest)
 
     def _beat(self) -> None:
         while not self._ending.wait(EVERY_S):
@@ -169,7 +179,7 @@ class Heart:
                 method="PATCH",
             )
             # an API server that is busy or away changes nothing: the next beat tries the same number again
-            with suppress(OSError), urllib.request.urlopen(request, timeout=60) as answer:
+            with suppress(OSError, http.client.HTTPException), urllib.request.urlopen(request, timeout=60) as answer:
                 answer.read()
                 self._number += 1
 
@@ -186,8 +196,7 @@ class Heart:
 
     def stop(self) -> None:
         """No more beats; waits until the last has come over the bus, and none came late. Raises Failed."""
-        self._ending.set()
-        self._beating.join()
+        self._end()
         self._watch.first(
             lambda seen: seen.key == self._object.key and _number(seen.body) == self._number, f"beat {self._number}"
         )

@@ -1,33 +1,43 @@
 """What a cluster of scripts/cluster is: pods that can be meshed, and our images in them."""
 
-import subprocess
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
-from tests.cluster.node import Cluster, Failed
+from tests.cluster.forward import Forward
+from tests.cluster.node import Cluster, Failed, eventually
 from tests.cluster.pods import SERVICE, WEB
 
 SERVICES = ("catalog", "certmgr", "endpoints", "injector", "meshspec", "xds")
-ASK = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).status)"
+ASK = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=60).status)"
 RESOLVE = "import socket, sys; print(socket.gethostbyname(sys.argv[1]))"
 
 
 @pytest.fixture(scope="session")
 def web(cluster: Cluster, images: str) -> Iterator[str]:
-    """The namespace of a pod `web`, which is ready, behind a service `web`."""
+    """The namespace of a pod `web`, which is ready, behind a service `web`, which answers."""
     envoy = cluster.inside("ctr", "--namespace=k8s.io", "images", "ls", "--quiet", "name~=envoyproxy/envoy").split(":")[
         -1
     ]
     name = "test-web"
-    cluster.kubectl("create", "namespace", name)
     try:
+        cluster.create_namespace(name)
         cluster.apply(WEB.replace("TAG", images).replace("ENVOY", envoy.strip()), name)
-        cluster.kubectl("wait", "-n", name, "--for=condition=Ready", "pod/web", "--timeout=60s")
+        cluster.wait("condition=Ready", "pod/web", namespace=name)
+        address = cluster.kubectl("get", "-n", name, "service", "web", "--output=jsonpath={.spec.clusterIP}")
+        eventually(lambda: answers(cluster, name, address), "kube-proxy's rules for a pod that is ready")
         yield name
     finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+
+
+def answers(cluster: Cluster, web: str, address: str) -> bool:
+    try:
+        return in_web(cluster, web, "python3", "-c", ASK, f"http://{address}/osm") == "200\n"
+    except Failed:
+        return False
 
 
 def in_web(cluster: Cluster, web: str, *command: str) -> str:
@@ -66,15 +76,11 @@ def test_a_name_outside_the_cluster_is_refused_at_once(cluster: Cluster, web: st
 
 
 def test_a_port_of_a_pod_is_forwarded_to_this_machine(cluster: Cluster, web: str) -> None:
-    command = ["kubectl", "port-forward", "-n", web, "pod/web", ":8080", "--address=127.0.0.1"]
-    with subprocess.Popen(command, env=cluster.environment, stdout=subprocess.PIPE, text=True) as forward:
-        try:
-            assert forward.stdout
-            port = forward.stdout.readline().split(" -> ")[0].rsplit(":", 1)[1]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/osm", timeout=10) as answer:
-                assert answer.status == 200
-        finally:
-            forward.terminate()
+    with (
+        closing(Forward(cluster, "port-forward", "-n", web, "pod/web", ":8080", "--address=127.0.0.1")) as forward,
+        urllib.request.urlopen(f"http://127.0.0.1:{forward.port}/osm", timeout=60) as answer,
+    ):
+        assert answer.status == 200
 
 
 def test_our_images_hold_no_envoy_no_installer_and_no_compiler_and_run_as_nobody(cluster: Cluster, web: str) -> None:
@@ -88,5 +94,5 @@ def test_each_image_starts_the_service_of_its_name(cluster: Cluster, images: str
     for service in SERVICES:
         cluster.apply(SERVICE.replace("SERVICE", service).replace("TAG", images), namespace)
     for service in SERVICES:
-        cluster.kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Failed", f"pod/{service}")
+        cluster.wait("jsonpath={.status.phase}=Failed", f"pod/{service}", namespace=namespace)
         assert cluster.kubectl("logs", "-n", namespace, service).startswith(f"osm {service}: OSM_")
