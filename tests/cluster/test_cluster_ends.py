@@ -1,7 +1,6 @@
 """A cluster leaves nothing behind, whether it is taken down or dies: on a second cluster, beside the session's."""
 
 import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from tests.cluster.node import Cluster, down, runs, up
 
-GONE_WITHIN_S = 30.0
+GONE_WITHIN_S = 120.0
 
 
 @pytest.fixture
@@ -56,7 +55,8 @@ def traces(cluster: Cluster, name: str) -> list[str]:
     network = "10.213." + name.removeprefix("osm-node") + "."
     said = cluster.command("sh", "-c", "ip link; ip route show table all; iptables-save; cat /proc/self/mounts")
     lines = [line for line in said.splitlines() if name in line or network in line or str(cluster.run) in line]
-    return lines + [str(path) for path in (cluster.run, *Path("/sys/fs/cgroup").rglob(name)) if path.exists()]
+    cgroups = [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if Path(folder).name == name]
+    return [*lines, *cgroups, *([str(cluster.run)] if cluster.run.exists() else [])]
 
 
 def name_of(cluster: Cluster) -> str:
@@ -74,8 +74,7 @@ def test_down_leaves_no_process_file_cgroup_link_route_mount_or_rule(own: Cluste
 
 def test_a_node_whose_program_dies_ends_wholly_says_so_and_is_started_anew(own: Cluster) -> None:
     started = processes(own)
-    (kubelet,) = (it for it in started if b"--cgroup-root" in Path(f"/proc/{it.split()[0]}/cmdline").read_bytes())
-    os.kill(int(kubelet.split()[0]), signal.SIGKILL)
+    own.inside("sh", "-c", "kill -KILL $(pidof kubelet)")
     last = time.monotonic() + GONE_WITHIN_S
     while living(started) and time.monotonic() < last:
         time.sleep(0.1)
