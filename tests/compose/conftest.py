@@ -33,11 +33,20 @@ HELPERS = ("/usr/lib/podman", "/usr/libexec/podman", "/usr/lib/netavark")
 """Where distributions keep programs that only podman calls."""
 
 
+BUILT_WITHIN_S = 2_400
+"""With nothing in the cache; a minute or two otherwise."""
+DONE_WITHIN_S = 600.0
+"""Ten containers that wait for each other, or the demo's own proof, on a machine that is busy with other things."""
+FIRST_WITHIN_S = 3_600
+"""The first test waits for what is not in the cache yet, and for the mesh; each command has a limit of its own."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker("compose")
+            item.add_marker(pytest.mark.timeout(FIRST_WITHIN_S))
 
 
 class Compose:
@@ -48,7 +57,7 @@ class Compose:
         self.manifests = manifests
         self._environment = {**os.environ, "CONTAINERS_CONF": str(settings), "OSM_MANIFESTS": str(manifests)}
 
-    def __call__(self, *arguments: str, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, timeout_s: float = DONE_WITHIN_S) -> subprocess.CompletedProcess[str]:
         """As `docker compose …` would be called."""
         store = (f"--podman-args=--root={CACHE / 'store'}", f"--podman-args=--runroot={CACHE / 'running'}")
         tools = ("--profile", "tools") if arguments[0] in ("run", "down") else ()  # docker compose finds it by itself
@@ -71,7 +80,7 @@ class Compose:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=DONE_WITHIN_S,
             check=True,
         ).stdout
 
@@ -80,7 +89,7 @@ class Compose:
 def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The mesh, up. Gone at the end, whatever happens; so are its volumes."""
     _require()
-    subprocess.run([ROOT / "scripts" / "images"], check=True, timeout=1200)
+    subprocess.run([ROOT / "scripts" / "images"], check=True, timeout=BUILT_WITHIN_S)
     folder = tmp_path_factory.mktemp("compose")
     settings = folder / "containers.conf"
     settings.write_text(ENGINE)

@@ -13,13 +13,17 @@ from tests.compose.conftest import ROOT, Compose
 
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = {name: each for name, each in FILE["services"].items() if "openservicemesh/" in each["image"]}
-READY_WITHIN_S = 180.0
+READY_WITHIN_S = 600.0
 
 
 def _status(compose: Compose) -> dict[str, Any]:
     asked = compose("run", "--rm", "-T", "osm", "status", "--output", "json")
-    start = asked.stdout.find("{")
-    return msgspec.json.decode(asked.stdout[start:]) if start >= 0 else {}
+    return _document(asked.stdout) if asked.returncode == 0 else {}
+
+
+def _document(said: str) -> dict[str, Any]:
+    """What a command prints, without what podman-compose says before."""
+    return msgspec.json.decode(said[said.find("{") :])
 
 
 def _in_sync(status: dict[str, Any]) -> int:
@@ -30,7 +34,6 @@ def _xds(status: dict[str, Any]) -> int:
     return sum(each["service"] == "xds" for each in status.get("services", ()))
 
 
-@pytest.mark.timeout(1500)
 def test_the_mesh_comes_up_with_two_xds(compose: Compose) -> None:
     deadline_s = time.monotonic() + READY_WITHIN_S
     while (_in_sync(found := _status(compose)), _xds(found)) != (5, 2) and time.monotonic() < deadline_s:
@@ -38,10 +41,10 @@ def test_the_mesh_comes_up_with_two_xds(compose: Compose) -> None:
     assert (_in_sync(found), _xds(found)) == (5, 2), compose.podman("ps", "-a")
 
 
-@pytest.mark.timeout(300)
 def test_every_claim_of_the_demo_holds(compose: Compose) -> None:
     asked = compose("run", "--rm", "-T", "check", *FILE["services"]["check"]["command"], "--output", "json")
-    told = msgspec.json.decode(asked.stdout[asked.stdout.find("{") :])
+    assert "{" in asked.stdout, asked.stderr
+    told = _document(asked.stdout)
     failed = [step for step in told["steps"] if not step["passed"]]
     assert told["passed"], failed
     assert len(told["steps"]) >= 12
@@ -49,11 +52,11 @@ def test_every_claim_of_the_demo_holds(compose: Compose) -> None:
         assert (compose.manifests / path.name).read_text() == path.read_text(), "edits are taken back"
 
 
-@pytest.mark.timeout(120)
 def test_no_service_reads_the_credentials_of_another(compose: Compose) -> None:
     password = {}
     for service in ("catalog", "xds-1", "xds-2", "workloads"):
         held = compose("exec", "-T", service, "cat", "/etc/osm/nats/password")
+        assert held.returncode == 0, held.stderr
         password[service] = re.findall(r"p[0-9a-f]{32}", held.stdout)[0]
     assert password["xds-1"] == password["xds-2"]
     assert len(set(password.values())) == 3
