@@ -101,7 +101,9 @@ def up(run: Path) -> Cluster:
     path = exported["PATH"].replace("$PATH", f"{ROOT / '.venv/bin'}:{os.environ['PATH']}")
     own = run / "tmp"  # where `osm` looks for meshes of this machine, of which there is none here
     own.mkdir(exist_ok=True)
-    return Cluster(run, {**os.environ, "OSM_CLUSTER_RUN": str(run), **exported, "PATH": path, "TMPDIR": str(own)})
+    # What kubectl knows of a cluster by its address may be of another one that had it before.
+    pointed = {**exported, "OSM_CLUSTER_RUN": str(run), "PATH": path, "KUBECACHEDIR": str(run / "kubectl")}
+    return Cluster(run, {**os.environ, **pointed, "TMPDIR": str(own)})
 
 
 def runs(run: Path) -> bool:

@@ -7,7 +7,7 @@ thief never gets in. What was measured is told as it goes (`pytest -s`), and as 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import pytest
@@ -22,6 +22,7 @@ from tests.cluster.parts import HOME
 
 INSTALLED_WITHIN_S = 330.0
 """Longer than what `osm install` itself gives."""
+GONE_WITHIN_S = 300.0
 FAILOVER_WITHIN_S = 60.0
 """It takes one to five seconds; on a machine that is busy with other things, a replica may also be slow to start."""
 QUIET_S = 3.0
@@ -39,16 +40,16 @@ LEADERS = pytest.mark.parametrize("service", ["endpoints", "meshspec"])
 @pytest.fixture(scope="module")
 def shop(cluster: Cluster, images: str) -> Iterator[Bookshop]:
     """The bookstore in a mesh that enforces policies; afterwards nothing of either is left."""
-    try:
+    with ExitStack() as afterwards:  # each of them, whatever becomes of the others
+        gone = ("delete", "namespace", "--ignore-not-found", HOME, *NAMESPACES)
+        afterwards.callback(cluster.kubectl, *gone, within_s=GONE_WITHIN_S)
+        afterwards.callback(cluster.command, "osm", "uninstall", "mesh", "-f", "-a", within_s=INSTALLED_WITHIN_S)
         cluster.command("osm", "install", "--set=osm.enablePermissiveTrafficPolicy=false", within_s=INSTALLED_WITHIN_S)
         cluster.kubectl("apply", "--filename", str(MANIFESTS))
-        with Bookshop(cluster) as bookshop:
-            bookshop.ready()
-            bookshop.first("bookbuyer", sold)
-            yield bookshop
-    finally:
-        cluster.command("osm", "uninstall", "mesh", "-f", "-a", within_s=INSTALLED_WITHIN_S)
-        cluster.kubectl("delete", "namespace", "--ignore-not-found", HOME, *NAMESPACES, within_s=300)
+        bookshop = afterwards.enter_context(Bookshop(cluster))
+        bookshop.ready()
+        bookshop.first("bookbuyer", sold, 50)
+        yield bookshop
 
 
 @pytest.fixture

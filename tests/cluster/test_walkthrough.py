@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -51,11 +52,11 @@ def before(cluster: Cluster, images: str) -> Iterator[set[Holding]]:
     mesh = cluster.kubectl("get", "deployments", "-A", "-l", "app.kubernetes.io/name=openservicemesh.io", "-o", "name")
     if taken or mesh:
         pytest.fail(f"the walk needs a cluster without a mesh and without {', '.join(sorted(taken)) or 'its apps'}")
-    try:
+    with ExitStack() as afterwards:  # each of them, whatever becomes of the others
+        gone = ("delete", "namespace", "--ignore-not-found", HOME, OUTSIDE, *NAMESPACES)
+        afterwards.callback(cluster.kubectl, *gone, within_s=GONE_WITHIN_S)
+        afterwards.callback(cluster.command, "osm", "uninstall", "mesh", "-f", "-a", within_s=INSTALLED_WITHIN_S)
         yield holdings(cluster)
-    finally:
-        cluster.command("osm", "uninstall", "mesh", "-f", "-a", within_s=INSTALLED_WITHIN_S)
-        cluster.kubectl("delete", "namespace", "--ignore-not-found", HOME, OUTSIDE, *NAMESPACES, within_s=GONE_WITHIN_S)
 
 
 @pytest.fixture(scope="module")

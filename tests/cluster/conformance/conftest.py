@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -24,6 +25,8 @@ from tests.cluster.conformance.workloads import (
 from tests.cluster.node import Cluster, Failed
 
 READY_WITHIN_S = 600
+IN_A_ROW = 5
+"""Once one of two injectors has heard of a change, the other may be asked next."""
 SETTINGS = ("enablePermissiveTrafficPolicy=false", "enableEgress=false")
 
 
@@ -31,7 +34,11 @@ SETTINGS = ("enablePermissiveTrafficPolicy=false", "enableEgress=false")
 def mesh(cluster: Cluster, images: str) -> Iterator[Stage]:
     """The mesh and its apps; both are gone afterwards."""
     stage = Stage(cluster)
-    try:
+    with ExitStack() as afterwards:  # each of them, whatever becomes of the others
+        until_gone = ("delete", "namespace", "--ignore-not-found")
+        afterwards.callback(cluster.kubectl, *until_gone, HOME, within_s=READY_WITHIN_S)
+        afterwards.callback(cluster.command, "osm", "uninstall", "mesh", "-f", "-a", within_s=INSTALLED_WITHIN_S)
+        afterwards.callback(cluster.kubectl, *until_gone, *NAMESPACES, within_s=READY_WITHIN_S)
         cluster.command("osm", "install", *(f"--set=osm.{each}" for each in SETTINGS), within_s=INSTALLED_WITHIN_S)
         stage.first_config = stage.config()
         _join(cluster)
@@ -44,10 +51,6 @@ def mesh(cluster: Cluster, images: str) -> Iterator[Stage]:
             ).split()
         )
         yield stage
-    finally:
-        cluster.kubectl("delete", "namespace", "--ignore-not-found", *NAMESPACES, within_s=READY_WITHIN_S)
-        cluster.command("osm", "uninstall", "mesh", "-f", "-a", within_s=INSTALLED_WITHIN_S)
-        cluster.kubectl("delete", "namespace", "--ignore-not-found", HOME, within_s=READY_WITHIN_S)  # until it is gone
 
 
 def _join(cluster: Cluster) -> None:
@@ -89,12 +92,13 @@ def _make(cluster: Cluster, namespace: str, objects: list[Object]) -> None:
 
 
 def _until_redirected_to_addresses(stage: Stage) -> None:
-    """The injector has heard of the mode. Raises Failed."""
-    last = time.monotonic() + READY_WITHIN_S
+    """The injectors have heard of the mode. Raises Failed."""
+    last, heard = time.monotonic() + READY_WITHIN_S, 0
     asked = pod("asked", container(workloads.IDLE))
     asked["spec"].pop("serviceAccountName")
     while time.monotonic() < last:
         init = stage.made(SERVER, asked)["spec"]["initContainers"]
-        if "POD_IP" in json.dumps(init):
+        heard = heard + 1 if "POD_IP" in json.dumps(init) else 0
+        if heard == IN_A_ROW:
             return
     raise Failed(f"pods are not made for localProxyMode PodIP; see the injector in {HOME}")
