@@ -176,7 +176,7 @@ class DeltaSubscription(Subscription):
         return self._reject(push, request.error)
 
     def _accept(self, push: Push) -> None:
-        self._acquit(push.resources)
+        self._pardon(each.name for each in push.resources)
         if self._doubtful:
             self._doubtful = shrunk(self._doubtful, [resource.name for resource in push.resources])
         self._hold((each.name, each.version) for each in push.resources if self.wants(each.name))

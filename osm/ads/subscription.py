@@ -112,6 +112,7 @@ class Subscription(ABC):
         touched = names if self.wildcard else self.names.intersection(names)
         if not touched:
             return False
+        self._pardon(touched)  # they are others now; a version that comes back later is tried once more
         self._changed = grown(self._changed, touched)
         self._mark(revision)
         return True
@@ -165,8 +166,7 @@ class Subscription(ABC):
     def _forget(self, names: Iterable[str]) -> None:
         gone = tuple(names)
         self._hold((name, None) for name in gone)
-        if self.rejected:
-            self.rejected = self.rejected.but(tuple((name, None) for name in gone))
+        self._pardon(gone)
         self._again = shrunk(self._again, gone)
         self._late = shrunk(self._late, gone)
 
@@ -176,9 +176,12 @@ class Subscription(ABC):
         if made:
             self.held = self.held.but(made)
 
-    def _acquit(self, resources: Iterable[Resource]) -> None:
+    def _pardon(self, names: Iterable[str]) -> None:
+        """What was rejected of these names may be sent again."""
         if self.rejected:
-            self.rejected = self.rejected.but(tuple((resource.name, None) for resource in resources))
+            changes: Changes = tuple((name, None) for name in names if name in self.rejected)
+            if changes:
+                self.rejected = self.rejected.but(changes)
 
     def _accuse(self, resources: Iterable[Resource]) -> None:
         guilty = tuple(resources)

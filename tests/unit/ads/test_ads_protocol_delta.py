@@ -304,6 +304,27 @@ def test_a_rejected_resource_is_not_sent_again_until_it_changes(talk):
     assert talk.settle() == [{"bad": "2"}]
 
 
+@pytest.mark.parametrize("meanwhile", ["1", None])
+def test_a_rejected_version_that_comes_back_after_something_else_is_tried_once_more(talk, meanwhile):
+    talk.have(CLUSTER, a="1")
+    talk.ask(CLUSTER)
+    talk.settle()
+    talk.have(CLUSTER, a="2")
+    talk.nack(talk.push(), "a: no")
+    talk.have(CLUSTER, a=meanwhile)
+    talk.settle()
+    talk.have(CLUSTER, a="2")
+    assert talk.settle() == [{"a": "2"}]
+
+
+def test_a_rejection_stands_while_other_names_change(talk):
+    talk.have(CLUSTER, bad="1")
+    talk.ask(CLUSTER)
+    talk.nack(talk.push(), "bad: no")
+    talk.have(CLUSTER, other="1")
+    assert talk.settle() == [{"other": "1"}]
+
+
 def test_the_innocent_of_a_rejected_push_are_sent_again(talk):
     talk.have(CLUSTER, bad="1", fine="1", good="1")
     talk.ask(CLUSTER)

@@ -222,6 +222,18 @@ def test_a_rejected_cluster_that_was_never_good_is_left_out(talk):
     assert talk.settle() == [{"fine": "1"}]
 
 
+def test_a_rejected_version_that_comes_back_after_another_is_tried_once_more(talk):
+    talk.have(CLUSTER, a="1", b="1")
+    talk.ask(CLUSTER)
+    talk.settle()
+    talk.have(CLUSTER, a="2")
+    talk.nack(talk.push(), "a: no")
+    talk.have(CLUSTER, a="1")
+    assert talk.settle() == []
+    talk.have(CLUSTER, a="2")
+    assert talk.settle() == [{"a": "2", "b": "1"}]
+
+
 def test_without_a_name_everything_new_in_a_rejected_response_is_guilty(talk):
     talk.have(CLUSTER, a="1")
     talk.ask(CLUSTER)

@@ -221,6 +221,23 @@ def test_a_later_good_version_lifts_it(fleet: Fleet) -> None:
         assert fleet.take(proxy) == {"a": "3"}
 
 
+def test_what_was_rejected_taken_back_and_applied_again_is_judged_anew() -> None:
+    fleet = Fleet()
+    fleet.offer(a="1")
+    alone = fleet.join()
+    fleet.take(alone)
+    for revision in (20, 40):
+        fleet.offer(a="2")
+        push = fleet.push(alone)
+        assert push is not None, "it would count as live, and no proxy would have it"
+        fleet.answer(alone, push, error="no")
+        assert fleet.take(alone) == {}
+        assert [each.version for each in fleet.quarantine.standing()] == ["2"]
+        assert fleet.acked() == revision
+        fleet.offer(a="1")
+        assert fleet.quarantine.standing() == ()
+
+
 def test_a_proxy_that_rejects_what_others_have_accepted_is_alone_with_it(fleet: Fleet) -> None:
     odd = fleet.join()
     push = fleet.push(odd)
