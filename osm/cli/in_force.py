@@ -42,6 +42,9 @@ class NotYet(Struct, frozen=True, kw_only=True, tag="not-yet"):
 
 Verdict = InForce | Refused | NotYet
 
+TOLD = ("endpoints", "meshspec")
+"""The services whose objects proxies are told of. What `local` runs is no message to a proxy."""
+
 Line = tuple[str, ObjectStatus]
 """The service that speaks, and its word."""
 
@@ -53,7 +56,7 @@ def verdict(kind: str, namespace: str, name: str, lines: Mapping[str, Struct], *
     """
     words = sorted(_words(kind, namespace, name, lines))
     own = [(service, word) for service, word in words if word.generation]
-    if wrong := _reasons(own):
+    if wrong := _reasons(own) or _untold(own):
         return Refused(subject=own[0][1].subject, reasons=wrong)
     if not own:
         return _unread(words, f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}")
@@ -103,6 +106,12 @@ def _is_kind(asked: str, kind: str) -> bool:
 def _reasons(words: Iterable[Line]) -> tuple[str, ...]:
     found = {str(problem) for _, word in words for problem in word.problems if problem.severity == "error"}
     return tuple(sorted(found))
+
+
+def _untold(words: Iterable[Line]) -> tuple[str, ...]:
+    """Why to wait for it would never end."""
+    said_by_others = any(service not in TOLD for service, _ in words)
+    return ("proxies are told of policies and Services, not of workloads",) if said_by_others else ()
 
 
 def _rejections(subject: ObjectRef, proxies: Iterable[ProxyStatus]) -> tuple[str, ...]:

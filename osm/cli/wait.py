@@ -41,7 +41,7 @@ def wait(
     Exit status 0 once it is, even if no proxy is connected at all: --proxies N waits for that many. 1 if it is invalid
     or a proxy has rejected it, with the reason; 124 if time is over, with who is behind.
 
-    Example: osm wait traffictarget bookstore/bookstore --proxies 2 --timeout 10s
+    Example: osm wait trafficsplit bookstore/bookstore-split --proxies 2 --timeout 10s
     """
     namespace, _, own_name = name.rpartition("/")
 

@@ -61,7 +61,7 @@ def mesh(
 
     Policies stay, unless -a deletes their definitions. Pods keep their sidecars until they are restarted.
 
-    Example: osm uninstall mesh -f -a
+    Example: osm uninstall mesh --mesh-name osm
     """
     found = run(_candidates(where, mesh_name))
     if not found:
