@@ -9,7 +9,6 @@ code calls it with `asyncio.to_thread`.
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -26,6 +25,7 @@ from osm.pki.files import write_secret
 from osm.pki.issuing import make_root
 from osm.pki.keys import key_pem, make_key
 from osm.pki.reading import chain_pem
+from osm.testing.free_ports import free_port
 
 __all__ = ["ApiServer", "NoApiServer", "api_server", "find"]
 
@@ -246,6 +246,4 @@ current-context: test
 
 
 def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"

@@ -7,7 +7,6 @@ emptied or full.
 import asyncio
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from osm.bus.nats_greeting import greets
 from osm.bus.nats_program import NoServer, find
+from osm.testing.free_ports import free_port
 
 __all__ = ["NatsServer", "NoServer", "find", "nats_server"]
 
@@ -26,7 +26,7 @@ class NatsServer:
     """One server process and its store. `stop` and `start` again keep port and store, as a restart does."""
 
     def __init__(self, binary: Path, folder: Path, *, extra: str = "", max_file_bytes: int = 256 * 1024 * 1024) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._binary = binary
         self._folder = folder
@@ -92,10 +92,3 @@ async def nats_server(
             yield server
         finally:
             await server.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

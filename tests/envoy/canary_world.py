@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -35,6 +34,7 @@ from osm.envoy.process import EnvoyProcess, Launch
 from osm.pki.files import write_secret
 from osm.pki.holder import Holder
 from osm.runtime.health import Health
+from osm.testing.free_ports import free_port
 from services.certmgr import app as certmgr
 from services.certmgr.settings import Settings as CertmgrSettings
 from services.xds import app as xds
@@ -60,12 +60,6 @@ def grant(name: str, source: Identity, path: str = "/books.*") -> HttpGrant:
 def policy(*grants: HttpGrant, reaches: Iterable[ServiceName] = ()) -> Policy:
     upstreams = tuple(Upstream(service=name, accounts=(STORE,)) for name in reaches)
     return Policy(identity=STORE, http=grants, upstreams=upstreams)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class World:

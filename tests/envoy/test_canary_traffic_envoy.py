@@ -20,8 +20,9 @@ from osm.contracts.channels import MESH, MESH_SERVICE
 from osm.contracts.endpoints import Backed, Endpoint, Service, ServicePort
 from osm.contracts.names import Address, ObjectRef, ServiceName
 from osm.contracts.policy import Mesh
+from osm.testing.free_ports import free_port
 from services.xds.translate import transparent
-from tests.envoy.canary_world import DB, STORE, WEB, SidecarEnvoy, World, free_port, until, world
+from tests.envoy.canary_world import DB, STORE, WEB, SidecarEnvoy, World, until, world
 
 pytestmark = pytest.mark.envoy
 

@@ -4,7 +4,6 @@ Its ports are moved to free ones on loopback; nothing else of the bootstrap is c
 """
 
 import asyncio
-import socket
 import subprocess
 import time
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from osm.envoy.probes import GrpcCheck, HttpCheck, Probe, TcpCheck, path_of
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.runtime.https import ServerCertificate
 from osm.testing.authority import Authority
+from osm.testing.free_ports import free_port
 from osm.testing.xds_server import xds_server
 
 pytestmark = pytest.mark.envoy
@@ -29,12 +29,6 @@ pytestmark = pytest.mark.envoy
 STORE = Identity("shop", "store")
 PROXY = "11111111-2222-4333-8444-555555555555.shop"
 SHORT_S = 10
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 class Mount:

@@ -8,7 +8,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import sys
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,6 +33,7 @@ from osm.envoy.process import EnvoyProcess, Launch
 from osm.pki.keys import key_pem, make_csr, make_key
 from osm.runtime.health import Health
 from osm.testing.ads_client import ClientIdentity, ads_client
+from osm.testing.free_ports import free_port
 from osm.testing.nats_server import nats_server
 from services.certmgr import app as certmgr
 from services.certmgr.settings import Settings as CertmgrSettings
@@ -47,12 +47,6 @@ WEB = Identity("shop", "web")
 SHOP = ServiceName("shop", "web")
 EVERYTHING = {CLUSTER: (), LISTENER: ()}
 PATIENCE_S = 60
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def service(port):

@@ -6,11 +6,10 @@ Everything is real but the control plane: translations run as static configurati
 import asyncio
 import os
 import signal
-import socket
 import ssl
 import time
 from collections.abc import Iterable
-from contextlib import AsyncExitStack, ExitStack, closing
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from osm.envoy import binary
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.pki.issuing import make_root, profile_of, sign
 from osm.pki.keys import key_pem, make_key
+from osm.testing.free_ports import free_port
 from services.xds.translate import bundle_name, bundle_secret, leaf_name, leaf_secret
 from tests.golden.translate.bootstrap import static
 from tests.golden.translate.cases import Case
@@ -40,15 +40,6 @@ STORE = Identity("books", "store")
 SHOP = ServiceName("books", "shop")
 HTTP, TCP = 14001, 3306
 TRUST_DOMAIN = "cluster.local"
-
-
-def free_ports(count: int) -> list[int]:
-    """All held open until the last is found, so that they differ."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 async def _accepts(port: int) -> bool:
@@ -206,7 +197,7 @@ class Store:
 
     def __init__(self, number: int) -> None:
         self.name = f"store-{number}"
-        self.app, self.tcp_app, self.inbound, self.tcp_inbound, self.proxy = free_ports(5)
+        self.app, self.tcp_app, self.inbound, self.tcp_inbound, self.proxy = (free_port() for _ in range(5))
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         return (
@@ -260,7 +251,7 @@ class Client:
     """The buyer's sidecar: its HTTP proxy and its ports for the shop."""
 
     def __init__(self, stores: Iterable[Store]) -> None:
-        self.proxy_port, self.http_port, self.tcp_port = free_ports(3)
+        self.proxy_port, self.http_port, self.tcp_port = (free_port() for _ in range(3))
         self.stores = tuple(stores)
 
     def case(self, split: tuple[tuple[str, int], ...] = ()) -> Case:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from osm.testing import free_ports
+
 ROOT = Path(__file__).parents[3]
 START_TIMEOUT_S = 20.0
 
@@ -26,12 +28,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    def ask() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return ask
+    return free_ports.free_port
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from osm.contracts.names import Address
+from osm.testing.free_ports import free_port
 from services.local import listeners, program_problems
 from services.local.environment import inherited
 from services.local.plan_types import Check, Program
@@ -24,12 +25,6 @@ with socket.create_server((sys.argv[1], int(sys.argv[2]))) as server:
         server.accept()[0].close()
 """
 SWIFT = Backoff(first_s=0.01, most_s=0.01)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
 
 
 def program(*argv, port=None, own=(), check=True):
@@ -87,7 +82,7 @@ async def running(what, folder, backoff=SWIFT):
 
 
 async def test_a_program_is_ready_once_it_listens(tmp_path):
-    port = free_port()
+    port = free_port(HOST)
     async with running(program("python3", "-c", SERVE, HOST, str(port), port=port), tmp_path) as watched:
         await watched.until("starting", "ready")
         assert watched.supervised.problem is None
@@ -123,7 +118,7 @@ async def test_a_command_that_does_not_exist_is_named(tmp_path):
 
 
 async def test_a_program_that_takes_the_wildcard_address_is_stopped_and_told_what_to_add(tmp_path):
-    port = free_port()
+    port = free_port(HOST)
     async with running(program("python3", "-c", SERVE, "0.0.0.0", str(port), port=port), tmp_path) as watched:
         await watched.until("failed")
         assert "ready" not in watched.states
@@ -145,7 +140,7 @@ async def test_a_program_that_finds_its_port_taken_is_told_what_to_add(tmp_path)
 
 async def test_a_program_that_never_listens_is_told_so(tmp_path, monkeypatch):
     monkeypatch.setattr(program_problems, "LISTEN_WITHIN_S", 0.0)
-    port = free_port()
+    port = free_port(HOST)
     async with running(program("sleep", "60", port=port), tmp_path) as watched:
         async with asyncio.timeout(30):
             while watched.supervised.problem is None:
