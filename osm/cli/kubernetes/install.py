@@ -55,7 +55,10 @@ def install(
         bool, typer.Option("--render", help="Print the manifests, for GitOps, and change nothing.")
     ] = False,
     kube_version: Annotated[
-        str, typer.Option("--kube-version", help="For --render: the Kubernetes that will run it.")
+        str,
+        typer.Option(
+            "--kube-version", metavar="VERSION", help="For --render: the Kubernetes that will run it; helm assumes one."
+        ),
     ] = "",
     where: ClusterOptions,
 ) -> None:
@@ -82,7 +85,9 @@ async def rendered(release: Release, kube_version: str) -> str:
     """The manifests. Raises CommandError with helm's words."""
     ended = await HELM.run(release.render(kube_version))
     if ended.status:
-        raise CommandError(f"the chart cannot be rendered: {ended.words}", remedy="check --set and --values")
+        assumed = "requires kubeVersion" in ended.words
+        remedy = "--kube-version 1.35, or whatever your cluster is" if assumed else "check --set and --values"
+        raise CommandError(f"the chart cannot be rendered: {ended.words}", remedy=remedy)
     return ended.out
 
 

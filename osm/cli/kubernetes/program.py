@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from osm.cli.output import CommandError
 
+NO_FAILURE = ("warning: ", "use --debug flag")
+"""How lines begin that do not say what went wrong; the second is of a flag that our commands have not."""
+
 
 class Ended(Struct, frozen=True, kw_only=True):
     """How a program ended, and its words."""
@@ -18,8 +21,8 @@ class Ended(Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """What it said of its failure, without warnings and the prefix that every such error has."""
-        said = [line for line in self.err.splitlines() if line.strip() and not line.lower().startswith("warning: ")]
+        """What it said of its failure, without warnings, its own advice and the prefix that every such error has."""
+        said = [line for line in self.err.splitlines() if line.strip() and not line.lower().startswith(NO_FAILURE)]
         return "\n".join(said).removeprefix("Error: ").removeprefix("error: ") or f"exit status {self.status}"
 
 

@@ -8,7 +8,8 @@ import pytest
 import typer
 
 from osm.cli.kubernetes.cluster_options import ClusterOptions
-from osm.cli.kubernetes.helm import mesh_name, release_status
+from osm.cli.kubernetes.helm import Release, mesh_name, release_status
+from osm.cli.kubernetes.install import rendered
 from osm.cli.output import CommandError
 
 Helm = Callable[[str], None]
@@ -38,6 +39,21 @@ async def test_no_release_is_not_the_same_as_no_answer(helm: Helm) -> None:
     helm("echo 'Error: query: secrets is forbidden' >&2; exit 1")
     with pytest.raises(CommandError, match=r"release \[osm\] in namespace \[home\]: query: secrets is forbidden"):
         await release_status("osm", ClusterOptions(osm_namespace="home"))
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ("chart requires kubeVersion: >=1.25.0-0 which is incompatible with Kubernetes v1.20.0", "--kube-version"),
+        ("values don't meet the specifications of the schema(s)", "--set and --values"),
+    ],
+)
+async def test_who_renders_is_told_what_to_change_in_the_order(helm: Helm, words: str, remedy: str) -> None:
+    helm(f"""echo "Error: {words}\n\nUse --debug flag to render out invalid YAML" >&2; exit 1""")
+    with pytest.raises(CommandError) as refused:
+        await rendered(Release(mesh="osm", where=ClusterOptions(), chart=Path("chart")), "")
+    assert refused.value.what == f"the chart cannot be rendered: {words}"
+    assert remedy in refused.value.remedy
 
 
 @pytest.mark.parametrize("given", ["", "a,osm.image.tag=b", "--debug", "A", "a b", "a" * 54, "a-", "a=b"])
