@@ -163,7 +163,7 @@ class DeltaSubscription(Subscription):
             self._again = grown(self._again, names)
             self._doubtful = grown(self._doubtful, names)
             self._changed = grown(self._changed, push.removed)
-            self._since = push.revision
+            self._mark(push.revision)
 
     def _answer(self, request: Request) -> Answer | None:
         push = self.in_flight
@@ -202,7 +202,7 @@ class DeltaSubscription(Subscription):
         else:  # nothing but removals, which cannot be wrong: sending them again would never end
             self._accept_removals(push)
         if self.has_news:
-            self._since = push.revision
+            self._mark(push.revision)
         return Rejected(push=push, guilty=tuple(sent[name] for name in sorted(guilty)), detail=detail)
 
     def _try_again(self, names: list[str], *, halve: bool) -> None:

@@ -243,7 +243,8 @@ class Engine:
     def _touch(self, group: Group, type_url: str, names: Iterable[str], revision: int) -> None:
         for session in self._members.get(group, {}).values():
             if session.stream.touch(type_url, names, revision):
-                if session.id not in self._owed:
+                owed = self._owed.get(session.id)
+                if owed is None or revision < owed:  # older: it was held back
                     self._set_owed(session.id, revision)
                 session.wake()
 

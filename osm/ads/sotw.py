@@ -157,7 +157,7 @@ class SotwSubscription(Subscription):
         self._doubtful = grown(self._doubtful, suspects)
         self._again = grown(self._again, (name for name in suspects if name not in guilty))
         if self.has_news:
-            self._since = push.revision
+            self._mark(push.revision)
         return Rejected(push=push, guilty=tuple(suspects[name] for name in sorted(guilty)), detail=detail)
 
 

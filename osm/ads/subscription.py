@@ -100,9 +100,10 @@ class Subscription(ABC):
     @property
     def oldest_revision(self) -> int | None:
         """The oldest change that the proxy has not answered; None when it is up to date."""
-        if self.in_flight is not None:
-            return self.in_flight.revision
-        return self._since
+        push = self.in_flight
+        if push is None or (self._since is not None and self._since < push.revision):
+            return self._since
+        return push.revision
 
     def wants(self, name: str) -> bool:
         return self.wildcard or name in self.names

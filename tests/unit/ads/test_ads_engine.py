@@ -172,6 +172,21 @@ def test_the_watermark_moves_while_newer_changes_are_under_way(engine):
     assert engine.acked_revision() == 3
 
 
+@pytest.mark.parametrize("error", [None, "a: no"])
+def test_what_was_held_back_is_owed_since_then_though_something_newer_is_under_way(engine, error):
+    proxy = Proxy(engine, "g")
+    proxy.settle()
+    engine.put("g", cluster("a", 2), revision=5)
+    newer = proxy.next()
+    engine.replace("g", clusters(cluster("a", 2), cluster("b", 2)), revision=6, since=3)
+    engine.advance(6)
+    assert engine.acked_revision() == 2
+    proxy.answer(newer, error)
+    assert engine.acked_revision() == 2
+    proxy.settle()
+    assert engine.acked_revision() == 6
+
+
 def test_a_rejection_counts_as_an_answer(engine):
     proxy = Proxy(engine, "g")
     proxy.settle()
