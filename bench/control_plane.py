@@ -1,54 +1,38 @@
 """Certmgr, catalog and xds on any bus, light proxies at their end, and endpoint documents put at their beginning.
 
-What `endpoints` would publish is put here, so that a change begins at a known moment; what became of it is read from
-the spans of its trace. Apart from `bench.latency_by_stage`, which runs the whole bookstore: this runs on a memory bus
-and over NATS alike, and tests hold its traces to be whole. It refuses to pause between changes.
+What became of a document is read from the spans of its trace. Apart from `bench.latency_by_stage`, which runs the
+whole bookstore: this runs on a memory bus and over NATS alike, and tests hold its traces to be whole. It refuses to
+pause between changes.
 """
 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from bench.client_certificates import all_passports
-from bench.mesh import active, free_address
+from bench.mesh import free_address
 from bench.proxy import Proxy
+from bench.running_services import Open, fed, with_xds
 from bench.timed_engine import WatchedEngine
 from bench.world import World
-from osm.bus import Bus, Writer
-from osm.bus.memory import MemoryCore
+from osm.bus import Writer
 from osm.bus.nats import open_nats
 from osm.bus.nats_keys import make_keys
 from osm.contracts.endpoints import ServiceEndpoints
-from osm.runtime.health import Health
-from osm.runtime.service import Run, run_service
-from osm.runtime.settings import Common
 from osm.runtime.tracing import LatestSpans, tracer
 from osm.testing.nats_server import nats_server
 from osm.testing.signing import signing
-from services.catalog import app as catalog
-from services.certmgr import app as certmgr
-from services.certmgr.settings import Settings as CertmgrSettings
-from services.xds import app as xds
-from services.xds.settings import Settings as XdsSettings
 
 PUT, CATALOG, XDS, PUSH = SPANS = ("endpoints publish", "catalog batch", "xds batch", "xds push")
 """A change's spans, in the order in which they begin; the last ends with the last acknowledgement."""
 
-USERS = ("meshspec", "endpoints", "certmgr", "catalog", "xds", "local")
-
-Open = Callable[[str], AbstractAsyncContextManager[Bus]]
-"""A service's own bus, by its name."""
-
 Carried = Callable[[Path], AbstractAsyncContextManager[Open]]
-"""A carrier of the bus: `in_memory` or `over_nats`, given a folder for its keys."""
+"""A carrier of the bus: `bench.running_services.in_memory` or `over_nats`, given a folder for its keys."""
 
 
 class ToldSpans(LatestSpans):
@@ -161,21 +145,6 @@ class Line:
 
 
 @asynccontextmanager
-async def in_memory(_folder: Path) -> AsyncIterator[Open]:
-    core = MemoryCore()
-
-    @asynccontextmanager
-    async def opened(name: str) -> AsyncIterator[Bus]:
-        bus = core.bus(name)
-        try:
-            yield bus
-        finally:
-            bus.close()
-
-    yield opened
-
-
-@asynccontextmanager
 async def over_nats(folder: Path) -> AsyncIterator[Open]:
     """A nats-server of its own; a connection and a signing key for each service. Raises NoServer."""
     keys = folder / "keys"
@@ -189,29 +158,11 @@ async def over_nats(folder: Path) -> AsyncIterator[Open]:
 async def line(opened: Open, folder: Path, world: World, spans: ToldSpans) -> AsyncIterator[Line]:
     """The three services and all proxies of the world, configured. `folder` gets the certificate authority."""
     engine, listen = WatchedEngine(), free_address()
-    services: dict[str, tuple[Run[Any], Common]] = {
-        "certmgr": (certmgr.run, CertmgrSettings(ca_folder=str(folder / "ca"))),
-        "catalog": (catalog.run, Common()),
-        "xds": (partial(xds.run, engine=engine), XdsSettings(listen=listen, drain_s=0.0)),
-    }
-    healths = {name: Health.begin(name, "bench") for name in services}
-    async with AsyncExitStack() as held:
-        buses = {name: await held.enter_async_context(opened(name)) for name in USERS}
-        meshspec = await held.enter_async_context(buses["meshspec"].writer("meshspec"))
-        endpoints = await held.enter_async_context(buses["endpoints"].writer("endpoints"))
-        tasks = await held.enter_async_context(asyncio.TaskGroup())
-        running: list[asyncio.Task[Any]] = [
-            tasks.create_task(run_service(name, serve, buses[name], own, healths[name]), name=name)
-            for name, (serve, own) in services.items()
-        ]
-        await meshspec.publish(world.policies())
-        await endpoints.publish(world.endpoints())
-        await active(healths["xds"])
-        passports = await all_passports(buses["local"], buses["xds"], world)
-        proxies = [Proxy(listen, one, passports) for one in passports.proxies]
-        running += [tasks.create_task(proxy.run(), name="proxy") for proxy in proxies]
+    async with fed(opened, with_xds(folder, listen, engine), world) as hands, asyncio.TaskGroup() as tasks:
+        proxies = [Proxy(listen, one, hands.passports) for one in hands.passports.proxies]
+        running = [tasks.create_task(proxy.run(), name="proxy") for proxy in proxies]
         for proxy in proxies:
             await proxy.configured.wait()
-        yield Line(world, engine, endpoints, spans)
+        yield Line(world, engine, hands.endpoints, spans)
         for task in running:
             task.cancel()

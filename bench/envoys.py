@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,28 +24,21 @@ from msgspec import Struct, structs
 from rich.console import Console
 from rich.table import Table
 
-from bench.client_certificates import Passports, all_passports
-from bench.mesh import HUB, active, free_address
+from bench.client_certificates import Passports
+from bench.mesh import HUB, free_address
 from bench.result import quantile
+from bench.running_services import fed, in_memory, with_xds
 from bench.timed_engine import WatchedEngine
 from bench.world import Documents, World
 from osm.bus import Writer
-from osm.bus.memory import MemoryCore
 from osm.contracts.endpoints import Explicit, Workload
 from osm.contracts.names import Address
 from osm.envoy import admin, binary
 from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.pki.files import write_secret
-from osm.runtime.health import Health
 from osm.runtime.process import observed
-from osm.runtime.service import Run, run_service
 from osm.runtime.settings import Common
-from services.catalog import app as catalog
-from services.certmgr import app as certmgr
-from services.certmgr.settings import Settings as CertmgrSettings
-from services.xds import app as xds
-from services.xds.settings import Settings as XdsSettings
 
 ENVOYS, ROUNDS = 60, 20
 INOTIFY_EACH = 2
@@ -197,25 +189,13 @@ async def run(envoys: int, rounds: int, console: Console) -> list[Moved]:
 
 async def opened(stack: AsyncExitStack, folder: Path, world: World) -> Sidecars:
     """The services and all Envoys, until the stack is closed."""
-    core, engine, listen = MemoryCore(), WatchedEngine(), free_address()
-    services: dict[str, tuple[Run[Any], Common]] = {
-        "certmgr": (certmgr.run, CertmgrSettings(ca_folder=str(folder / "ca"))),
-        "catalog": (catalog.run, Common()),
-        "xds": (partial(xds.run, engine=engine), XdsSettings(listen=listen, drain_s=0.0)),
-    }
-    healths = {name: Health.begin(name, "bench") for name in services}
-    meshspec = await stack.enter_async_context(core.bus("meshspec").writer("meshspec"))
-    endpoints = await stack.enter_async_context(core.bus("endpoints").writer("endpoints"))
-    tasks = await stack.enter_async_context(asyncio.TaskGroup())
-    for name, (serve, own) in services.items():
-        stack.callback(tasks.create_task(run_service(name, serve, core.bus(name), own, healths[name])).cancel)
-    await meshspec.publish(world.policies())
-    await endpoints.publish(documents(world))
-    await active(healths["xds"])
-    passports = await all_passports(core.bus("local"), core.bus("xds"), world)
-    sidecars = Sidecars(world, engine, endpoints)
+    engine, listen = WatchedEngine(), free_address()
+    bus = await stack.enter_async_context(in_memory(folder))
+    services = with_xds(folder, listen, engine)
+    hands = await stack.enter_async_context(fed(bus, services, world, endpoints=documents(world)))
+    sidecars = Sidecars(world, engine, hands.endpoints)
     stack.push_async_callback(sidecars.stop)
-    await sidecars.start(folder, passports, listen)
+    await sidecars.start(folder, hands.passports, listen)
     return sidecars
 
 

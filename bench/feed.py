@@ -5,31 +5,23 @@
 What `bench.mesh` is to one xds in its own process. The certificates for the clients are put in FOLDER.
 """
 
-import asyncio
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
 from bench.child import answer_asks, run_child, say
-from bench.client_certificates import all_passports, save
-from bench.mesh import HUB, active, rss_bytes
+from bench.client_certificates import save
+from bench.mesh import HUB, rss_bytes
+from bench.running_services import before_xds, fed
 from bench.world import World, target_key
-from osm.bus import Writer
+from osm.bus import Bus, Writer
 from osm.bus.nats import open_nats
-from osm.runtime.health import Health
 from osm.runtime.process import observed
-from osm.runtime.service import Run, run_service
 from osm.runtime.settings import Common
 from osm.testing.signing import signing
-from services.catalog import app as catalog
-from services.certmgr import app as certmgr
-from services.certmgr.settings import Settings as CertmgrSettings
-
-USERS = ("meshspec", "endpoints", "certmgr", "catalog", "xds", "local")
 
 
 class Written(Struct, frozen=True, kw_only=True):
@@ -66,30 +58,15 @@ class Hand:
 
 async def run(folder: Path, url: str, streams: int) -> None:
     world, keys = World(streams=streams), folder / "keys"
-    services: dict[str, tuple[Run[Any], Common]] = {
-        "certmgr": (certmgr.run, CertmgrSettings(ca_folder=str(folder / "ca"))),
-        "catalog": (catalog.run, Common()),
-    }
-    healths = {name: Health.begin(name, "bench") for name in services}
-    async with AsyncExitStack() as held:
-        buses = {name: await held.enter_async_context(open_nats(url, name, signing(keys, name))) for name in USERS}
-        meshspec = await held.enter_async_context(buses["meshspec"].writer("meshspec"))
-        endpoints = await held.enter_async_context(buses["endpoints"].writer("endpoints"))
-        tasks = await held.enter_async_context(asyncio.TaskGroup())
-        running = [
-            tasks.create_task(run_service(name, serve, buses[name], own, healths[name]), name=name)
-            for name, (serve, own) in services.items()
-        ]
-        await meshspec.publish(world.policies())
-        await endpoints.publish(world.endpoints())
-        for health in healths.values():
-            await active(health)
-        save(folder, await all_passports(buses["local"], buses["xds"], world))
-        hand = Hand(world, meshspec, endpoints)
+
+    def opened(name: str) -> AbstractAsyncContextManager[Bus]:
+        return open_nats(url, name, signing(keys, name))
+
+    async with fed(opened, before_xds(folder), world) as hands:
+        save(folder, hands.passports)
+        hand = Hand(world, hands.meshspec, hands.endpoints)
         say(await hand.now(0))
         await answer_asks({"now": hand.now, "move endpoint": hand.move_endpoint, "edit policy": hand.edit_policy})
-        for task in running:
-            task.cancel()
 
 
 async def _work() -> None:

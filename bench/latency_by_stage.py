@@ -21,7 +21,8 @@ from pathlib import Path
 from msgspec import Struct
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from bench.control_plane import Burst, Carried, ToldSpans, Way, in_memory, line, over_nats
+from bench.control_plane import Burst, Carried, ToldSpans, Way, line, over_nats
+from bench.running_services import in_memory
 from bench.world import World
 from osm.cli.demo.command import open_stage
 from osm.cli.demo.manifest_copy import ManifestCopy

@@ -2,8 +2,8 @@
 
     python -m bench.mesh FOLDER STREAMS SERVICES [LEAF_LIFETIME_S]
 
-Wired as `osm up` wires them, but what meshspec and endpoints would publish is written here, so that a change begins
-at a known moment. Answers `bench.child.Ask`s; the certificates for its clients are in FOLDER.
+Apart from `bench.running_services`, which runs them for others too. Answers `bench.child.Ask`s; the certificates for
+its clients are in FOLDER.
 """
 
 import asyncio
@@ -14,28 +14,19 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
 from bench.child import answer_asks, run_child, say
-from bench.client_certificates import all_passports, save
+from bench.client_certificates import save
+from bench.running_services import fed, in_memory, with_xds
 from bench.timed_engine import WatchedEngine
 from bench.world import World, target_key
 from osm.bus import Writer
-from osm.bus.memory import MemoryCore
-from osm.runtime.health import Health
 from osm.runtime.process import observed
-from osm.runtime.service import Run, run_service
 from osm.runtime.settings import Common
-from services.catalog import app as catalog
-from services.certmgr import app as certmgr
 from services.certmgr.settings import DAY_S
-from services.certmgr.settings import Settings as CertmgrSettings
-from services.xds import app as xds
-from services.xds.settings import Settings as XdsSettings
 
 HUB = 0
 """The service whose endpoints move, and the identity whose policy is edited."""
@@ -215,30 +206,11 @@ def free_address() -> str:
 
 
 async def run(folder: Path, world: World, leaf_lifetime_s: int) -> None:
-    core, engine, listen = MemoryCore(), WatchedEngine(), free_address()
-    settings = CertmgrSettings(
-        ca_folder=str(folder / "ca"), leaf_lifetime_s=leaf_lifetime_s, allow_short_lifetimes=True
-    )
-    services: dict[str, tuple[Run[Any], Common]] = {
-        "certmgr": (certmgr.run, settings),
-        "catalog": (catalog.run, Common()),
-        "xds": (partial(xds.run, engine=engine), XdsSettings(listen=listen)),
-    }
-    healths = {name: Health.begin(name, "bench") for name in services}
-    async with (
-        core.bus("meshspec").writer("meshspec") as meshspec,
-        core.bus("endpoints").writer("endpoints") as endpoints,
-        asyncio.TaskGroup() as tasks,
-    ):
-        running = [
-            tasks.create_task(run_service(name, serve, core.bus(name), own, healths[name]), name=name)
-            for name, (serve, own) in services.items()
-        ]
-        await meshspec.publish(world.policies())
-        await endpoints.publish(world.endpoints())
-        await active(healths["xds"])
-        save(folder, await all_passports(core.bus("local"), core.bus("xds"), world))
-        mesh = Mesh(world, engine, meshspec, endpoints)
+    engine, listen = WatchedEngine(), free_address()
+    services = with_xds(folder, listen, engine, leaf_lifetime_s=leaf_lifetime_s)
+    async with in_memory(folder) as opened, fed(opened, services, world) as hands:
+        save(folder, hands.passports)
+        mesh = Mesh(world, engine, hands.meshspec, hands.endpoints)
         say(Serving(target=listen, rss_bytes=rss_bytes()))
         await answer_asks(
             {
@@ -252,16 +224,6 @@ async def run(folder: Path, world: World, leaf_lifetime_s: int) -> None:
                 "edit nothing": mesh.edit_nothing,
             }
         )
-        for task in running:
-            task.cancel()
-
-
-async def active(health: Health) -> None:
-    """xds serves last, when everything it needs does."""
-    active = asyncio.Event()
-    health.on_change(lambda _: active.set() if health.ready else None)
-    if not health.ready:
-        await active.wait()
 
 
 async def _work() -> None:

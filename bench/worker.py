@@ -13,7 +13,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from bench.child import answer_asks, run_child, say
-from bench.mesh import Serving, active, rss_bytes
+from bench.mesh import Serving, rss_bytes
+from bench.running_services import active
 from bench.timed_engine import WatchedEngine
 from osm.bus.nats import open_nats
 from osm.runtime.health import Health

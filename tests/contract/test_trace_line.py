@@ -9,7 +9,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from bench.control_plane import SPANS, Line, ToldSpans, in_memory, line, over_nats
+from bench.control_plane import SPANS, Line, ToldSpans, line, over_nats
+from bench.running_services import in_memory
 from bench.world import World
 
 WORLD = World(streams=5, services=100, endpoints_each=3, identities=5)
