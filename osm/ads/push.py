@@ -8,6 +8,7 @@ Separate from subscriptions, each of which knows its own stream only.
 import msgspec
 
 from osm.ads.resource import Resource
+from osm.ads.types import PUSH_ORDER
 from osm.ads.wire import encode_delta, encode_sotw
 
 
@@ -62,7 +63,7 @@ class Issued:
         ):
             return last
         self._number += 1
-        self._last[type_url] = made = Push(
+        made = Push(
             type_url=type_url,
             nonce=str(self._number),
             number=self._number,
@@ -71,6 +72,8 @@ class Issued:
             version=version,
             revision=revision,
         )
+        if type_url in PUSH_ORDER:  # all others a proxy may make up without end
+            self._last[type_url] = made
         return made
 
     def encoded(self, push: Push) -> bytes:

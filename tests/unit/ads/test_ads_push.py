@@ -44,6 +44,13 @@ def test_whatever_differs_makes_another_push() -> None:
     assert len(made) == 6
 
 
+def test_nothing_is_kept_of_types_that_a_proxy_makes_up() -> None:
+    issued = Issued()
+    made_up = "type.googleapis.com/" + "a" * 1000
+    first = issued.push(made_up, resources=(), removed=("b" * 1000,), revision=1, after=0)
+    assert issued.push(made_up, resources=(), removed=("b" * 1000,), revision=1, after=0) is not first
+
+
 def test_the_bytes_of_one_push_are_not_taken_for_those_of_another() -> None:
     issued = Issued()
     web = issued.push(CLUSTER, resources=(WEB,), revision=1, after=0)
