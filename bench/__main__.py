@@ -9,13 +9,13 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from bench import catalog, page, plan, several_workers
 from bench.machine import load, this_machine, versions
 from bench.programs import required
 from bench.result import Result, Run, WorkersRun, missed, missed_by_crew
+from bench.results_folder import save
 from bench.rounds import Rounds
 from bench.table import show
 
@@ -23,7 +23,6 @@ STREAMS = (10, 20, 100, 500, 1000)
 QUICK_STREAMS = (20, 200)
 ROUNDS = Rounds(endpoints=100, policies=30)
 QUICK_ROUNDS = Rounds(endpoints=20, policies=10)
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
@@ -46,7 +45,7 @@ def main() -> int:
         else (),
     )
     show(result, console)
-    console.print(f"written: {_save(result)}")
+    console.print(f"written: {save(result)}")
     if asked.page:
         for path in page.write(result):
             console.print(f"written: {path}")
@@ -61,13 +60,6 @@ def _run(console: Console, proxies: Path, streams: int, rounds: Rounds) -> Run:
 def _crew(console: Console, proxies: Path, streams: int) -> WorkersRun:
     console.print(f"{streams} proxies, two workers …", style="dim")
     return asyncio.run(several_workers.run(proxies, streams, 2, several_workers.ROUNDS))
-
-
-def _save(result: Result) -> Path:
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{result.date.replace(':', '').replace('+0000', 'Z')}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
-    return path
 
 
 def _arguments() -> argparse.Namespace:

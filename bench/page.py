@@ -87,12 +87,9 @@ def _kb(one: Series) -> float:
 
 
 def numbers(result: Result) -> str:
-    machine = result.machine
-    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     return "\n".join(
         [
-            f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, Linux {machine.kernel}; {versions}; "
-            f"{result.date[:10]}; load before the run {result.load_before}.",
+            f"{result.circumstances}.",
             "",
             "| proxies | change | pushes | p50 ms | p99 ms | max ms | until encoded, ms |",
             "|---:|---|---:|---:|---:|---:|---:|",

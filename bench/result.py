@@ -31,6 +31,25 @@ class Machine(Struct, frozen=True, kw_only=True):
     kernel: str
 
 
+class Measured(Struct, frozen=True, kw_only=True):
+    """What any result says of itself, to be compared with another: when, where and with what it was measured."""
+
+    date: str
+    machine: Machine
+    load_before: float
+    versions: dict[str, str]
+
+    @property
+    def circumstances(self) -> str:
+        """In a sentence, without its end."""
+        machine = self.machine
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return (
+            f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, Linux {machine.kernel}; {versions}; "
+            f"{self.date[:10]}; load before the run {self.load_before}"
+        )
+
+
 class Series(Struct, frozen=True, kw_only=True):
     """Equal changes, one after the other. Times are from the write on the bus; `prepared_ms` until xds had encoded it.
 
@@ -107,13 +126,9 @@ class Thinking(Struct, frozen=True, kw_only=True):
     written: str
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class Result(Measured, frozen=True, kw_only=True):
     """All of one call of `python -m bench`."""
 
-    date: str
-    machine: Machine
-    load_before: float
-    versions: dict[str, str]
     settings: dict[str, int | bool]
     runs: tuple[Run, ...]
     catalog: tuple[Thinking, ...]

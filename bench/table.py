@@ -7,12 +7,7 @@ from bench.result import Result, Run, WorkersRun, missed, missed_by_crew
 
 
 def show(result: Result, console: Console) -> None:
-    machine = result.machine
-    console.print(
-        f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, Linux {machine.kernel}; "
-        f"load before {result.load_before}; "
-        + ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    )
+    console.print(result.circumstances)
     if result.runs:
         console.print(_times(result.runs))
         console.print(_costs(result.runs))

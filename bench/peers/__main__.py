@@ -7,9 +7,7 @@ import argparse
 import asyncio
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
-import msgspec
 from msgspec import structs
 from rich.console import Console
 
@@ -19,12 +17,12 @@ from bench.peers.istio import IstioPrograms
 from bench.peers.result import Comparison, PeerRun
 from bench.peers.table import show
 from bench.programs import required, version_of
+from bench.results_folder import save
 
 GO_CONTROL_PLANE, ISTIO = "go-control-plane", "istio"
 PEERS = [GO_CONTROL_PLANE, ISTIO]
 STREAMS = (20, 100, 500, 1000)
 ROUNDS = 100
-RESULTS = Path(__file__).parent.parent / "results"
 
 
 def main() -> int:
@@ -43,7 +41,7 @@ def main() -> int:
     for number in asked.streams:
         runs = _runs(console, number, asked.rounds, programs)
         found = structs.replace(found, runs=found.runs + runs)
-        path = _save(found)  # a long run that is interrupted leaves what it has measured
+        path = save(found, "peers-")  # a long run that is interrupted leaves what it has measured
     show(found, console)
     console.print(f"written: {path}")
     if asked.page:
@@ -68,13 +66,6 @@ def _programs(peers: list[str]) -> tuple[plan.Programs, dict[str, str]]:
 def _runs(console: Console, streams: int, rounds: int, programs: plan.Programs) -> tuple[PeerRun, ...]:
     console.print(f"{streams} proxies …", style="dim")
     return asyncio.run(plan.run(streams, rounds, programs))
-
-
-def _save(found: Comparison) -> Path:
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"peers-{found.date.replace(':', '').replace('+0000', 'Z')}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
-    return path
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from bench.result import Machine, Run, Series
+from bench.result import Measured, Run, Series
 
 
 class PeerRun(Struct, frozen=True, kw_only=True):
@@ -21,13 +21,9 @@ class PeerRun(Struct, frozen=True, kw_only=True):
     move_endpoint: Series
 
 
-class Comparison(Struct, frozen=True, kw_only=True):
+class Comparison(Measured, frozen=True, kw_only=True):
     """All of one call of `python -m bench.peers`; runs of one number of streams follow each other, ours first."""
 
-    date: str
-    machine: Machine
-    load_before: float
-    versions: dict[str, str]
     settings: dict[str, int | bool | str]
     runs: tuple[PeerRun, ...]
 

@@ -28,18 +28,15 @@ def show(found: Comparison, console: Console) -> None:
             table.add_section()
         streams = run.streams
         table.add_row(str(run.streams), run.peer, *_cells(found.runs, run))
-    console.print(f"load before {found.load_before}; " + ", ".join(f"{k} {v}" for k, v in found.versions.items()))
+    console.print(found.circumstances)
     console.print(table)
 
 
 def numbers(found: Comparison) -> str:
     """Markdown."""
-    machine = found.machine
-    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     return "\n".join(
         [
-            f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, Linux {machine.kernel}; {versions}; "
-            f"{found.date[:10]}; load before the run {found.load_before}.",
+            f"{found.circumstances}.",
             "",
             f"| proxies | control plane | {' | '.join(HEADS)} |",
             f"|---:|---|{'---:|' * len(HEADS)}",

@@ -88,11 +88,12 @@ def test_a_version_may_hold_dashes_as_a_name_may() -> None:
 
 def test_only_what_lies_between_the_markers_is_written_anew(tmp_path: Path) -> None:
     written = tmp_path / "page.md"
-    written.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
+    begin, end = page.PEERS
+    written.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     page.write(COMPARISON, written)
     text = written.read_text()
-    assert text.startswith(f"before\n{page.BEGIN}\n")
-    assert text.endswith(f"{page.END}\nafter\n")
+    assert text.startswith(f"before\n{begin}\n")
+    assert text.endswith(f"{end}\nafter\n")
     assert "| other |" in text
     assert "old" not in text
 

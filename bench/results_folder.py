@@ -1,0 +1,17 @@
+"""Where results are kept, as JSON: a file for each, named after its date."""
+
+from pathlib import Path
+
+import msgspec
+
+from bench.result import Measured
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def save(found: Measured, prefix: str = "") -> Path:
+    """The file written; an earlier one of the same date is replaced."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{prefix}{found.date.replace(':', '').replace('+0000', 'Z')}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+    return path
