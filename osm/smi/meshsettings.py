@@ -23,6 +23,9 @@ LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", 
 MIN_LEAF_S = 600
 """OSM's floor: a leaf that lives shorter than 10 minutes is renewed more often than is good for anything but tests."""
 
+GRANTED_LEAF_S = 24 * 3600
+"""The most that certmgr grants unless its own settings say otherwise; OSM granted whatever was asked for."""
+
 _TRACING_ADDRESS = "jaeger.osm-system.svc.cluster.local"
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _AMOUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
@@ -146,6 +149,9 @@ def _wrong(raw: RawDocument, spec: Spec, settings: Mesh) -> Iterator[Problem]:
         )
     elif lifetime_s is not None and lifetime_s < MIN_LEAF_S:
         what = f"{shown(validity)} is shorter than 10m; certificates that short are for tests"
+        yield raw.problem("spec.certificate.serviceCertValidityDuration", what, "warning")
+    elif lifetime_s is not None and lifetime_s > GRANTED_LEAF_S:
+        what = f"{shown(validity)} is longer than certmgr grants, 24h unless OSM_CERTMGR_LEAF_LIFETIME_S says otherwise"
         yield raw.problem("spec.certificate.serviceCertValidityDuration", what, "warning")
 
 

@@ -501,6 +501,12 @@ BAD: list[tuple[str, str, str]] = [
     ),
     (
         "MeshConfig",
+        "certificate:\n  serviceCertValidityDuration: 720h",
+        '2 warning spec.certificate.serviceCertValidityDuration: "720h" is longer than certmgr grants, '
+        "24h unless OSM_CERTMGR_LEAF_LIFETIME_S says otherwise",
+    ),
+    (
+        "MeshConfig",
         "certificate:\n  serviceCertValidityDuration: 30s",
         '2 warning spec.certificate.serviceCertValidityDuration: "30s" is shorter than 10m; '
         "certificates that short are for tests",
