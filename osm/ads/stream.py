@@ -33,9 +33,16 @@ MAX_TYPES = 32
 MAX_NAMES = 50_000
 """Names one stream may subscribe to in all: ten times the largest mesh we measure with."""
 
+MAX_NAME_CHARACTERS = 8 * 1024 * 1024
+"""Of all names together: as many names as may be, of a usual length. A single one is not bounded: the name of a load
+assignment lists all accounts of its service."""
+
+MAX_TYPE_CHARACTERS = 256
+"""Of a type URL. Envoy's have less than 100."""
+
 
 class LimitExceeded(Exception):
-    """A client asked for more types or names than a stream may have."""
+    """A client asked for more types or names than a stream may have, or for longer ones."""
 
 
 class Stream:
@@ -119,6 +126,8 @@ class Stream:
     def _add(self, type_url: str) -> Subscription:
         if len(self._subscriptions) >= MAX_TYPES:
             raise LimitExceeded(f"the stream asks for more than {MAX_TYPES} resource types")
+        if len(type_url) > MAX_TYPE_CHARACTERS:
+            raise LimitExceeded(f"the resource type has {len(type_url)} characters, allowed are {MAX_TYPE_CHARACTERS}")
         self._subscriptions[type_url] = subscription = self._variant(type_url)
         self._subscriptions = dict(sorted(self._subscriptions.items(), key=lambda item: push_rank(item[0])))
         return subscription
@@ -131,8 +140,11 @@ class Stream:
             self._companions_sent = self._companions_sent - due  # anew: a set that was large once stays so
 
     def _check_names(self) -> None:
-        if sum(len(subscription.names) for subscription in self._subscriptions.values()) > MAX_NAMES:
+        asked = [subscription.names for subscription in self._subscriptions.values()]
+        if sum(map(len, asked)) > MAX_NAMES:
             raise LimitExceeded(f"the stream subscribes to more than {MAX_NAMES} names")
+        if sum(sum(map(len, names)) for names in asked) > MAX_NAME_CHARACTERS:
+            raise LimitExceeded(f"the names the stream subscribes to have more than {MAX_NAME_CHARACTERS} characters")
 
     def next_push(self, now: float) -> Push | None:
         """What to send now, if anything; it counts as sent."""

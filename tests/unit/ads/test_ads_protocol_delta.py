@@ -7,7 +7,14 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
 from osm.ads.delta import DeltaSubscription
 from osm.ads.resource import Resource
-from osm.ads.stream import MAX_NAMES, MAX_TYPES, LimitExceeded, Stream
+from osm.ads.stream import (
+    MAX_NAME_CHARACTERS,
+    MAX_NAMES,
+    MAX_TYPE_CHARACTERS,
+    MAX_TYPES,
+    LimitExceeded,
+    Stream,
+)
 from osm.ads.subscription import Acked, Rejected
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, WILDCARD
 from osm.ads.wire import Request
@@ -611,6 +618,19 @@ def test_a_stream_may_not_ask_for_types_without_end(talk):
 def test_a_stream_may_not_subscribe_to_names_without_end(talk):
     with pytest.raises(LimitExceeded, match="names"):
         talk.ask(ENDPOINT, *(str(i) for i in range(MAX_NAMES + 1)))
+
+
+def test_a_stream_may_not_fill_memory_with_a_few_names_that_are_long(talk):
+    long = MAX_NAME_CHARACTERS // 4
+    talk.ask(ENDPOINT, "a" * long, "b" * long)
+    talk.ask(ROUTE, "c" * long)
+    with pytest.raises(LimitExceeded, match="characters"):
+        talk.ask(ROUTE, "d" * (long + 1))
+
+
+def test_a_stream_may_not_fill_memory_with_a_type_that_is_long(talk):
+    with pytest.raises(LimitExceeded, match="type"):
+        talk.ask("t" * (MAX_TYPE_CHARACTERS + 1))
 
 
 def test_a_stream_is_up_to_date_when_everything_is_answered(talk):
