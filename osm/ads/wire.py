@@ -27,6 +27,11 @@ REMEMBERED = 1024
 """Short requests, no more than 256 KB and what they say."""
 
 
+LONGEST_DETAIL = 8192
+"""Characters of a rejection's words that are read. Envoy cuts them at 4,096; they are searched for the name of
+every resource that was sent, kept, logged and published."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a proxy said, in either variant.
 
@@ -68,7 +73,7 @@ def _decode_delta(data: bytes) -> Request:
         type_url=message.type_url,
         node_id=message.node.id if message.HasField("node") else "",
         nonce=message.response_nonce,
-        error=message.error_detail.message if message.HasField("error_detail") else None,
+        error=message.error_detail.message[:LONGEST_DETAIL] if message.HasField("error_detail") else None,
         subscribe=_shared(message.resource_names_subscribe),
         unsubscribe=tuple(message.resource_names_unsubscribe),
         initial_versions={intern(name): intern(held) for name, held in message.initial_resource_versions.items()},
@@ -84,7 +89,7 @@ def _decode_sotw(data: bytes) -> Request:
         type_url=message.type_url,
         node_id=message.node.id if message.HasField("node") else "",
         nonce=message.response_nonce,
-        error=message.error_detail.message if message.HasField("error_detail") else None,
+        error=message.error_detail.message[:LONGEST_DETAIL] if message.HasField("error_detail") else None,
         names=_shared(message.resource_names),
         version=message.version_info,
     )

@@ -9,7 +9,7 @@ from osm.ads.push import Issued
 from osm.ads.resource import Resource
 from osm.ads.sotw import SotwSubscription
 from osm.ads.types import CLUSTER, LISTENER
-from osm.ads.wire import SHORT_BYTES, Request, decode_delta
+from osm.ads.wire import LONGEST_DETAIL, SHORT_BYTES, Request, decode_delta, decode_sotw
 
 WEB = Resource.of("web", cluster_pb2.Cluster(name="web"))
 DB = Resource.of("db", cluster_pb2.Cluster(name="db"))
@@ -95,3 +95,14 @@ def test_long_requests_are_read_whole() -> None:
     names = [f"service-{number}" for number in range(SHORT_BYTES)]
     said = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, resource_names_subscribe=names).SerializeToString()
     assert decode_delta(said).subscribe == tuple(names)
+
+
+def test_of_a_rejections_words_no_more_is_read_than_envoy_would_write() -> None:
+    for message, decode in (
+        (discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce="7"), decode_delta),
+        (discovery_pb2.DiscoveryRequest(type_url=CLUSTER, response_nonce="7"), decode_sotw),
+    ):
+        message.error_detail.message = "web: no" + " " * 1_000_000
+        error = decode(message.SerializeToString()).error
+        assert error is not None
+        assert (error[:7], len(error)) == ("web: no", LONGEST_DETAIL)
