@@ -62,7 +62,7 @@ class Child:
 
 @asynccontextmanager
 async def child(runs: str | Path, *arguments: object) -> AsyncIterator[Child]:
-    """Run a Python module or a program, and end it by closing its input; by force if it does not go."""
+    """Run a Python module or a program, and end it by closing its input."""
     command = (runs,) if isinstance(runs, Path) else (sys.executable, "-m", runs)
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -76,12 +76,17 @@ async def child(runs: str | Path, *arguments: object) -> AsyncIterator[Child]:
         yield Child(str(runs), process)
     finally:
         process.stdin.close()
-        try:
-            async with asyncio.timeout(END_WITHIN_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
+        await gone(process)
+
+
+async def gone(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a process that has been asked to end; by force if it does not go."""
+    try:
+        async with asyncio.timeout(END_WITHIN_S):
             await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def say(answer: Struct) -> None:

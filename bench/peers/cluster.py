@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.child import END_WITHIN_S, ChildFailed
+from bench.child import ChildFailed, gone
 from osm.testing.kubernetes import ADMIN, ApiServer
 
 READY_WITHIN_S = 120.0
@@ -72,7 +72,7 @@ class Running:
 async def process(
     program: Path, arguments: list[str], folder: Path, settings: dict[str, str] | None = None
 ) -> AsyncIterator[Running]:
-    """Run a program until the block ends; by force if it does not go."""
+    """Run a program until the block ends."""
     log = folder / f"{program.name}.log"
     with log.open("wb") as words:
         running = await asyncio.create_subprocess_exec(
@@ -89,12 +89,7 @@ async def process(
     finally:
         if running.returncode is None:
             running.terminate()
-        try:
-            async with asyncio.timeout(END_WITHIN_S):
-                await running.wait()
-        except TimeoutError:
-            running.kill()
-            await running.wait()
+        await gone(running)
 
 
 async def ready(http: aiohttp.ClientSession, path: str, running: tuple[Running, ...]) -> None:
