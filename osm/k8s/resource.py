@@ -3,6 +3,7 @@
 Apart from the client, since rules for roles, webhooks and CRDs are made from the same names.
 """
 
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -51,50 +52,25 @@ CRDS: Final = Resource(
     group="apiextensions.k8s.io", plural="customresourcedefinitions", kind="CustomResourceDefinition", namespaced=False
 )
 
-_RBAC = "rbac.authorization.k8s.io"
-ROLES: Final = Resource(group=_RBAC, plural="roles", kind="Role")
-ROLE_BINDINGS: Final = Resource(group=_RBAC, plural="rolebindings", kind="RoleBinding")
-CLUSTER_ROLES: Final = Resource(group=_RBAC, plural="clusterroles", kind="ClusterRole", namespaced=False)
-CLUSTER_ROLE_BINDINGS: Final = Resource(
-    group=_RBAC, plural="clusterrolebindings", kind="ClusterRoleBinding", namespaced=False
-)
+_rbac = partial(Resource, group="rbac.authorization.k8s.io")
+ROLES: Final = _rbac(plural="roles", kind="Role")
+ROLE_BINDINGS: Final = _rbac(plural="rolebindings", kind="RoleBinding")
+CLUSTER_ROLES: Final = _rbac(plural="clusterroles", kind="ClusterRole", namespaced=False)
+CLUSTER_ROLE_BINDINGS: Final = _rbac(plural="clusterrolebindings", kind="ClusterRoleBinding", namespaced=False)
 
-_ADMISSION = "admissionregistration.k8s.io"
-MUTATING_WEBHOOKS: Final = Resource(
-    group=_ADMISSION,
-    plural="mutatingwebhookconfigurations",
-    kind="MutatingWebhookConfiguration",
-    namespaced=False,
-)
-VALIDATING_WEBHOOKS: Final = Resource(
-    group=_ADMISSION,
-    plural="validatingwebhookconfigurations",
-    kind="ValidatingWebhookConfiguration",
-    namespaced=False,
-)
-
-ADMISSION_POLICIES: Final = Resource(
-    group=_ADMISSION,
-    plural="validatingadmissionpolicies",
-    kind="ValidatingAdmissionPolicy",
-    namespaced=False,
-)
+_admission = partial(Resource, group="admissionregistration.k8s.io", namespaced=False)
+MUTATING_WEBHOOKS: Final = _admission(plural="mutatingwebhookconfigurations", kind="MutatingWebhookConfiguration")
+VALIDATING_WEBHOOKS: Final = _admission(plural="validatingwebhookconfigurations", kind="ValidatingWebhookConfiguration")
+ADMISSION_POLICIES: Final = _admission(plural="validatingadmissionpolicies", kind="ValidatingAdmissionPolicy")
 """In this version from Kubernetes 1.30 on."""
-ADMISSION_POLICY_BINDINGS: Final = Resource(
-    group=_ADMISSION,
-    plural="validatingadmissionpolicybindings",
-    kind="ValidatingAdmissionPolicyBinding",
-    namespaced=False,
+ADMISSION_POLICY_BINDINGS: Final = _admission(
+    plural="validatingadmissionpolicybindings", kind="ValidatingAdmissionPolicyBinding"
 )
 
-_CONFIG = "config.openservicemesh.io"
-MESH_CONFIGS: Final = Resource(group=_CONFIG, version="v1alpha2", plural="meshconfigs", kind="MeshConfig")
-MESH_ROOT_CERTIFICATES: Final = Resource(
-    group=_CONFIG, version="v1alpha2", plural="meshrootcertificates", kind="MeshRootCertificate"
-)
-EXTENSION_SERVICES: Final = Resource(
-    group=_CONFIG, version="v1alpha2", plural="extensionservices", kind="ExtensionService"
-)
+_config = partial(Resource, group="config.openservicemesh.io", version="v1alpha2")
+MESH_CONFIGS: Final = _config(plural="meshconfigs", kind="MeshConfig")
+MESH_ROOT_CERTIFICATES: Final = _config(plural="meshrootcertificates", kind="MeshRootCertificate")
+EXTENSION_SERVICES: Final = _config(plural="extensionservices", kind="ExtensionService")
 
 TRAFFIC_TARGETS: Final = Resource(
     group="access.smi-spec.io", version="v1alpha3", plural="traffictargets", kind="TrafficTarget"
@@ -103,16 +79,14 @@ TRAFFIC_SPLITS: Final = Resource(
     group="split.smi-spec.io", version="v1alpha4", plural="trafficsplits", kind="TrafficSplit"
 )
 """Stored in the version that has `matches`; what is written as v1alpha2 is served as this one too."""
-HTTP_ROUTE_GROUPS: Final = Resource(
-    group="specs.smi-spec.io", version="v1alpha4", plural="httproutegroups", kind="HTTPRouteGroup"
-)
-TCP_ROUTES: Final = Resource(group="specs.smi-spec.io", version="v1alpha4", plural="tcproutes", kind="TCPRoute")
 
-_POLICY = "policy.openservicemesh.io"
-EGRESSES: Final = Resource(group=_POLICY, version="v1alpha1", plural="egresses", kind="Egress")
-INGRESS_BACKENDS: Final = Resource(group=_POLICY, version="v1alpha1", plural="ingressbackends", kind="IngressBackend")
-RETRIES: Final = Resource(group=_POLICY, version="v1alpha1", plural="retries", kind="Retry")
-UPSTREAM_TRAFFIC_SETTINGS: Final = Resource(
-    group=_POLICY, version="v1alpha1", plural="upstreamtrafficsettings", kind="UpstreamTrafficSetting"
-)
-TELEMETRIES: Final = Resource(group=_POLICY, version="v1alpha1", plural="telemetries", kind="Telemetry")
+_specs = partial(Resource, group="specs.smi-spec.io", version="v1alpha4")
+HTTP_ROUTE_GROUPS: Final = _specs(plural="httproutegroups", kind="HTTPRouteGroup")
+TCP_ROUTES: Final = _specs(plural="tcproutes", kind="TCPRoute")
+
+_policy = partial(Resource, group="policy.openservicemesh.io", version="v1alpha1")
+EGRESSES: Final = _policy(plural="egresses", kind="Egress")
+INGRESS_BACKENDS: Final = _policy(plural="ingressbackends", kind="IngressBackend")
+RETRIES: Final = _policy(plural="retries", kind="Retry")
+UPSTREAM_TRAFFIC_SETTINGS: Final = _policy(plural="upstreamtrafficsettings", kind="UpstreamTrafficSetting")
+TELEMETRIES: Final = _policy(plural="telemetries", kind="Telemetry")
