@@ -25,7 +25,7 @@ CA_FOLDER = "~/.local/state/osm/ca"
 
 FolderOption = Annotated[
     Path,
-    typer.Option("--filename", "-f", help="The folder of manifests.", exists=True, file_okay=False, resolve_path=True),
+    typer.Option("--filename", "-f", help="A folder of manifests, or one file.", exists=True, resolve_path=True),
 ]
 
 

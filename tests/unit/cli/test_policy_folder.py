@@ -91,3 +91,11 @@ def test_a_folder_that_cannot_be_read_as_a_whole_is_no_ground_to_judge_on(tmp_pa
     (tmp_path / "g.yaml").write_text("a: [\n")
     assert [line for line in said(tmp_path, SPLIT, service("web")) if "TrafficSplit" in line] == []
     assert ["not all of the folder can be read" in each for each in judged(tmp_path).unjudged] == [True]
+
+
+def test_one_file_is_judged_as_kubectl_would_take_it(tmp_path: Path) -> None:
+    (tmp_path / "split.yaml").write_text(SPLIT + service("web") + service("web-v1"))
+    (tmp_path / "other.yaml").write_text(service("web-v2"))
+    told = CliRunner().invoke(app, ["check", "-f", str(tmp_path / "split.yaml")])
+    assert "split.yaml:8" in told.output
+    assert 'no Service "web-v2" in namespace shop' in told.output
