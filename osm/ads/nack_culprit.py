@@ -12,7 +12,7 @@ _OF_THE_MACHINE = re.compile(
 )
 
 _NAME_GOES_ON_BEFORE = r"(?<![\w./|-])"
-_NAME_GOES_ON_AFTER = r"(?![\w/|-]|\.\w)"
+_NAME_GOES_ON_AFTER = r"(?![\w/|-]|\.\w|\.\.\.\(truncated\))"  # where Envoy cuts its words, a name may be cut too
 
 
 def culprits(detail: str, suspects: Iterable[str]) -> frozenset[str]:

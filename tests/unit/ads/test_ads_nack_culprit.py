@@ -16,6 +16,7 @@ CLUSTERS = "Error adding/updating cluster(s) bookstore/web|80: no such thing, eg
         ("", {"a"}, set()),
         ("a", {""}, set()),
         ("regex *( in a+b is wrong", {"a+b", "*("}, {"a+b", "*("}),
+        ("a|80: bad, a|8...(truncated)", {"a|80", "a|8"}, {"a|80"}),
     ],
 )
 def test_names_are_found_as_whole_words(detail, suspects, guilty):
