@@ -122,6 +122,12 @@ def problems(found: Iterable[Problem]) -> None:
         stdout.print(problem_line(problem), soft_wrap=True)
 
 
+def counted(errors: int, warnings: int) -> str:
+    """The last line under a list of faults."""
+    words = ((errors, "error"), (warnings, "warning"))
+    return ", ".join(f"{count} {word}" if count == 1 else f"{count} {word}s" for count, word in words)
+
+
 def problem_line(problem: Problem) -> str:
     colour = "red" if problem.severity == "error" else "yellow"
     return f"[{colour}]{problem.severity}:[/] {escape(str(problem))}"

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 from rich.markup import escape
 
 from osm.cli.machine.up import FolderOption
-from osm.cli.output import Format, OutputOption, problems, stdout, structured
+from osm.cli.output import Format, OutputOption, counted, problems, stdout, structured
 from osm.contracts.endpoints import Service, ServicePort
 from osm.contracts.names import ObjectRef, ServiceName
 from osm.contracts.problem import Problem
@@ -50,7 +50,7 @@ def check(folder: FolderOption, output: OutputOption = Format.table) -> None:
         problems(found.problems)
         for sentence in found.unjudged:
             stdout.print(f"[dim]not judged:[/] {escape(sentence)}", soft_wrap=True)
-        counts = f"{errors} errors, {len(found.problems) - errors} warnings"
+        counts = counted(errors, len(found.problems) - errors)
         stdout.print(counts if found.problems else "[green]nothing is wrong[/]")
     else:
         structured(found, output)

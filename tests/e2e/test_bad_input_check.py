@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from osm.cli.output import counted
 from osm.testing.mesh import osm
 
 MISTAKES = """\
@@ -95,7 +96,7 @@ def test_every_mistake_is_told_with_place_object_field_and_what_is_allowed(tmp_p
         assert [line for line in errors if all(word in line for word in words)], f"{words} not in:\n{told.out}"
     unexpected = [line for line in errors if not any(all(word in line for word in words) for words in EXPECTED)]
     assert unexpected == []
-    assert lines[-1] == f"{len(errors)} errors, {len(lines) - 1 - len(errors)} warnings"
+    assert lines[-1] == counted(len(errors), len(lines) - 1 - len(errors))
     assert "Traceback" not in told.err
 
 

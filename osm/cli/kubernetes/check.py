@@ -20,7 +20,7 @@ from osm.cli.kubernetes.cluster import opened
 from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.kubernetes.meshes import chosen
 from osm.cli.kubernetes.survey import all_meshes
-from osm.cli.output import CommandError, Format, OutputOption, stderr, stdout, structured
+from osm.cli.output import CommandError, Format, OutputOption, counted, stderr, stdout, structured
 from osm.cli.run_async import run
 from osm.cli.wait import seconds
 
@@ -64,7 +64,7 @@ async def _checked(where: ClusterOptions, name: str, patience_s: float, *, pre: 
             errors = [line for line in lines if line.level == "error"]
             if not errors or time.monotonic() >= deadline_s:
                 return lines
-            spinner.update(f"{len(errors)} errors: {escape(errors[0].what)}")
+            spinner.update(f"not yet: {escape(errors[0].what)}")
             await asyncio.sleep(LOOK_EVERY_S)
 
 
@@ -94,5 +94,4 @@ def show(lines: Iterable[Line]) -> None:
             stdout.print(f"  {MARKS[line.level]} {escape(line.what)}", soft_wrap=True)
             if line.remedy and line.level != "ok":
                 stdout.print(f"          [dim]try:[/] {escape(line.remedy)}", soft_wrap=True)
-    counts = {level: sum(line.level == level for line in found) for level in ("error", "warning")}
-    stdout.print(f"{counts['error']} errors, {counts['warning']} warnings")
+    stdout.print(counted(*(sum(line.level == level for line in found) for level in ("error", "warning"))))

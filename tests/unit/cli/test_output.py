@@ -11,7 +11,7 @@ import yaml
 
 from osm.bus import Document
 from osm.cli.bus import show
-from osm.cli.output import READER_LEFT, Format, table
+from osm.cli.output import READER_LEFT, Format, counted, table
 
 OSM = Path(sys.executable).with_name("osm")
 MANIFESTS = Path(__file__).resolve().parents[3] / "demo" / "manifests"
@@ -20,6 +20,10 @@ MANIFESTS = Path(__file__).resolve().parents[3] / "demo" / "manifests"
 def test_a_cell_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     table(("proxy", "why"), [("a", "namespace [bookstore] is [red]"), ("b", None)])
     assert "namespace [bookstore] is [red]" in capsys.readouterr().out
+
+
+def test_one_fault_is_not_told_as_several() -> None:
+    assert (counted(0, 1), counted(1, 2)) == ("0 errors, 1 warning", "1 error, 2 warnings")
 
 
 def test_a_row_is_a_line_however_long_its_names(capsys: pytest.CaptureFixture[str]) -> None:
