@@ -98,7 +98,7 @@ class _Xds:
             changed=self.reporter.touch,
             probation=self.probation,
         )
-        self.leaves.hand_to(self.fleet.put_secret)
+        self.leaves.hand_to(self.fleet.put_secret, self.fleet.forget_secret)
         measure(
             self.fleet.overview,
             engine.tally,

@@ -200,6 +200,10 @@ class Fleet:
                 self._move(stream_id, member)
         self._engine.advance(batch)
 
+    def forget_secret(self, name: str) -> None:
+        """Nobody here uses it any more, so it is not renewed: who needs it again waits for a new one."""
+        self.secrets.ready.pop(name, None)
+
     def newest_stream(self, proxy_id: str) -> int | None:
         """None if the proxy is not connected here."""
         return max(self._roster.streams_of(proxy_id), default=None)

@@ -20,19 +20,21 @@ GRACE_S = 60.0
 
 
 class Leaves:
-    """Keeps a leaf for every identity that is wanted, and hands each new secret to whoever asked by `hand_to`."""
+    """Keeps a leaf for every identity that is wanted, and hands each new secret to whoever asked by `hand_to`, who is
+    also told when one is kept no longer."""
 
     def __init__(self, bus: Bus, tasks: asyncio.TaskGroup) -> None:
         self._bus = bus
         self._tasks = tasks
         self._issued: Callable[[Resource], None] = lambda _: None
+        self._forgotten: Callable[[str], None] = lambda _: None
         self._holders: dict[Identity, Holder] = {}
         self._keepers: dict[Identity, tuple[asyncio.Task[None], asyncio.Task[None]]] = {}
         self._lifetime_s: int | None = None
 
-    def hand_to(self, issued: Callable[[Resource], None]) -> None:
-        """Call `issued` with every new secret from now on."""
-        self._issued = issued
+    def hand_to(self, issued: Callable[[Resource], None], forgotten: Callable[[str], None]) -> None:
+        """From now on, call `issued` with every new secret, and `forgotten` with the name of one not kept any more."""
+        self._issued, self._forgotten = issued, forgotten
 
     def want(self, identity: Identity) -> None:
         """Begin to keep a leaf for this identity, unless it is kept already."""
@@ -56,10 +58,11 @@ class Leaves:
 
     def keep_only(self, wanted: set[Identity]) -> None:
         """Stop keeping leaves of identities that have no proxy here any more."""
-        for identity in self._holders.keys() - wanted:
+        for identity in sorted(self._holders.keys() - wanted):
             del self._holders[identity]
             for task in self._keepers.pop(identity):
                 task.cancel()
+            self._forgotten(leaf_name(identity))
 
     def lifetime(self, seconds: int) -> None:
         """The mesh's wish for leaves' lives; those that live longer than a new wish are renewed now."""

@@ -1,0 +1,75 @@
+"""What is kept of an identity's leaf when its proxies have gone: nothing that could be served when they come back."""
+
+import asyncio
+
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+
+from osm.ads.canaries import Terms
+from osm.ads.delta import DeltaSubscription
+from osm.ads.engine import Engine
+from osm.ads.peer import Peer, StreamInfo
+from osm.ads.resource import Resource
+from osm.bus.memory import MemoryCore
+from osm.contracts.endpoints import Transparent, Workload
+from osm.contracts.names import Identity
+from osm.testing.authority import Authority
+from services.xds.documents import Documents
+from services.xds.fleet import Fleet
+from services.xds.leaves import Leaves
+from services.xds.quarantine import Quarantine
+from services.xds.translate import bundle_name, leaf_name
+
+WEB, DB = Identity("shop", "web"), Identity("shop", "db")
+
+
+async def test_the_leaf_of_an_identity_that_is_wanted_no_longer_is_forgotten_by_its_name() -> None:
+    forgotten: list[str] = []
+    bus = MemoryCore().bus("xds")
+    async with asyncio.TaskGroup() as tasks:
+        leaves = Leaves(bus, tasks)
+        leaves.hand_to(lambda _: None, forgotten.append)
+        leaves.want(WEB)
+        leaves.want(DB)
+        leaves.keep_only({DB})
+        assert forgotten == [leaf_name(WEB)]
+        leaves.keep_only(set())
+    assert forgotten == [leaf_name(WEB), leaf_name(DB)]
+
+
+def test_a_proxy_that_comes_back_waits_for_a_new_leaf_and_is_not_served_with_the_old_one() -> None:
+    engine, documents = Engine(), Documents()
+    documents.workloads["a"] = Workload(proxy_id="a", identity=WEB, interception=Transparent())
+    fleet = Fleet(
+        trust_domain="cluster.local",
+        replica="r",
+        documents=documents,
+        engine=engine,
+        quarantine=Quarantine(lambda: None),
+        terms=Terms(),
+        wanted=lambda _: None,
+        changed=lambda _: None,
+    )
+    peer = Peer.from_pem(Authority().proxy("a", WEB).chain_pem)
+
+    def came() -> StreamInfo:
+        fleet.authorize(peer, "a")
+        session = engine.open(DeltaSubscription, lambda: None)
+        stream = StreamInfo(id=session.id, node_id="a", address="ipv4:127.0.0.1:1", peer=peer)
+        fleet.connected(stream)
+        return stream
+
+    def held_for() -> str:
+        line = fleet.overview.status_of("a")
+        assert line is not None
+        return line.why
+
+    for name in (bundle_name("cluster.local"), leaf_name(WEB)):
+        fleet.put_secret(Resource.of(name, Secret(name=name)))
+    first = came()
+    assert held_for() == ""
+    fleet.disconnected(first, "test")
+    fleet.forget_secret(leaf_name(WEB))
+    came()
+    assert held_for() == "its certificate has not been issued yet"
+    fleet.put_secret(Resource.of(leaf_name(WEB), Secret(name=leaf_name(WEB))))
+    assert held_for() == ""
