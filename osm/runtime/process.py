@@ -70,15 +70,13 @@ def observed(process: str, common: Common, *, version: str = "") -> Iterator[Obs
 
 def serve(name: str, run: Run[C], settings_type: type[C]) -> NoReturn:
     """`python -m services.<name>`: never returns; ends the process with the exit code above."""
+    end_as(name, lambda: _serve(name, run, settings_type))
+
+
+def end_as(name: str, work: Callable[[], None]) -> NoReturn:
+    """Do the whole work of this process and end it: with the exit code above, and the reason on stderr."""
     try:
-        settings = read_service(settings_type, os.environ, name)
-        nats = _seated(read(NatsSettings, os.environ, "OSM_NATS_"), settings.replica)
-        _require_shared(settings.bus)
-        health = Health.begin(name, settings.replica)
-        with observed(name, settings, version=health.status.version) as eyes:
-            for warning in misspelt(settings_type, os.environ, name):
-                log.warning("unknown setting", why=warning)
-            run_until_stopped(lambda: _alone(run, settings, nats, health, eyes))
+        work()
     except BadSetting as error:
         sys.stderr.write(f"osm {name}: {error}\n")
         sys.exit(2)
@@ -89,6 +87,17 @@ def serve(name: str, run: Run[C], settings_type: type[C]) -> NoReturn:
         sys.stderr.write(f"osm {error}\n")
         sys.exit(DEPOSED if isinstance(error, Deposed) else 1)
     sys.exit(0)
+
+
+def _serve(name: str, run: Run[C], settings_type: type[C]) -> None:
+    settings = read_service(settings_type, os.environ, name)
+    nats = _seated(read(NatsSettings, os.environ, "OSM_NATS_"), settings.replica)
+    _require_shared(settings.bus)
+    health = Health.begin(name, settings.replica)
+    with observed(name, settings, version=health.status.version) as eyes:
+        for warning in misspelt(settings_type, os.environ, name):
+            log.warning("unknown setting", why=warning)
+        run_until_stopped(lambda: _alone(run, settings, nats, health, eyes))
 
 
 def _require_shared(bus: str) -> None:

@@ -94,20 +94,12 @@ class Worker:
         )
 
 
-def serve_workers(settings: Settings, environment: Mapping[str, str]) -> NoReturn:
-    """Serve with `settings.workers` processes; never returns. Exit codes are `osm.runtime.process`'s."""
-    try:
-        _require_shareable(settings)
-        logging.set_up(settings.log_level)
-        with tempfile.TemporaryDirectory(prefix="osm-xds-") as folder:
-            run_until_stopped(lambda: _run(settings, environment, Path(folder)))
-    except BadSetting as error:
-        sys.stderr.write(f"osm xds: {error}\n")
-        sys.exit(2)
-    except ServiceFailed as error:
-        sys.stderr.write(f"osm {error}\n")
-        sys.exit(1)
-    sys.exit(0)
+def serve_workers(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Serve with `settings.workers` processes until this one is asked to end. Raises BadSetting, ServiceFailed."""
+    _require_shareable(settings)
+    logging.set_up(settings.log_level)
+    with tempfile.TemporaryDirectory(prefix="osm-xds-") as folder:
+        run_until_stopped(lambda: _run(settings, environment, Path(folder)))
 
 
 def _require_shareable(settings: Settings) -> None:
