@@ -29,9 +29,9 @@ from osm.runtime.service import ServiceFailed
 app = typer.Typer(
     name="osm",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     help="A light service mesh for Envoy: the successor of Open Service Mesh.",
-    epilog="Try: [bold]osm demo[/] here, or [bold]osm check --pre[/] and [bold]osm install[/] on a cluster",
+    epilog="Try: **osm demo** here, or **osm check --pre** and **osm install** on a cluster",
     pretty_exceptions_enable=False,
 )
 HERE, ANY, CLUSTER = "On this machine", "Any mesh", "On Kubernetes"

@@ -65,7 +65,12 @@ def get(
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="The pod's namespace.")] = "default",
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Write there instead of printing.")] = None,
     local_port: Annotated[
-        int, typer.Option("--local-port", "-p", help="The port of this machine to go through; any free one by default.")
+        int,
+        typer.Option(
+            *("--local-port", "-p"),
+            show_default=False,
+            help="The port of this machine to go through; any free one by default.",
+        ),
     ] = 0,
     bus: BusOption = None,
     grep: Annotated[str, typer.Option("--filter", help="For stats: a regular expression on the names.")] = "",

@@ -36,7 +36,7 @@ CarrierOption = Annotated[
 
 ReplicasOption = Annotated[
     str,
-    typer.Option(metavar="SERVICE=N,…", help="Over NATS: processes of a service, such as xds=2,certmgr=2,catalog=2."),
+    typer.Option(metavar="SERVICE=N,…", help="Over NATS: processes of a service, such as xds=2,catalog=2."),
 ]
 
 

@@ -38,7 +38,9 @@ def connectivity(
         str, typer.Option("--to-service", metavar="[NAMESPACE/]SERVICE", help="The service by which it is called.")
     ] = "",
     to_ext_host: Annotated[str, typer.Option("--to-ext-host", help="A host outside the cluster.")] = "",
-    to_ext_port: Annotated[int, typer.Option("--to-ext-port", help="A port outside the cluster.")] = 0,
+    to_ext_port: Annotated[
+        int, typer.Option("--to-ext-port", show_default=False, help="A port outside the cluster.")
+    ] = 0,
     app_protocol: Annotated[str, typer.Option("--app-protocol", help="http or tcp; the steps are the same.")] = "http",
     mesh_name: MeshOption = "",
     every: EveryOption = False,
