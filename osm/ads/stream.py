@@ -190,6 +190,7 @@ class Stream:
     def _must_wait(self, now: float) -> bool:
         clusters = self._subscriptions.get(CLUSTER)
         if clusters is None or clusters.in_flight is None:
+            self._waiting_since = None
             return False
         if self._waiting_since is None:
             self._waiting_since = now

@@ -473,6 +473,24 @@ def test_listeners_and_routes_do_not_wait_for_ever_for_clusters_that_cannot_warm
     assert not talk.stream.is_waiting
 
 
+def test_listeners_wait_for_each_change_of_clusters_as_long_as_for_the_first(talk):
+    talk.have(CLUSTER, a="1")
+    talk.have(LISTENER, l="1")
+    talk.ask(CLUSTER)
+    talk.ask(LISTENER)
+    clusters = talk.push()
+    assert talk.push() is None
+    talk.ack(clusters)
+    talk.ack(talk.push())
+    assert not talk.stream.is_waiting
+    talk.now = 1.0
+    talk.have(CLUSTER, a="2")
+    talk.have(LISTENER, l="2")
+    assert told(talk.push()) == {"a": "2"}
+    talk.now = 2.9
+    assert talk.push() is None
+
+
 def test_clusters_never_answered_are_given_up_for_newer_ones(talk):
     talk.have(CLUSTER, a="1", b="1")
     talk.ask(CLUSTER)
