@@ -135,8 +135,6 @@ class _Xds:
         """What proxies of all replicas have rejected, from before this process began too."""
         async for update in self._bus.watch(REJECTED.bucket, states=(REJECTED, GOOD)):
             changed = self.quarantine.apply(update)
-            if not self.quarantine_read.is_set():
-                self.quarantine.sweep(time.time())
             self.quarantine_read.set()
             if changed:
                 self.fleet.quarantine_changed(changed)

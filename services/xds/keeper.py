@@ -6,6 +6,7 @@ given back, and whoever takes it leaves what others have written as it is.
 
 import asyncio
 import contextlib
+import time
 from typing import NoReturn
 
 import structlog
@@ -20,7 +21,8 @@ RETRY_S = 1.0
 """After the bus did not take it. What is to be written stays in memory until then, and is in force here."""
 
 REVIEW_S = 10.0
-"""How often the bucket is looked at though nothing has changed here: one that was lost is filled again."""
+"""How often the bucket is looked at though nothing has changed here: one that was lost is filled again, and what nobody
+has wanted for long is lifted."""
 
 ENTITIES = (REJECTED.entity, GOOD.entity)
 
@@ -28,6 +30,7 @@ ENTITIES = (REJECTED.entity, GOOD.entity)
 async def keep(bus: Bus, quarantine: Quarantine, changed: asyncio.Event) -> NoReturn:
     """Endless: the first writing says that the bucket has been filled, be it with nothing."""
     while True:
+        quarantine.sweep(time.monotonic())
         try:
             await _write(bus, quarantine)
         except BusError as error:

@@ -46,6 +46,7 @@ class Quarantine:
         self._documents: dict[str, RejectedResource | GoodResource] = {}
         self._rejected: dict[Version, str] = {}
         self._stands: dict[str, dict[str, None]] = {}
+        self._unwanted_since: dict[str, float] = {}
         self._unsaved: dict[str, None] = {}
         self._lifted: dict[str, None] = {}
 
@@ -126,9 +127,15 @@ class Quarantine:
         self._stands.pop(class_hash(proxy_class), None)
 
     def sweep(self, now_s: float) -> None:
-        """Lift what nobody has wanted for long."""
-        for key, document in tuple(self._documents.items()):
-            if now_s - document.at_s > KEPT_S and not self._stands_anywhere(key):
+        """Lift what no class here has wanted for `KEPT_S`; to be called now and then. `now_s`: of any monotonic clock.
+
+        This process must have seen that itself: when it starts, no proxy is back yet that might need the last good
+        form, and how old a rejection is says nothing of that.
+        """
+        unwanted = [key for key in sorted(self._documents) if not self._stands_anywhere(key)]
+        self._unwanted_since = {key: self._unwanted_since.get(key, now_s) for key in unwanted}
+        for key, since_s in self._unwanted_since.items():
+            if now_s - since_s > KEPT_S:
                 self._lift(key)
 
     # What others have put, and what they have yet to be told

@@ -2,9 +2,11 @@
 
 import asyncio
 
+import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
 from osm.ads.resource import Resource
+from osm.bus import Document, Update
 from osm.bus.memory import MemoryCore
 from osm.contracts.channels import GOOD, REJECTED
 from osm.contracts.endpoints import Transparent
@@ -80,6 +82,18 @@ async def test_a_rejection_and_what_stands_in_for_it_are_known_after_a_restart()
         after.end()
 
 
+def test_what_has_stood_for_long_is_known_after_a_restart_before_its_proxies_are_back() -> None:
+    before, after = quarantine(), quarantine()
+    reject(before, now_s=0.0)
+    documents = tuple(
+        Document(bucket="xds", key=key, value=value, revision=1) for key, value in before.changes(()).puts.items()
+    )
+    after.apply(Update(bucket="xds", full=True, revision=1, documents=documents))
+    after.sweep(KEPT_S * 2)
+    assert after.is_rejected(BAD)
+    assert after.good_of(CLASS) == (GOOD_ONE,)
+
+
 async def test_replicas_hear_of_each_other_and_lift_for_each_other() -> None:
     core = MemoryCore()
     async with asyncio.TaskGroup() as tasks:
@@ -139,12 +153,42 @@ def test_all_objects_are_told_if_none_has_joined() -> None:
 
 def test_a_class_without_proxies_lifts_nothing_until_it_is_forgotten_for_good() -> None:
     kept = quarantine()
-    reject(kept, now_s=1000.0)
+    reject(kept)
     kept.forget(CLASS)
+    kept.sweep(1000.0)
     kept.sweep(1000.0 + KEPT_S)
     assert kept.is_rejected(BAD)
     kept.sweep(1001.0 + KEPT_S)
     assert not kept.is_rejected(BAD)
+    assert kept.good_of(CLASS) == ()
+
+
+def test_a_class_that_has_come_back_meanwhile_has_as_long_once_more() -> None:
+    kept = quarantine()
+    reject(kept)
+    kept.forget(CLASS)
+    kept.sweep(1000.0)
+    reject(kept)
+    kept.sweep(1000.0 + KEPT_S / 2)
+    kept.forget(CLASS)
+    kept.sweep(1001.0 + KEPT_S)
+    assert kept.is_rejected(BAD)
+
+
+async def test_the_keeper_lifts_what_nobody_wants_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.xds.quarantine.KEPT_S", -1.0)
+    core = MemoryCore()
+    async with asyncio.TaskGroup() as tasks:
+        replica = Replica(core, tasks)
+        await settle()
+        reject(replica.quarantine)
+        await settle()
+        assert len(core.buckets["xds"].bodies) == 2
+        replica.quarantine.forget(CLASS)
+        replica.unsaved.set()
+        await settle()
+        assert core.buckets["xds"].bodies == {}
+        replica.end()
 
 
 def test_what_stands_is_not_swept() -> None:
