@@ -28,7 +28,7 @@ from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch, Mesh
 from osm.contracts.status import ObjectStatus, Progress, ProxyStatus
 from osm.contracts.trust import ProxyClient
-from osm.envoy import admin, binary
+from osm.envoy import binary
 from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.pki.files import write_secret
@@ -40,13 +40,14 @@ from services.certmgr.settings import Settings as CertmgrSettings
 from services.xds import app as xds
 from services.xds.settings import Settings as XdsSettings
 from services.xds.translate import transparent
+from tests.envoy.admin_page import page
 
 WEB, DB = ServiceName("shop", "web"), ServiceName("shop", "db")
 STORE = Identity("shop", "store")
 FRIEND, RIVAL, STRANGER = (Identity("street", name) for name in ("friend", "rival", "stranger"))
 ROUTES = f"rds-inbound.{WEB}|80"
 BACKS = (Backed(service=WEB, port=80, target_port=8080),)
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def target(name: str) -> ObjectRef:
@@ -170,13 +171,13 @@ class SidecarEnvoy(Struct, frozen=True):
     pid: int
 
     async def dump(self, kind: str) -> Any:
-        reply = await admin.read(self.folder / "admin.sock", "config_dump")
-        found = [part for part in json.loads(reply.body)["configs"] if part["@type"].endswith(f".{kind}")]
+        body = await page(self.folder / "admin.sock", "config_dump")
+        found = [part for part in json.loads(body)["configs"] if part["@type"].endswith(f".{kind}")]
         return found[0] if found else {}
 
     async def stats(self, part: str) -> dict[str, int]:
-        reply = await admin.read(self.folder / "admin.sock", "stats", part)
-        lines = (line.rpartition(": ") for line in reply.body.splitlines())
+        body = await page(self.folder / "admin.sock", "stats", part)
+        lines = (line.rpartition(": ") for line in body.splitlines())
         return {name: int(value) for name, _, value in lines}
 
     async def granted(self) -> frozenset[str]:

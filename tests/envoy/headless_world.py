@@ -27,6 +27,7 @@ from osm.envoy.bootstrap import SO_MARK, SOL_SOCKET
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.isolation.network import MARK
 from services.xds.translate import bundle_name, bundle_secret, leaf_name, leaf_secret
+from tests.envoy.admin_page import PATIENCE_S
 from tests.envoy.translate_world import TRUST_DOMAIN, Authority
 from tests.golden.translate.bootstrap import static
 from tests.golden.translate.cases import Case
@@ -119,7 +120,7 @@ async def sidecar(case: Case, listen: str, folder: Path, authority: Authority, s
         )
     )
     stack.push_async_callback(envoy.stop)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await envoy.live()
 
 

@@ -19,9 +19,10 @@ from google.protobuf.json_format import ParseDict
 from osm.ads import stream
 from osm.ads.server import ServerSettings
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from osm.envoy import admin, binary
+from osm.envoy import binary
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.testing.xds_server import xds_server
+from tests.envoy.admin_page import PATIENCE_S, page
 
 pytestmark = pytest.mark.envoy
 
@@ -138,7 +139,7 @@ async def envoy(tmp_path: Path, xds_port: int, api_type="DELTA_GRPC"):
     launch.bootstrap.write_text(json.dumps(bootstrap(xds_port, launch.admin, api_type)))
     process = EnvoyProcess(launch)
     try:
-        await asyncio.wait_for(process.live(), 60)
+        await asyncio.wait_for(process.live(), PATIENCE_S)
         yield launch
     finally:
         await process.stop()
@@ -173,7 +174,7 @@ async def get(socket, path="/"):
 
 async def active_clusters(launch):
     """Connect timeout by name of the active clusters, and the names of those still warming."""
-    dump = json.loads((await admin.read(launch.admin, "config_dump")).body)
+    dump = json.loads(await page(launch.admin, "config_dump"))
     [clusters] = [part for part in dump["configs"] if part["@type"].endswith("ClustersConfigDump")]
     active = {c["cluster"]["name"]: c["cluster"] for c in clusters.get("dynamic_active_clusters", ())}
     warming = {c["cluster"]["name"] for c in clusters.get("dynamic_warming_clusters", ())}
@@ -186,7 +187,7 @@ def web_of(socket, port):
 
 async def settled(xds):
     """Everything sent has been answered; a hang, which Envoy would bear for ever, ends the test."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await xds.acked()
 
 
@@ -258,9 +259,9 @@ async def test_a_proxy_that_comes_back_is_sent_only_what_changed_meanwhile(tmp_p
         try:
             async with xds_server(settings=settings) as second:
                 second.put(*everything)
-                await asyncio.wait_for(second.until(lambda: second.streams), 30)
+                await asyncio.wait_for(second.until(lambda: second.streams), PATIENCE_S)
                 second.put(route("web", "web", prefix="/only"))
-                await asyncio.wait_for(second.until(lambda: ("real", ROUTE) in second.acks), 30)
+                await asyncio.wait_for(second.until(lambda: ("real", ROUTE) in second.acks), PATIENCE_S)
                 await settled(second)
                 assert second.acks == [("real", ROUTE)]
                 assert (await get(tmp_path / "in"))[0] == 404
@@ -282,7 +283,7 @@ async def test_what_went_while_a_proxy_was_away_is_removed_when_it_comes_back(tm
         try:
             async with xds_server(settings=settings) as second:
                 second.put(cluster("web", "7s"), *everything[1:])
-                await asyncio.wait_for(second.until(lambda: ("real", CLUSTER) in second.acks), 30)
+                await asyncio.wait_for(second.until(lambda: ("real", CLUSTER) in second.acks), PATIENCE_S)
                 await settled(second)
                 assert await active_clusters(launch) == ({"web": "7s"}, set())
         finally:

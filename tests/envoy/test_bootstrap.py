@@ -20,6 +20,7 @@ from osm.pki.files import write_secret
 from osm.pki.keys import key_pem, make_key
 from osm.pki.reading import chain_pem
 from osm.testing.xds_server import xds_server
+from tests.envoy.admin_page import PATIENCE_S, page
 
 pytestmark = pytest.mark.envoy
 
@@ -95,7 +96,7 @@ async def envoy(folder, authority, port=1, lifetime_s=3600):
 
 
 async def until(condition):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not await condition():
             await asyncio.sleep(0.05)
 
@@ -110,7 +111,7 @@ async def answers(folder):
 
 
 async def stat_of(folder, name):
-    stats = (await admin.read(folder / "admin.sock", "stats")).body
+    stats = await page(folder / "admin.sock", "stats")
     return next((line.rpartition(": ")[2] for line in stats.splitlines() if line.startswith(f"{name}: ")), None)
 
 
@@ -144,7 +145,7 @@ async def test_it_takes_two_of_its_users_inotify_instances(tmp_path):
     """Of which Linux grants 128: they bound how many workloads a machine has."""
     authority = Authority()
     async with xds_server(identity=authority.xds) as xds, envoy(tmp_path, authority, xds.port) as process:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await process.live()
         assert _opened(process.pid).count("anon_inode:inotify") == 2
 
@@ -161,7 +162,7 @@ def _opened(pid: int) -> list[str]:
 async def test_it_becomes_live_before_xds_and_shows_its_own_certificate(tmp_path):
     authority = Authority()
     async with xds_server(identity=authority.xds) as xds, envoy(tmp_path, authority, xds.port) as process:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await process.live()
         (stream,) = xds.streams.values()
         assert stream.node_id == PROXY
@@ -188,7 +189,7 @@ async def test_a_stream_whose_certificate_ends_is_opened_anew_with_the_renewed_o
         xds_server(identity=authority.xds) as xds,
         envoy(tmp_path, authority, xds.port, lifetime_s=SHORT_S) as process,
     ):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await process.live()
         (old,) = xds.streams
         renewed = authority.renew(tmp_path)

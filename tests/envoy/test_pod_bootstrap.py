@@ -23,8 +23,9 @@ from osm.runtime.https import ServerCertificate
 from osm.testing.authority import Authority
 from osm.testing.free_ports import free_port
 from osm.testing.xds_server import xds_server
+from tests.envoy.admin_page import PATIENCE_S
 
-pytestmark = pytest.mark.envoy
+pytestmark = [pytest.mark.envoy, pytest.mark.timeout(300)]
 
 STORE = Identity("shop", "store")
 PROXY = "11111111-2222-4333-8444-555555555555.shop"
@@ -84,7 +85,7 @@ class Pod:
         return f"http://127.0.0.1:{self._where[port]}{path}"
 
     async def get(self, port, path, **more):
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
             return await client.get(self.url(port, path), **more)
 
     async def post_as_it_is(self, port, path):
@@ -147,7 +148,7 @@ async def answers(one, port, path, status):
 
 
 async def until(condition):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not await condition():
             await asyncio.sleep(0.05)
 
@@ -179,7 +180,7 @@ async def test_what_only_reads_is_shown_and_nothing_else(tmp_path):
         dump = await one.get(ports.ADMIN, "/config_dump?include_eds")
         assert PROXY in dump.text
         assert "PRIVATE KEY" not in dump.text
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
             for method, path in (
                 ("POST", "/quitquitquit"),
                 ("GET", "/quitquitquit"),
@@ -222,7 +223,7 @@ async def test_prometheus_and_kubelet_see_their_page_alone(tmp_path):
             (ports.READY, "/healthcheck/fail"),
         ):
             assert (await one.get(port, path)).status_code == 404, path
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
             assert (await client.post(one.url(ports.READY, "/ready"))).status_code == 404
 
 
@@ -306,7 +307,7 @@ async def test_nothing_else_of_the_app_is_reached_by_a_probes_port(tmp_path):
                 "/osm-readiness-probe/web",
             ):
                 assert (await one.get(ports.LIVENESS, path)).status_code == 404, path
-            async with httpx.AsyncClient(timeout=20) as client:
+            async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
                 for method in ("POST", "HEAD", "DELETE", "OPTIONS"):
                     refused = await client.request(method, one.url(ports.LIVENESS, path_of(well)))
                     assert refused.status_code == 404, method

@@ -27,7 +27,7 @@ from osm.contracts.names import Address, Identity, ServiceName
 from osm.contracts.policy import Mesh
 from osm.contracts.status import Progress, ServiceStatus
 from osm.contracts.trust import Bundle, ProxyClient, SignRequest
-from osm.envoy import admin, binary
+from osm.envoy import binary
 from osm.envoy.bootstrap import XDS_CLUSTER, Sidecar, bootstrap, certificate_sds, roots_sds, text
 from osm.envoy.process import EnvoyProcess, Launch
 from osm.pki.keys import key_pem, make_csr, make_key
@@ -40,8 +40,9 @@ from services.certmgr.settings import Settings as CertmgrSettings
 from services.xds.app import SERVER_NAME
 from services.xds.translate import leaf_name
 from services.xds.worker_pages import read_page
+from tests.envoy.admin_page import page
 
-pytestmark = [pytest.mark.envoy, pytest.mark.nats]
+pytestmark = [pytest.mark.envoy, pytest.mark.nats, pytest.mark.timeout(300)]
 
 WEB = Identity("shop", "web")
 SHOP = ServiceName("shop", "web")
@@ -302,7 +303,7 @@ async def envoy(world, proxy):
 
 
 async def stats(folder):
-    lines = (await admin.read(folder / "admin.sock", "stats")).body.splitlines()
+    lines = (await page(folder / "admin.sock", "stats")).splitlines()
     return {name: int(value) for name, _, value in (line.rpartition(": ") for line in lines) if value.isdecimal()}
 
 
@@ -349,7 +350,7 @@ async def _in_sync(running):
         sum(_by_worker(samples, "osm_xds_proxies", state="synced")) == 40
         and min(_by_worker(samples, "osm_xds_convergence_seconds_count")) > 0
         and pushed == acked
-        and sum(pushed) >= 80
+        and sum(pushed) >= 40  # who came late was pushed the change alone
         and min(_by_worker(samples, "osm_xds_pushed_bytes_total", type="EDS")) > 0
         and sum(_by_worker(samples, "osm_xds_rejections_total", type="CDS")) == 0
         and min(_by_worker(samples, "osm_xds_certificate_not_after_seconds", kind="leaf")) > time.time()
@@ -358,8 +359,9 @@ async def _in_sync(running):
 
 
 async def _scraped(running):
-    page = await read_page(running.http, "/metrics")
-    return [sample for family in text_string_to_metric_families(page.text) for sample in family.samples]
+    found = await read_page(running.http, "/metrics")
+    text = "" if found is None else found.text  # no answer in time is none yet
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 def _by_worker(samples, name, **labels):
@@ -449,7 +451,7 @@ async def test_an_envoy_that_found_no_room_comes_back_until_there_is(tmp_path):
         leaving = tasks.create_task(occupy())
         await occupied.wait()
         async with envoy(mesh, "envoy-0.shop") as folder:
-            assert leaving.done()
+            await leaving
             await mesh.settled("a", proxies=1)
             assert (await stats(folder))["control_plane.connected_state"] == 1
 

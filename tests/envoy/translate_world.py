@@ -31,6 +31,7 @@ from osm.pki.issuing import make_root, profile_of, sign
 from osm.pki.keys import key_pem, make_key
 from osm.testing.free_ports import free_port
 from services.xds.translate import bundle_name, bundle_secret, leaf_name, leaf_secret
+from tests.envoy.admin_page import PATIENCE_S
 from tests.golden.translate.bootstrap import static
 from tests.golden.translate.cases import Case
 
@@ -130,7 +131,7 @@ class World:
         serving = asyncio.create_task(hypercorn.asyncio.serve(answer, config, shutdown_trigger=ended.wait))
         self._stack.push_async_callback(asyncio.wait, [serving])
         self._stack.callback(ended.set)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not await _accepts(port):
                 await asyncio.sleep(0.02)
 
@@ -156,7 +157,7 @@ class World:
         envoy = EnvoyProcess(launch)
         self._stack.push_async_callback(envoy.stop)
         self._envoys[workload.proxy_id] = envoy
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await envoy.live()
         return launch.admin
 
