@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,13 +16,13 @@ from osm.k8s.objects import Secret
 from osm.k8s.resource import CONFIG_MAPS, NAMESPACES, ROLE_BINDINGS, ROLES, SECRETS
 from osm.pki.keys import make_csr, make_key
 from osm.pki.reading import load_chain, verify
-from osm.runtime.health import Health
 from osm.testing.kubernetes import STRANGER
 from services.certmgr.app import run
 from services.certmgr.cluster import LEDGER, ClusterLedger, open_ledger, open_tresor
 from services.certmgr.ledger import BadLedger, LedgerUnavailable
 from services.certmgr.settings import Settings
 from services.certmgr.tresor import BadRoot
+from tests.kubernetes.running import running
 
 NOW_S = 1_800_000_000.0
 STORE = Identity("bookstore", "bookstore")
@@ -121,20 +120,8 @@ async def test_a_record_that_cannot_be_kept_is_said_so(cluster):
         await ClusterLedger(cluster, "nowhere").record("root", 100)
 
 
-@asynccontextmanager
-async def certmgr(core, namespace, replica):
-    health = Health("certmgr", replica, "v", 0.0)
-    settings = Settings(store="kubernetes", namespace=namespace)
-    task = asyncio.create_task(run(core.bus("certmgr"), settings, health))
-    try:
-        async with asyncio.timeout(60):
-            while not health.ready and not task.done():
-                await asyncio.sleep(0.02)
-        yield health
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled(), task.exception()
+def certmgr(core, namespace, replica):
+    return running("certmgr", run, core, Settings(store="kubernetes", namespace=namespace), replica)
 
 
 async def test_chains_of_two_replicas_lead_to_one_root_and_no_key_is_logged(cluster, namespace):

@@ -16,6 +16,7 @@ from osm.testing.kubernetes import api_server
 from osm.testing.picture import values_when
 from services.endpoints.app import run
 from services.endpoints.settings import Settings
+from tests.served import served
 
 _names = itertools.count(1)
 PORTS = [{"name": "http", "port": 80, "targetPort": 8080}]
@@ -76,13 +77,8 @@ async def town(api, monkeypatch):
 async def serving(core, town):
     health = Health("endpoints", "one", "test", 0.0)
     settings = Settings(platform="kubernetes", mesh_name=town.mesh)
-    task = asyncio.create_task(run(core.bus("endpoints"), settings, health))
-    try:
+    async with served(run, core.bus("endpoints"), settings, health):
         yield health
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled(), task.exception()
 
 
 async def until(core, bucket, condition, who="catalog"):

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from osm.testing.picture import values_when
 from services.meshspec.app import run
 from services.meshspec.settings import Settings
 from services.meshspec.state import CLOSED
+from tests.served import served
 
 CRD_FILES = sorted((Path(__file__).parents[2] / "deploy" / "chart" / "crds").glob("*.yaml"))
 
@@ -110,16 +111,9 @@ async def meshed(cluster: Cluster) -> AsyncIterator[Mesh]:
         yield mesh
 
 
-@asynccontextmanager
-async def replica(mesh: Mesh, health: Health) -> AsyncIterator[asyncio.Task[None]]:
+def replica(mesh: Mesh, health: Health) -> AbstractAsyncContextManager[asyncio.Task[None]]:
     settings = Settings(platform="kubernetes", mesh_name=mesh.name, namespace=mesh.control_plane)
-    task = asyncio.create_task(run(mesh.core.bus("meshspec"), settings, health))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled(), task.exception()
+    return served(run, mesh.core.bus("meshspec"), settings, health)
 
 
 async def install_crds(cluster: Cluster) -> None:

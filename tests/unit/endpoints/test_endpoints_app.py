@@ -13,6 +13,7 @@ from osm.runtime.health import Health
 from osm.testing.picture import values_when
 from services.endpoints.app import run
 from services.endpoints.settings import Settings
+from tests.served import served
 
 MANIFESTS = """
 apiVersion: v1
@@ -42,13 +43,8 @@ def shop(*, ready):
 @asynccontextmanager
 async def serving(core, folder):
     health = Health("endpoints", "one", "test", 0.0)
-    task = asyncio.create_task(run(core.bus("endpoints"), Settings(folder=str(folder)), health))
-    try:
+    async with served(run, core.bus("endpoints"), Settings(folder=str(folder)), health):
         yield health
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled(), task.exception()
 
 
 async def until(core, bucket, condition, who="catalog"):

@@ -15,6 +15,7 @@ from osm.runtime.health import Health
 from osm.testing.picture import values_when
 from services.meshspec.app import run
 from services.meshspec.settings import Settings
+from tests.served import served
 
 SPLIT = """
 apiVersion: split.smi-spec.io/v1alpha2
@@ -32,13 +33,8 @@ SPLIT_LINE = "object.meshspec.TrafficSplit.shop.canary"
 @asynccontextmanager
 async def serving(core: MemoryCore, folder: Path) -> AsyncIterator[Health]:
     health = Health("meshspec", "one", "test", 0.0)
-    task = asyncio.create_task(run(core.bus("meshspec"), Settings(folder=str(folder)), health))
-    try:
+    async with served(run, core.bus("meshspec"), Settings(folder=str(folder)), health):
         yield health
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled(), task.exception()
 
 
 async def until(
