@@ -1,11 +1,13 @@
 """Tests against a real Kubernetes API server: one for the whole session, names of their own for every test."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from osm.k8s.client import connected
 from osm.testing.kubernetes import ApiServer, NoApiServer, api_server, find
+from tests.kubernetes.injector_town import Town
 from tests.not_run import not_run
 
 
@@ -36,3 +38,15 @@ def server(programs: Path) -> Iterator[ApiServer]:
 def api(server: ApiServer) -> Path:
     """The path of an administrator's kubeconfig."""
     return server.kubeconfig
+
+
+@pytest.fixture
+async def town(api: Path, tmp_path: Path) -> AsyncIterator[Town]:
+    """A mesh of the test's own, without certmgr and injector yet."""
+    async with connected(str(api)) as cluster:
+        town = Town(cluster, api, tmp_path)
+        await town.found()
+        try:
+            yield town
+        finally:
+            await town.take_away()
