@@ -18,7 +18,7 @@ from osm.testing.free_ports import free_port
 
 __all__ = ["NatsServer", "NoServer", "find", "nats_server"]
 
-READY_TIMEOUT_S = 20.0
+READY_TIMEOUT_S = 60.0
 """A server recovers its store before it listens; a slow disk and a busy machine are included."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from osm.bus import Document, Update
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """A test that waits for longer than this waits for something that does not come."""
 
 

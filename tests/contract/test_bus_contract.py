@@ -19,7 +19,7 @@ from osm.contracts.names import Identity
 from osm.contracts.policy import Mesh, TcpRoute
 from osm.contracts.status import ServiceStatus
 from osm.contracts.trust import MeshLeaf, Refused, SignReply, SignRequest
-from osm.testing.picture import Picture
+from osm.testing.picture import PATIENCE_S, Picture
 
 MESH = MESH_CONFIG.key()
 REQUEST = SignRequest(csr_pem="csr", subject=MeshLeaf(identity=Identity("default", "bookbuyer")))
@@ -156,6 +156,9 @@ async def test_a_deposed_writer_fails_instead_of_overwriting(carrier) -> None:
                 async with new.writer("meshspec") as writer:
                     await writer.publish(route("b"))
                     await stale.apply(route("untouched"))
+        async with new.writer("meshspec") as writer:
+            assert key("untouched") not in writer.held()
+            await writer.publish(route("b"))  # the old one may have noticed, and all ended, before this was written
         picture = Picture(reader.watch("meshspec"))
         await picture.next()
         assert picture.keys == {key("b")}
@@ -332,7 +335,7 @@ async def test_a_failing_answer_is_an_error_for_its_asker_alone(carrier) -> None
 
     async with carrier.bus("certmgr") as server, carrier.bus("xds") as client, server.serve(SIGN, fail_first):
         with pytest.raises(BusError, match="certmgr sign: the answer failed: by"):
-            await client.ask(SIGN, REQUEST)
+            await client.ask(SIGN, REQUEST, timeout_s=PATIENCE_S)  # the failure is logged first, in many words
         assert await client.ask(SIGN, REQUEST) == SignReply(outcome=Refused(why="second"))
 
 

@@ -20,7 +20,7 @@ from osm.contracts.policy import Mesh, TcpRoute
 from osm.contracts.status import ServiceStatus
 from osm.contracts.trust import MeshLeaf, Refused, SignReply, SignRequest
 from osm.testing.nats_server import NoServer, find
-from osm.testing.picture import Picture
+from osm.testing.picture import PATIENCE_S, Picture
 
 pytestmark = pytest.mark.nats
 
@@ -66,7 +66,7 @@ async def test_after_a_server_restart_readers_get_whole_pictures_and_writers_wri
         await picture.next()
         await getattr(over_nats.server, how)()
         waiting = asyncio.ensure_future(writer.apply(route("b")))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while await bus.ready():
                 await asyncio.sleep(0.05)
         assert not waiting.done()
@@ -171,7 +171,8 @@ async def test_pipelined_writes_of_a_deposed_leader_all_fail_however_few_the_new
                     await writer.publish(route("new"))
                     await stale.apply(routes(100))
         async with new.writer("meshspec") as writer:
-            assert set(writer.held()) == {key("new")}
+            assert set(writer.held()) <= {key("new")}  # none, if the old one has noticed before the new one wrote
+            await writer.publish(route("new"))
         picture = Picture(reader.watch("meshspec"))
         await picture.next()
         assert picture.keys == {key("new")}
@@ -216,7 +217,7 @@ async def leader(over_nats) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 async def says(process: asyncio.subprocess.Process, word: str) -> str:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             line = (await process.stdout.readline()).decode()
             assert line, f"the process ended before it said {word}"
@@ -252,7 +253,7 @@ async def test_a_living_leader_is_not_replaced(over_nats) -> None:
 
 
 async def test_a_leader_that_ends_in_the_middle_of_a_write_hands_over_at_once(over_nats) -> None:
-    settings = over_nats.settings("meshspec", lease_s=60.0)
+    settings = over_nats.settings("meshspec", lease_s=600.0)
     writing = asyncio.Event()
 
     async def write(bus: Bus) -> None:
@@ -270,7 +271,7 @@ async def test_a_leader_that_ends_in_the_middle_of_a_write_hands_over_at_once(ov
         await writing.wait()
         task.cancel()
         await asyncio.wait([task])
-        async with asyncio.timeout(20), standby.writer("meshspec") as writer:
+        async with asyncio.timeout(PATIENCE_S), standby.writer("meshspec") as writer:
             assert set(writer.held()) == {key("a")}
 
 
@@ -278,12 +279,12 @@ async def test_a_successor_in_the_same_seat_takes_over_at_once_and_its_predecess
     """A pod that is restarted has its name: what leads under it is dead, or paused and must not write again."""
 
     def seated():
-        settings = over_nats.settings("meshspec", seat="meshspec-0", lease_s=60.0)
+        settings = over_nats.settings("meshspec", seat="meshspec-0", lease_s=600.0)
         return open_nats(over_nats.server.url, "meshspec", settings)
 
     async with seated() as before, seated() as after, before.writer("meshspec") as old:
         await old.publish(route("a"))
-        async with asyncio.timeout(30), after.writer("meshspec") as new:
+        async with asyncio.timeout(PATIENCE_S), after.writer("meshspec") as new:
             await new.publish(route("b"))
             with pytest.raises(LeadershipLost):
                 await old.apply(route("c"))
@@ -312,7 +313,6 @@ async def test_a_reader_that_blocks_its_process_misses_nothing(over_nats) -> Non
 
 
 async def test_deletions_are_swept_once_every_reader_has_seen_them(over_nats, monkeypatch) -> None:
-    monkeypatch.setattr("osm.bus.nats_writer.TOMBSTONE_S", 0.1)
     async with over_nats.bus("meshspec") as bus, over_nats.bus("cli") as reader, bus.writer("meshspec") as writer:
         await writer.publish(routes(10))
         full = await messages(over_nats)
@@ -321,7 +321,8 @@ async def test_deletions_are_swept_once_every_reader_has_seen_them(over_nats, mo
         revision = await writer.publish(route("r1"))
         assert await messages(over_nats) == full
         await picture.until(lambda now: now.keys == {key("r1")})
-        async with asyncio.timeout(20):
+        monkeypatch.setattr("osm.bus.nats_writer.TOMBSTONE_S", 0.1)
+        async with asyncio.timeout(PATIENCE_S):
             while await messages(over_nats) != full - 9:
                 await asyncio.sleep(0.1)
         assert await writer.apply(route("r1")) == revision
@@ -346,7 +347,7 @@ async def test_a_question_while_the_server_is_away_has_no_answer_and_afterwards_
         with pytest.raises(NoAnswer):
             await client.ask(SIGN, REQUEST, timeout_s=0.2)
         await over_nats.server.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     reply = await client.ask(SIGN, REQUEST)
@@ -381,7 +382,7 @@ async def test_a_server_that_is_not_there_yet_is_waited_for(over_nats) -> None:
     await asyncio.sleep(0.3)
     assert not entering.done()
     await over_nats.server.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert await entering
 
 

@@ -18,7 +18,7 @@ from osm.contracts.names import Identity
 from osm.contracts.status import ServiceStatus
 from osm.contracts.trust import MeshLeaf, Refused, SignReply, SignRequest
 from osm.testing.nats_server import NatsServer, nats_server
-from osm.testing.picture import Picture
+from osm.testing.picture import PATIENCE_S, Picture
 from osm.testing.signing import signing
 
 pytestmark = pytest.mark.nats
@@ -116,7 +116,7 @@ async def test_a_user_can_do_nothing_of_anothers(server, user: str) -> None:
             await client.subscribe(subject)
         wanted = {f'publish to "{subject}"'.lower() for subject in publishing}
         wanted |= {f'subscription to "{subject}"'.lower() for subject in listening}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while missing := {want for want in wanted if not any(want in words for words in denied)}:
                 await asyncio.sleep(0.05)
         assert not missing

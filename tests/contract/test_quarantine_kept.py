@@ -11,6 +11,7 @@ from osm.bus import Bus
 from osm.contracts.channels import GOOD, REJECTED
 from osm.contracts.endpoints import Transparent
 from osm.contracts.names import Identity
+from osm.testing.picture import PATIENCE_S
 from services.xds.classes import ProxyClass
 from services.xds.keeper import keep
 from services.xds.quarantine import Quarantine
@@ -53,7 +54,7 @@ async def _follow(bus: Bus, quarantine: Quarantine) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():
             await asyncio.sleep(0.02)
 
