@@ -86,7 +86,9 @@ async def test_a_program_is_ready_once_it_listens(tmp_path):
     async with running(program("python3", "-c", SERVE, HOST, str(port), port=port), tmp_path) as watched:
         await watched.until("starting", "ready")
         assert watched.supervised.problem is None
-    assert "listening" in (tmp_path / "app.log").read_text()
+        async with asyncio.timeout(30):
+            while "listening" not in (tmp_path / "app.log").read_text():  # said a moment after it does
+                await asyncio.sleep(0.01)
 
 
 async def test_a_program_without_ports_is_ready_as_soon_as_it_runs(tmp_path):
