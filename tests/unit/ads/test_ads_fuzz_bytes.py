@@ -83,7 +83,7 @@ async def test_random_bytes_at_the_port_leave_nothing_and_disturb_nobody(secured
                 await asyncio.gather(*(shout(xds.port, junk(seed)) for seed in range(start, start + 20)))
             await until(lambda: descriptors() <= before)
             await until(lambda: xds.open_streams == 1)
-            await until(lambda: len(asyncio.all_tasks()) == tasks)
+            await until(lambda: len(asyncio.all_tasks()) <= tasks)
             xds.put(cluster_pb2.Cluster(name="still"))
             await bystander.version(CLUSTER, "still")
 
