@@ -71,7 +71,10 @@ def find(bus: str | None) -> str:
     if len(found) == 1:
         return socket_url(found[0])
     if not found:
-        raise CommandError("no mesh runs here", remedy=f"{program()} demo, or {program()} up -f FOLDER")
+        raise CommandError(
+            "no mesh runs here, and no kubeconfig names a cluster",
+            remedy=f"{program()} demo, or {program()} up -f FOLDER; --kubeconfig FILE for a mesh of a cluster",
+        )
     raise CommandError(
         f"{len(found)} meshes run here; say which: " + ", ".join(path.parent.name for path in found),
         remedy=f"{program()} status --bus {socket_url(found[0])}",

@@ -109,7 +109,7 @@ def test_version_and_nothing_at_all(tmp_path: Path) -> None:
 def test_without_a_mesh_a_command_says_how_to_start_one(tmp_path: Path, command: tuple[str, ...]) -> None:
     told = osm(*command, home=tmp_path)
     assert (told.status, told.out) == (1, "")
-    assert "no mesh runs here" in told.err
+    assert "no mesh runs here, and no kubeconfig names a cluster" in told.err
     assert re.search(r"try: \S*osm demo, or \S*osm up -f FOLDER", told.err)
     assert is_clean(told)
 
