@@ -1,77 +1,15 @@
 """The state-of-the-world variant, rule by rule, on the pure machine of one stream."""
 
 import pytest
-from envoy.config.cluster.v3 import cluster_pb2
 
-from osm.ads.resource import Resource
-from osm.ads.sotw import SotwSubscription
-from osm.ads.stream import Stream
 from osm.ads.subscription import Rejected
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, WILDCARD
-from osm.ads.wire import Request
-
-
-def resource(type_url, name, version):
-    made = Resource.of(name, cluster_pb2.Cluster(name=name), version=version)
-    return Resource(**{f: getattr(made, f) for f in made.__struct_fields__} | {"type_url": type_url})
-
-
-class Talk:
-    def __init__(self):
-        self.view = {}
-        self.stream = Stream(SotwSubscription)
-        self.stream.move(self.view, 0)
-        self.names = {}
-        self.nonces = {}
-
-    def have(self, type_url, **versions):
-        for name, version in versions.items():
-            if version is None:
-                self.view[type_url].pop(name)
-            else:
-                self.view.setdefault(type_url, {})[name] = resource(type_url, name, version)
-            self.stream.touch(type_url, (name,), 1)
-
-    def ask(self, type_url, *names, nonce=None, version="", error=None):
-        self.names[type_url] = names
-        return self.stream.receive(
-            Request(
-                type_url=type_url,
-                names=names,
-                nonce=self.nonces.get(type_url, "") if nonce is None else nonce,
-                version=version,
-                error=error,
-            ),
-            1,
-        )
-
-    def push(self):
-        push = self.stream.next_push(0.0)
-        if push is not None:
-            self.nonces[push.type_url] = push.nonce
-        return push
-
-    def ack(self, push):
-        return self.ask(push.type_url, *self.names[push.type_url], version=push.version)
-
-    def nack(self, push, detail):
-        return self.ask(push.type_url, *self.names[push.type_url], error=detail)
-
-    def settle(self):
-        said = []
-        while (push := self.push()) is not None:
-            said.append(told(push))
-            self.ack(push)
-        return said
-
-
-def told(push):
-    return {r.name: r.version for r in push.resources}
+from tests.unit.ads.talk import SotwTalk
 
 
 @pytest.fixture
 def talk():
-    return Talk()
+    return SotwTalk()
 
 
 def test_no_names_at_first_and_a_star_both_ask_for_everything(talk):
@@ -248,7 +186,7 @@ def test_a_proxy_that_comes_back_with_the_version_of_this_very_set_is_sent_nothi
     talk.have(CLUSTER, a="1", b="1")
     talk.ask(CLUSTER)
     push = talk.push()
-    again = Talk()
+    again = SotwTalk()
     again.view.update(talk.view)
     again.ask(CLUSTER, version=push.version)
     assert again.settle() == []
