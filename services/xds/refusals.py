@@ -11,6 +11,7 @@ from msgspec import Struct
 from osm.ads.resource import Resource
 from osm.contracts.names import ObjectRef
 from osm.contracts.status import Rejection
+from services.xds.listed import listed
 
 Name = tuple[str, str]
 """Type URL and resource name."""
@@ -45,14 +46,16 @@ def told(refusals: Refusals) -> tuple[Rejection, ...]:
     together: dict[tuple[str, str], list[Resource]] = {}
     for (type_url, _), refusal in sorted(refusals.items()):
         together.setdefault((type_url, refusal.reason), []).append(refusal.resource)
-    return tuple(
-        Rejection(
-            type_url=type_url,
-            resources=tuple(resource.name for resource in resources),
-            reason=reason,
-            origins=tuple(
-                sorted({ref for resource in resources for ref in resource.origins if isinstance(ref, ObjectRef)})
-            ),
-        )
-        for (type_url, reason), resources in together.items()
+    return listed(
+        [
+            Rejection(
+                type_url=type_url,
+                resources=tuple(resource.name for resource in resources),
+                reason=reason,
+                origins=tuple(
+                    sorted({ref for resource in resources for ref in resource.origins if isinstance(ref, ObjectRef)})
+                ),
+            )
+            for (type_url, reason), resources in together.items()
+        ]
     )

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from osm.ads.rollout import Rollout
 from osm.ads.types import SHORT
 from osm.contracts.names import Identity, ObjectRef
-from osm.contracts.problem import Problem
+from osm.contracts.problem import Problem, first
 from osm.contracts.quarantine import BY_TRAFFIC, RejectedResource
 from osm.contracts.status import ObjectStatus, Rejection, RolloutStatus
+from services.xds.listed import listed
 
 FIELDS: Mapping[str, str] = {"TrafficTarget": "spec.rules", "TrafficSplit": "spec.backends"}
 """What of an object of a kind ends up in the resources made from it."""
@@ -48,9 +49,11 @@ def rollout_status(
 
 
 def rejections_of(rejected: Iterable[RejectedResource]) -> tuple[Rejection, ...]:
-    return tuple(
-        Rejection(type_url=each.type_url, resources=(each.name,), reason=each.reason, origins=each.origins)
-        for each in rejected
+    return listed(
+        [
+            Rejection(type_url=each.type_url, resources=(each.name,), reason=each.reason, origins=each.origins)
+            for each in rejected
+        ]
     )
 
 
@@ -69,6 +72,6 @@ def words_on_objects(rejected: Iterable[RejectedResource]) -> dict[ObjectRef, Ob
             problem = Problem(subject=origin, field=FIELDS.get(origin.kind, "spec"), what=what)
             problems.setdefault(origin, set()).add(problem)
     return {
-        origin: ObjectStatus(subject=origin, problems=tuple(sorted(found)))
+        origin: ObjectStatus(subject=origin, problems=first(sorted(found)))
         for origin, found in sorted(problems.items())
     }
