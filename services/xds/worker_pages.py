@@ -64,19 +64,26 @@ class Pages:
 
 
 async def read_page(socket: Path, path: str) -> Page | None:
-    """One page over HTTP on a Unix socket; None if nobody answers."""
+    """One page over HTTP on a Unix socket; None if nobody answers, or ends before it has."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             reader, writer = await asyncio.open_unix_connection(socket)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n".encode())
-                head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
+                return _page(await reader.read(-1))
             finally:
                 writer.close()
     except (OSError, TimeoutError):
         return None
+
+
+def _page(answer: bytes) -> Page | None:
+    head, _, body = answer.partition(b"\r\n\r\n")
     status = head.split(b" ", 2)[1:2]
-    return Page(status=int(status[0]), text=body.decode()) if status else None
+    try:
+        return Page(status=int(status[0]), text=body.decode()) if status else None
+    except ValueError:  # cut off in the middle of the number or of a character
+        return None
 
 
 def merged(texts: Mapping[str, str]) -> str:
