@@ -97,10 +97,10 @@ class Fleet:
         if peer is None:
             raise Denied("a client certificate is needed")
         proxy = admit(peer.uris, node_id, self._trust_domain)
-        limit = self._documents.mesh.max_proxies
-        if limit and len(self._roster) >= limit:
+        limit, streams = self._documents.mesh.max_proxies, self._roster.streams_of(proxy.id)
+        if limit and not streams and self._roster.size >= limit:
             raise NoRoom(f"{limit} proxies are connected, which is all that sidecar.maxDataPlaneConnections allows")
-        if len(self._roster.streams_of(proxy.id)) >= STREAMS_OF_A_PROXY:
+        if len(streams) >= STREAMS_OF_A_PROXY:
             raise NoRoom(f"proxy {proxy.id} has {STREAMS_OF_A_PROXY} streams open, which is all that one may have")
         self._wanted(proxy.identity)
         proxy_class, _ = self._place(proxy)

@@ -41,6 +41,11 @@ class Roster:
             del self._streams[member.proxy.id]
         return member
 
+    @property
+    def size(self) -> int:
+        """Proxies, each counted once."""
+        return len(self._streams)
+
     def proxies(self) -> Iterable[tuple[str, Member]]:
         """Each proxy's id and its newest stream."""
         return ((proxy_id, self._members[max(streams)]) for proxy_id, streams in self._streams.items())

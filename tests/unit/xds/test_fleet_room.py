@@ -55,6 +55,15 @@ def test_more_proxies_than_the_mesh_config_allows_find_no_room_and_one_that_leav
     replica.come("c")
 
 
+def test_a_proxy_that_comes_back_has_room_though_its_broken_stream_is_not_noticed_yet():
+    replica = Replica(max_proxies=2)
+    replica.come("a")
+    replica.come("b")
+    replica.come("a")
+    with pytest.raises(NoRoom):
+        replica.come("c")
+
+
 def test_one_proxy_cannot_take_all_the_room():
     replica = Replica()
     for _ in range(STREAMS_OF_A_PROXY):
