@@ -87,7 +87,6 @@ traffic:
   inboundPortExclusionList: {{ toJson $osm.inboundPortExclusionList }}
   networkInterfaceExclusionList: {{ toJson $osm.networkInterfaceExclusionList }}
 observability:
-  osmLogLevel: {{ $osm.controllerLogLevel }}
   enableDebugServer: {{ $osm.enableDebugServer }}
   tracing:
     enable: {{ $osm.tracing.enable }}

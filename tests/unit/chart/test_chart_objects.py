@@ -188,6 +188,7 @@ def test_values_reach_the_first_mesh_config(rendered: Render) -> None:
     objects = rendered(
         "osm.enablePermissiveTrafficPolicy=false",
         "osm.enableEgress=false",
+        "osm.controllerLogLevel=debug",  # of our services, by their environment
         "osm.envoyLogLevel=off",
         "osm.maxDataPlaneConnections=7",
         "osm.certificateProvider.serviceCertValidityDuration=1h",
