@@ -37,8 +37,10 @@ DEFAULT_NAMESPACE = "default"
 
 @on_cluster
 def check_pods(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="NAMESPACE/POD that calls; or a workload's id.")],
-    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="NAMESPACE/POD that is called.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="NAMESPACE/POD that calls; of a mesh of processes its id.")
+    ],
+    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="The same of the one that is called.")],
     bus: BusOption = None,
     output: OutputOption = Format.table,
     *,

@@ -97,7 +97,7 @@ def _bare(service: str) -> str:
 
 def _proxies(scene: Scene) -> RenderableType:
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("PROXY", "IDENTITY", "SYNC", "PROCESS"):
+    for name in ("PROXY", "IDENTITY", "STATE", "PROCESS"):
         grid.add_column(name)
     for proxy in scene.proxies:
         process = scene.processes.get(proxy.proxy_id)
