@@ -33,12 +33,11 @@ from bench.world import Documents, World
 from osm.bus import Writer
 from osm.contracts.endpoints import Explicit, Workload
 from osm.contracts.names import Address
-from osm.envoy import admin, binary
-from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
+from osm.envoy import admin
 from osm.envoy.process import EnvoyProcess, Launch
-from osm.pki.files import write_secret
 from osm.runtime.process import observed
 from osm.runtime.settings import Common
+from osm.testing.sidecar_folder import launch_of, write_bootstrap, write_certificate
 
 ENVOYS, ROUNDS = 60, 20
 INOTIFY_EACH = 2
@@ -115,26 +114,10 @@ def written(folder: Path, passports: Passports, number: int, target: str, world:
     """An Envoy's files."""
     folder.mkdir()
     passport, workload = passports.proxies[number], world.workload(number)
-    (folder / "roots.json").write_text(text(roots_sds(passports.roots_pem)))
-    secret = certificate_sds(key_pem=passport.key_pem, chain_pem=passport.chain_pem)
-    write_secret(folder / "certificate.json", text(secret).encode())
+    write_certificate(folder, key_pem=passport.key_pem, chain_pem=passport.chain_pem, roots_pem=passports.roots_pem)
     host, _, port = target.rpartition(":")
-    sidecar = Sidecar(
-        proxy_id=passport.name,
-        identity=workload.identity,
-        trust_domain="cluster.local",
-        xds=Address(host, int(port)),
-        admin=folder / "admin.sock",
-        certificate_sds=folder / "certificate.json",
-        roots_sds=folder / "roots.json",
-    )
-    (folder / "bootstrap.json").write_text(text(bootstrap(sidecar)))
-    return Launch(
-        program=binary.find(),
-        bootstrap=folder / "bootstrap.json",
-        admin=folder / "admin.sock",
-        log=folder / "envoy.log",
-    )
+    write_bootstrap(folder, passport.name, workload.identity, Address(host, int(port)))
+    return launch_of(folder)
 
 
 def documents(world: World) -> Documents:

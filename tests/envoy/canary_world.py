@@ -28,13 +28,11 @@ from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch, Mesh
 from osm.contracts.status import ObjectStatus, Progress, ProxyStatus
 from osm.contracts.trust import ProxyClient
-from osm.envoy import binary
-from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
-from osm.envoy.process import EnvoyProcess, Launch
-from osm.pki.files import write_secret
+from osm.envoy.process import EnvoyProcess
 from osm.pki.holder import Holder
 from osm.runtime.health import Health
 from osm.testing.free_ports import free_port
+from osm.testing.sidecar_folder import launch_of, write_bootstrap, write_certificate
 from services.certmgr import app as certmgr
 from services.certmgr.settings import Settings as CertmgrSettings
 from services.xds import app as xds
@@ -111,28 +109,9 @@ class World:
         self._stack.callback(keeping.cancel)
         held = await holder.obtain()
         await self._catalog.apply({MESH_WORKLOAD.key(proxy_id): workload(proxy_id, backs, app_host)})
-        sidecar = Sidecar(
-            proxy_id=proxy_id,
-            identity=STORE,
-            trust_domain="cluster.local",
-            xds=self._listen,
-            admin=folder / "admin.sock",
-            certificate_sds=folder / "certificate.json",
-            roots_sds=folder / "roots.json",
-            load_reports=load_reports,
-        )
-        (folder / "roots.json").write_text(text(roots_sds(await self._roots())))
-        secret = certificate_sds(key_pem=held.key_pem(), chain_pem=held.chain.chain_pem)
-        write_secret(folder / "certificate.json", text(secret).encode())
-        (folder / "bootstrap.json").write_text(text(bootstrap(sidecar)))
-        process = EnvoyProcess(
-            Launch(
-                program=binary.find(),
-                bootstrap=folder / "bootstrap.json",
-                admin=folder / "admin.sock",
-                log=folder / "envoy.log",
-            )
-        )
+        write_certificate(folder, key_pem=held.key_pem(), chain_pem=held.chain.chain_pem, roots_pem=await self._roots())
+        write_bootstrap(folder, proxy_id, STORE, self._listen, load_reports=load_reports)
+        process = EnvoyProcess(launch_of(folder))
         self._stack.push_async_callback(process.stop)
         async with asyncio.timeout(PATIENCE_S):
             await process.live()

@@ -22,10 +22,10 @@ from osm.contracts.endpoints import Backed, Endpoint, Service, ServicePort, Tran
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch
 from osm.contracts.trust import MeshLeaf
-from osm.envoy import binary
 from osm.envoy.bootstrap import SO_MARK, SOL_SOCKET
-from osm.envoy.process import EnvoyProcess, Launch
+from osm.envoy.process import EnvoyProcess
 from osm.isolation.network import MARK
+from osm.testing.sidecar_folder import launch_of
 from services.xds.translate import bundle_name, bundle_secret, leaf_name, leaf_secret
 from tests.envoy.admin_page import PATIENCE_S
 from tests.envoy.translate_world import TRUST_DOMAIN, Authority
@@ -111,14 +111,7 @@ async def sidecar(case: Case, listen: str, folder: Path, authority: Authority, s
     for listener in bootstrap.static_resources.listeners:
         listener.address.socket_address.address = listen
     (folder / "bootstrap.json").write_text(MessageToJson(bootstrap, preserving_proto_field_name=True))
-    envoy = EnvoyProcess(
-        Launch(
-            program=binary.find(),
-            bootstrap=folder / "bootstrap.json",
-            admin=folder / "admin.sock",
-            log=folder / "envoy.log",
-        )
-    )
+    envoy = EnvoyProcess(launch_of(folder))
     stack.push_async_callback(envoy.stop)
     async with asyncio.timeout(PATIENCE_S):
         await envoy.live()

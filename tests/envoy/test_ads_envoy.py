@@ -19,8 +19,8 @@ from google.protobuf.json_format import ParseDict
 from osm.ads import stream
 from osm.ads.server import ServerSettings
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from osm.envoy import binary
-from osm.envoy.process import EnvoyProcess, Launch
+from osm.envoy.process import EnvoyProcess
+from osm.testing.sidecar_folder import launch_of
 from osm.testing.xds_server import xds_server
 from tests.envoy.admin_page import PATIENCE_S, page
 
@@ -130,17 +130,12 @@ def cluster_broken_late(name):
 
 @asynccontextmanager
 async def envoy(tmp_path: Path, xds_port: int, api_type="DELTA_GRPC"):
-    launch = Launch(
-        program=binary.find(),
-        bootstrap=tmp_path / "bootstrap.json",
-        admin=tmp_path / "admin",
-        log=tmp_path / "log",
-    )
-    launch.bootstrap.write_text(json.dumps(bootstrap(xds_port, launch.admin, api_type)))
-    process = EnvoyProcess(launch)
+    started = launch_of(tmp_path)
+    started.bootstrap.write_text(json.dumps(bootstrap(xds_port, started.admin, api_type)))
+    process = EnvoyProcess(started)
     try:
         await asyncio.wait_for(process.live(), PATIENCE_S)
-        yield launch
+        yield started
     finally:
         await process.stop()
 

@@ -12,13 +12,12 @@ import pytest
 from osm.ads.credentials import ServerIdentity
 from osm.contracts.names import XDS_IDENTITY, Address, Identity
 from osm.contracts.trust import ControlPlane, ProxyClient
-from osm.envoy import admin, binary
-from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
-from osm.envoy.process import EnvoyProcess, Launch
+from osm.envoy import admin
+from osm.envoy.process import EnvoyProcess
 from osm.pki import issuing
-from osm.pki.files import write_secret
 from osm.pki.keys import key_pem, make_key
 from osm.pki.reading import chain_pem
+from osm.testing.sidecar_folder import launch_of, write_bootstrap, write_certificate
 from osm.testing.xds_server import xds_server
 from tests.envoy.admin_page import PATIENCE_S, page
 
@@ -63,32 +62,15 @@ class Authority:
     def renew(self, folder, lifetime_s=3600):
         """Put a new certificate of the proxy into its folder."""
         key, chain = self.issue(ProxyClient(identity=BUYER, proxy_id=PROXY), lifetime_s)
-        (folder / "roots.json").write_text(text(roots_sds(self.roots_pem)))
-        write_secret(folder / "certificate.json", text(certificate_sds(key_pem=key, chain_pem=chain)).encode())
+        write_certificate(folder, key_pem=key, chain_pem=chain, roots_pem=self.roots_pem)
         return chain
 
 
 @asynccontextmanager
 async def envoy(folder, authority, port=1, lifetime_s=3600):
-    sidecar = Sidecar(
-        proxy_id=PROXY,
-        identity=BUYER,
-        trust_domain="cluster.local",
-        xds=Address("127.0.0.1", port),
-        admin=folder / "admin.sock",
-        certificate_sds=folder / "certificate.json",
-        roots_sds=folder / "roots.json",
-    )
     authority.renew(folder, lifetime_s)
-    (folder / "bootstrap.json").write_text(text(bootstrap(sidecar)))
-    process = EnvoyProcess(
-        Launch(
-            program=binary.find(),
-            bootstrap=folder / "bootstrap.json",
-            admin=folder / "admin.sock",
-            log=folder / "envoy.log",
-        )
-    )
+    write_bootstrap(folder, PROXY, BUYER, Address("127.0.0.1", port))
+    process = EnvoyProcess(launch_of(folder))
     try:
         yield process
     finally:

@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager
 
 from osm.ads.types import CLUSTER, LISTENER, SECRET
 from osm.contracts.names import Address
-from osm.envoy import binary
-from osm.envoy.bootstrap import Sidecar, bootstrap, certificate_sds, roots_sds, text
-from osm.envoy.process import EnvoyProcess, Launch
+from osm.envoy.process import EnvoyProcess
 from osm.testing.ads_client import ads_client
+from osm.testing.sidecar_folder import launch_of, write_bootstrap, write_certificate
 from tests.envoy.admin_page import page
 from tests.envoy.xds_world import PATIENCE_S, WEB
 
@@ -67,29 +66,9 @@ async def envoy(world, proxy):
     folder.mkdir()
     key, chain = await world.certificate(proxy)
     host, _, port = world.listen.rpartition(":")
-    sidecar = Sidecar(
-        proxy_id=proxy,
-        identity=WEB,
-        trust_domain="cluster.local",
-        xds=Address(host, int(port)),
-        admin=folder / "admin.sock",
-        certificate_sds=folder / "certificate.json",
-        roots_sds=folder / "roots.json",
-    )
-    for name, message in (
-        ("bootstrap", bootstrap(sidecar)),
-        ("certificate", certificate_sds(key_pem=key.decode(), chain_pem=chain.decode())),
-        ("roots", roots_sds(world.roots)),
-    ):
-        (folder / f"{name}.json").write_text(text(message))
-    process = EnvoyProcess(
-        Launch(
-            program=binary.find(),
-            bootstrap=folder / "bootstrap.json",
-            admin=folder / "admin.sock",
-            log=folder / "envoy.log",
-        )
-    )
+    write_certificate(folder, key_pem=key.decode(), chain_pem=chain.decode(), roots_pem=world.roots)
+    write_bootstrap(folder, proxy, WEB, Address(host, int(port)))
+    process = EnvoyProcess(launch_of(folder))
     try:
         await asyncio.wait_for(process.live(), PATIENCE_S)
         yield folder
