@@ -10,7 +10,6 @@ import msgspec
 Kind: TypeAlias = Literal[
     "closed",
     "cancelled",
-    "broken",
     "aged",
     "stopping",
     "expired",
@@ -21,8 +20,12 @@ Kind: TypeAlias = Literal[
     "no_room",
     "denied",
 ]
-"""`closed` and `cancelled` by the proxy, `broken` by the network; `aged` and `stopping` send it to another replica;
-`unread`: it does not read; `silent`: it never spoke; `excess`: it asks for more than a stream may."""
+"""`closed` by the proxy; `cancelled` by it or by the network, which gRPC does not tell apart; `aged` and `stopping`
+send it to another replica; `unread`: it does not read; `silent`: it never spoke; `excess`: it asks for more than a
+stream may."""
+
+BY_THE_PROXY: Final[tuple[Kind, ...]] = ("closed", "cancelled")
+"""Nobody is left to be told of it."""
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -34,4 +37,4 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-CANCELLED: Final = Ending(kind="cancelled", reason="the proxy cancelled the stream")
+CANCELLED: Final = Ending(kind="cancelled", reason="the proxy cancelled the stream, or its connection broke")

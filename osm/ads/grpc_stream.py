@@ -15,7 +15,7 @@ import msgspec
 from grpc import aio
 
 from osm.ads.admission import NoRoom
-from osm.ads.ending import CANCELLED, Ending, Kind
+from osm.ads.ending import BY_THE_PROXY, CANCELLED, Ending, Kind
 from osm.ads.engine import Engine
 from osm.ads.methods import Method
 from osm.ads.peer import Authorize, Denied, Observer, Peer, StreamInfo
@@ -32,7 +32,6 @@ FIRST_REQUEST_DEADLINE_S = 15.0
 CODES: Final[Mapping[Kind, grpc.StatusCode]] = {
     "closed": grpc.StatusCode.OK,
     "cancelled": grpc.StatusCode.CANCELLED,
-    "broken": grpc.StatusCode.UNAVAILABLE,
     "aged": grpc.StatusCode.UNAVAILABLE,
     "stopping": grpc.StatusCode.UNAVAILABLE,
     "expired": grpc.StatusCode.UNAUTHENTICATED,
@@ -94,7 +93,7 @@ class GrpcStream:
                 tasks.create_task(self._read())
                 writer = tasks.create_task(self._write())
                 ending = await self._ended
-                if self._info is None and ending.kind != "closed":
+                if self._info is None and ending.kind not in BY_THE_PROXY:
                     self._desk.engine.tally.turned_away[ending.kind] += 1
                     self._desk.observer.turned_away(self._context.peer(), ending.reason)
                 self._leave(ending)
@@ -103,6 +102,10 @@ class GrpcStream:
                 await self._tell(ending)
         finally:
             self._leave(CANCELLED)
+
+    def gone(self) -> None:
+        """The call is over, by the peer or with the connection: what is being read or written ends by itself."""
+        self.end(CANCELLED.kind, CANCELLED.reason)
 
     def end(self, kind: Kind, reason: str) -> None:
         """End the stream like this; the first caller's word counts."""
@@ -139,7 +142,7 @@ class GrpcStream:
             self._desk.observer.disconnected(self._info, ending.reason)
 
     async def _tell(self, ending: Ending) -> None:
-        if ending.kind == "closed":
+        if ending.kind in BY_THE_PROXY:
             return
         try:
             await self._context.abort(CODES[ending.kind], ending.reason)
@@ -164,8 +167,8 @@ class GrpcStream:
             self.end("no_room", str(error))
         except Denied as error:
             self.end("denied", str(error))
-        except aio.BaseError as error:
-            self.end("broken", f"the stream broke while reading: {error}")
+        except aio.BaseError:
+            self.gone()
 
     async def _write(self) -> None:
         try:
@@ -178,8 +181,8 @@ class GrpcStream:
                     self._writing_since = None
                     if not self._session.stream.has_work:
                         break
-        except aio.BaseError as error:
-            self.end("broken", f"the stream broke while writing: {error}")
+        except aio.BaseError:
+            self.gone()
 
     def _next_response(self) -> bytes | None:
         if self._ended.done():
@@ -201,7 +204,7 @@ class GrpcStream:
         """The first request names the node; later ones need not."""
         if not first.node_id:
             raise _Misaddressed("node.id is empty in the first request; the bootstrap must set it")
-        await self._desk.turn()
+        await self._turn()
         if self._ended.done():
             return
         group = self._desk.authorize(self._peer, first.node_id)
@@ -210,6 +213,15 @@ class GrpcStream:
         )
         self._desk.observer.connected(self._info)
         self._desk.engine.move(self._session.id, group)
+
+    async def _turn(self) -> None:
+        """Wait for it, or for the stream's end. Raises NoRoom."""
+        turn = asyncio.ensure_future(self._desk.turn())
+        await asyncio.wait((turn, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        if turn.done():
+            turn.result()
+        else:
+            turn.cancel()
 
     def _take(self, request: Request) -> None:
         answer = self._desk.engine.receive(self._session, request)

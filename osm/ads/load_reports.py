@@ -19,6 +19,7 @@ from grpc import aio
 
 from osm.ads.grpc_stream import FIRST_REQUEST_DEADLINE_S, Context, peer_of
 from osm.ads.peer import Denied, Peer
+from osm.ads.uncancelled import uncancelled
 
 SERVICE = "envoy.service.load_stats.v3.LoadReportingService"
 METHOD = "StreamLoadStats"
@@ -108,7 +109,7 @@ class LoadReports:
         stream = _Reporting(context, self._reports, self._greeted)
         self._streams[stream] = None
         try:
-            await stream.run()
+            await uncancelled(stream.run(), stream.gone)
         finally:
             del self._streams[stream]
             if self._of.get(stream.proxy_id) is stream:
@@ -147,6 +148,10 @@ class _Reporting:
             except aio.BaseError:  # gRPC's way to say that the stream has ended, by us or before
                 return
 
+    def gone(self) -> None:
+        """The call is over, by the peer or with the connection."""
+        self.end(grpc.StatusCode.OK, "the proxy has gone")
+
     def end(self, code: grpc.StatusCode, reason: str) -> None:
         if not self._ended.done():
             self._ended.set_result(_Ending(code=code, reason=reason))
@@ -171,8 +176,8 @@ class _Reporting:
             self.end(grpc.StatusCode.UNAVAILABLE, str(error))
         except Denied as error:
             self.end(grpc.StatusCode.PERMISSION_DENIED, str(error))
-        except aio.BaseError as error:
-            self.end(grpc.StatusCode.UNAVAILABLE, f"the stream broke: {error}")
+        except aio.BaseError:
+            self.gone()
 
     async def _take(self, request: LoadStatsRequest) -> None:
         """The first message says who it is, and is told how often to report what."""

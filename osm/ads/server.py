@@ -20,6 +20,7 @@ from osm.ads.grpc_stream import Context, Desk, GrpcStream
 from osm.ads.load_reports import LoadReports, Reports
 from osm.ads.methods import METHODS, Method
 from osm.ads.peer import Authorize, Observer, Unobserved
+from osm.ads.uncancelled import uncancelled
 
 WATCH_INTERVAL_S = 1.0
 """How late an expired certificate, a peer that does not read, or a waiting type may be noticed."""
@@ -215,7 +216,7 @@ class AdsServer:
     async def _converse(self, conversation: GrpcStream) -> None:
         self._conversations[conversation] = None
         try:
-            await conversation.run()
+            await uncancelled(conversation.run(), conversation.gone)
         finally:
             del self._conversations[conversation]
 
