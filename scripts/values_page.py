@@ -24,15 +24,15 @@ INTRODUCTION = """\
 
 Made by `make docs` from `deploy/chart`; do not edit.
 
-`osm install --set KEY=VALUE`, `osm install -f FILE`, or helm itself with the chart inside the wheel. Names, meanings
-and defaults are those of Open Service Mesh 1.2, unless it says *new* or what differs. A value that the chart does not
-know, or that cannot be, is refused with its name.
+`osm install --set KEY=VALUE`, `osm install -f FILE`, or helm itself with `deploy/chart`. Names, meanings and defaults
+are those of Open Service Mesh 1.2, unless it says *new* or what differs. A value that the chart does not know, or that
+cannot be, is refused with its name.
 
 Keys and passwords are in no release: the Job `osm-prepare-…` makes the Secrets `osm-ca-bundle` (the mesh's root),
 `osm-nats-…` (the bus's certificate, users and signing keys) and `osm-metrics` (the token for `/metrics`) when they are
 not there, and pods wait for them. It runs at every upgrade too, keeps what is there, and renews the bus's certificate
 in the last third of its ten years; `kubectl -n osm-system rollout restart sts/osm-nats` then puts it to use. So
-`helm template --include-crds … | kubectl apply -f -` installs the same mesh, for GitOps.
+`helm template --include-crds … | kubectl apply -f -` installs the same mesh, for GitOps, in a namespace that exists.
 
 helm itself makes CRDs that are missing and never changes one that is there. `osm install` and `osm mesh upgrade` do
 both first: they make what is missing, bring up to date what is labelled `app.kubernetes.io/name: openservicemesh.io`,
