@@ -25,7 +25,7 @@ from osm.cli.output import CommandError, Format, stderr, stdout, structured
 from osm.cli.run_async import run
 from osm.runtime.settings import LogLevel
 
-START_WITHIN_S = 30.0
+START_WITHIN_S = 60.0
 """A mesh that is not up by then will not be; it takes about 3 s."""
 
 CHECK_PROXY_LIFE_S = 20

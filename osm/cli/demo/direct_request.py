@@ -14,7 +14,7 @@ from msgspec import Struct
 from osm.contracts.names import Address, ServiceName
 
 SIDECAR_ALPN = "osm"
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 15.0
 
 
 class Credential(Struct, frozen=True, kw_only=True):

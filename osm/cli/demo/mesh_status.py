@@ -14,6 +14,9 @@ from osm.contracts.status import ProcessStatus, Progress, ProxyStatus
 
 T = TypeVar("T", bound=Struct)
 
+PATIENCE_S = 30.0
+"""A change is in force within a second; on a machine with much else to do it may take ten times as long, and more."""
+
 
 class TooSlow(Exception):
     """What was waited for did not come in time; the message says what, and how far it had come."""
@@ -80,7 +83,7 @@ class MeshStatus:
             except TimeoutError:
                 raise TooSlow(f"{what}: not within {timeout_s:g} s ({self.how_far()})") from None
 
-    async def live(self, bucket: str, after: int, timeout_s: float = 10.0) -> Live:
+    async def live(self, bucket: str, after: int, timeout_s: float = PATIENCE_S) -> Live:
         """Wait until the first change of `bucket` past revision `after` is acknowledged by all. Raises TooSlow."""
         await self.until(lambda: self.revision(bucket) > after, f"a change of {bucket}", timeout_s)
         revision = self.revision(bucket)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from osm.bus import Bus
 from osm.cli.client import of_kind, picture
 from osm.cli.demo.app_access import from_inside, to_app
-from osm.cli.demo.mesh_status import MeshStatus, TooSlow
+from osm.cli.demo.mesh_status import PATIENCE_S, MeshStatus, TooSlow
 from osm.contracts.channels import MESH_SERVICE, PROXY_ADMIN
 from osm.contracts.names import Address, ServiceName
 from osm.contracts.status import AdminQuery
@@ -123,7 +123,7 @@ class Shop:
             self._bookstore = next(Address(each.virtual_ips[0], each.ports[0].port) for each in found)
         return self._bookstore
 
-    async def first_answer(self, workload: str, told: Callable[[int], bool], timeout_s: float = 10.0) -> float:
+    async def first_answer(self, workload: str, told: Callable[[int], bool], timeout_s: float = PATIENCE_S) -> float:
         """Ask until the status is as told; when that was, seconds since the epoch. Raises TooSlow."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -17,7 +17,7 @@ from osm.testing.ads_client import ClientIdentity, ads_client
 from services.xds.app import SERVER_NAME
 from services.xds.translate import leaf_name
 
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 15.0
 
 
 def shown_to_xds(workload: Path) -> Credential:
