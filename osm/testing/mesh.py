@@ -114,11 +114,11 @@ class MeshProcess:
     def block(self) -> str:
         """The beginning of all its addresses, such as `127.66.`; known once it has started a sidecar."""
         if self._block is None:
-            bootstraps = sorted(self.run_folder.glob("workloads/*/bootstrap.json"))
-            found = _BLOCK.search(bootstraps[0].read_text()) if bootstraps else None
-            if found is None:
+            bootstraps = self.run_folder.glob("workloads/*/bootstrap.json")
+            found = [match[1] for each in bootstraps if (match := _BLOCK.search(each.read_text()))]
+            if not found:  # one that is being written at this moment says nothing yet
                 raise LookupError(f"mesh {self.name} has started no sidecar yet: {self.output()}")
-            self._block = f"127.{found[1]}."
+            self._block = f"127.{found[0]}."
         return self._block
 
     # What is done to it
@@ -165,6 +165,18 @@ class MeshProcess:
                 raise TimeoutError(f"{what}: the mesh has ended with status {ended}:\n{self.output()}")
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"{what}: not within {within_s:g} s; output:\n{self.output()}")
+            time.sleep(LOOK_EVERY_S)
+
+    def until_gone(self, within_s: float = PATIENCE_S) -> None:
+        """Wait until a mesh that was killed has no processes and, as far as `block` is known, listeners any more.
+
+        The kernel ends them one by one, and a process of several threads has ended a moment before its sockets are
+        closed. Raises TimeoutError.
+        """
+        deadline_s = time.monotonic() + within_s
+        while (left := self.leftovers()).processes or left.listeners:
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"mesh {self.name} was killed, and {within_s:g} s later there are {left}")
             time.sleep(LOOK_EVERY_S)
 
     def leftovers(self) -> Leftovers:

@@ -10,7 +10,7 @@ import h11
 import msgspec
 from msgspec import Struct
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 
 
 class Answer(Struct, frozen=True, kw_only=True):

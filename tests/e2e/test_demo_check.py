@@ -11,7 +11,9 @@ from osm.testing.mesh import MeshProcess, live_meshes, mesh_process, osm
 
 STEPS = 12
 WORKLOADS = 5
-CHECK_WITHIN_S = 110.0
+pytestmark = pytest.mark.timeout(300)
+
+CHECK_WITHIN_S = 240.0
 """Under the limit of a test. It takes 15 s on two idle cores."""
 
 
@@ -74,11 +76,7 @@ def test_a_killed_demo_takes_its_processes_along_and_the_next_one_cleans_up(home
         old_manifest = mesh.folder / "left-by-the-first.yaml"
         old_manifest.write_text("")
         mesh.end(signal.SIGKILL)
-        deadline_s = time.monotonic() + 60.0
-        while mesh.leftovers().processes and time.monotonic() < deadline_s:
-            time.sleep(0.02)  # the kernel kills them one by one
-        assert mesh.leftovers().processes == ()
-        assert mesh.leftovers().listeners == ()
+        mesh.until_gone()
         assert mesh.leftovers().folders  # nobody was left to remove it
     with mesh_process("demo", name=name, home=home) as second:
         serving(second)

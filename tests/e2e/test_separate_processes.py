@@ -10,7 +10,7 @@ import pytest
 from osm.contracts.channels import BUCKETS
 from tests.e2e.chaos import PIECES, SERVER, kill, kill_alone, lose, open_server, pause, take_over, world
 
-pytestmark = pytest.mark.nats
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(300)]
 
 
 def name(what: str) -> str:
@@ -36,7 +36,6 @@ async def test_a_lost_bucket_stops_no_traffic_and_is_filled_again() -> None:
             await mesh.act(f"lose bucket {bucket}", lose(bucket, reach.url))
 
 
-@pytest.mark.timeout(300)
 async def test_any_piece_that_starts_with_the_others_away_does_no_harm() -> None:
     async with world(name("alone")) as mesh:
         for piece in PIECES:
@@ -48,7 +47,6 @@ SINGLE_WRITERS = ("meshspec", "endpoints", "catalog")
 A_MINUTE_S = 60.0
 
 
-@pytest.mark.timeout(300)
 async def test_writers_that_hang_for_a_minute_are_succeeded_and_wake_deposed() -> None:
     """A killed one is succeeded by itself, started again; one that hangs only by another."""
     services = (*SINGLE_WRITERS, "certmgr", "xds")

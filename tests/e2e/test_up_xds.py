@@ -6,13 +6,14 @@ import random
 import signal
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from google.protobuf.message import Message
 
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from osm.cli.client import of_kind, picture
@@ -145,26 +146,21 @@ async def test_an_app_that_dies_costs_each_client_one_load_assignment(mesh: Mesh
         async with second_stream(it, WEB) as stream:
             (assignment,) = stream.versions[ENDPOINT]
 
-            def endpoints() -> int:
-                message = stream.messages[ENDPOINT][assignment]
+            def endpoints(messages: Mapping[str, Message]) -> int:
+                message = messages[assignment]
                 assert isinstance(message, ClusterLoadAssignment)
                 return sum(len(group.lb_endpoints) for group in message.endpoints)
 
-            await stream.until(lambda: endpoints() == 2)
-            before, pushes, received = stream.bytes_received, stream.pushes_received, len(stream.received)
+            await stream.until(lambda: endpoints(stream.messages[ENDPOINT]) == 2)
+            received = len(stream.received)
             pid = it.board.processes()["api-1.shop"].app_pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            await stream.until(lambda: endpoints() == 1)
-            spent = stream.bytes_received - before
-            assert [(each.type_url, set(each.versions)) for each in stream.received[received:]] == [
-                (ENDPOINT, {assignment})
-            ]
-            assert stream.pushes_received == pushes + 1
-            assert 0 < spent < 1000
-            await stream.until(lambda: endpoints() == 2)  # it is started again
-            assert {each.type_url for each in stream.received[received:]} == {ENDPOINT}
-            assert stream.pushes_received == pushes + 2
+            await stream.until(lambda: len(stream.received) >= received + 2)  # it ends, and is started again
+            pushes = stream.received[received:]
+            assert [(each.type_url, set(each.versions)) for each in pushes] == [(ENDPOINT, {assignment})] * 2
+            assert [endpoints(each.messages) for each in pushes] == [1, 2]
+            assert all(0 < each.size < 1000 for each in pushes)
         await it.in_service(WORKLOADS)
 
 
@@ -273,7 +269,7 @@ async def test_without_a_certificate_there_is_no_handshake(mesh: MeshProcess) ->
             try:
                 heard = await reader.read(1)
             finally:
-                writer.close()
+                writer.transport.abort()  # the polite end of TLS may last longer than the test
     except (ssl.SSLError, ConnectionError):
         heard += b""  # refused in so many words: as good as closed without one
     assert heard == b""
