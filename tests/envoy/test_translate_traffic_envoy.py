@@ -156,7 +156,7 @@ async def _first_byte(port: int, context: ssl.SSLContext) -> None:
         if not await reader.read(1):
             raise ConnectionError("closed without a word")
     finally:
-        writer.close()
+        writer.transport.abort()
 
 
 async def test_a_tcp_port_closes_on_who_has_no_grant(world: World) -> None:
@@ -173,7 +173,7 @@ async def test_a_tcp_port_closes_on_who_has_no_grant(world: World) -> None:
         except ConnectionError:  # closed before what we had said was read
             answers[who] = b""
         finally:
-            writer.close()
+            writer.transport.abort()
     assert answers == {BUYER: b"ping\n", THIEF: b""}
     assert await counter(admin_socket, f"inbound.{SHOP}|{TCP}.rbac.denied") == 1
 

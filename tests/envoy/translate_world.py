@@ -25,11 +25,11 @@ from osm.contracts.endpoints import Backed, Endpoint, Explicit, InboundPort, Ser
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch
 from osm.contracts.trust import MeshLeaf, ProxyClient
-from osm.envoy import binary
-from osm.envoy.process import EnvoyProcess, Launch
+from osm.envoy.process import EnvoyProcess
 from osm.pki.issuing import make_root, profile_of, sign
 from osm.pki.keys import key_pem, make_key
 from osm.testing.free_ports import free_port
+from osm.testing.sidecar_folder import launch_of
 from services.xds.translate import bundle_name, bundle_secret, leaf_name, leaf_secret
 from tests.envoy.admin_page import PATIENCE_S
 from tests.golden.translate.bootstrap import static
@@ -148,18 +148,12 @@ class World:
         bootstrap = static(translation, case.assignments(translation), secrets)
         bootstrap.admin.address.pipe.path = str(folder / "admin.sock")
         (folder / "bootstrap.json").write_text(MessageToJson(bootstrap, preserving_proto_field_name=True))
-        launch = Launch(
-            program=binary.find(),
-            bootstrap=folder / "bootstrap.json",
-            admin=folder / "admin.sock",
-            log=folder / "envoy.log",
-        )
-        envoy = EnvoyProcess(launch)
+        envoy = EnvoyProcess(launch_of(folder))
         self._stack.push_async_callback(envoy.stop)
         self._envoys[workload.proxy_id] = envoy
         async with asyncio.timeout(PATIENCE_S):
             await envoy.live()
-        return launch.admin
+        return folder / "admin.sock"
 
     async def kill(self, case: Case) -> None:
         """Ends a sidecar as a power cut would, and returns when it is gone."""
@@ -183,9 +177,11 @@ class World:
         context = self.tls(MeshLeaf(identity=who))
         reader, writer = await asyncio.open_connection(HOST, port, ssl=context, server_hostname=SHOP.fqdn)
         head = (f"{line} HTTP/1.1", "Host: shop", "Connection: close", *headers, "", "")
-        writer.write("\r\n".join(head).encode())
-        reply = (await reader.read()).decode()
-        writer.close()
+        try:
+            writer.write("\r\n".join(head).encode())
+            reply = (await reader.read()).decode()
+        finally:
+            writer.transport.abort()  # the polite end of TLS may last longer than the test
         return int(reply.split(" ", 2)[1]), reply.partition("\r\n\r\n")[2]
 
 
