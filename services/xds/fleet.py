@@ -6,7 +6,7 @@ A proxy is held, and sent nothing, until its workload document and its identity'
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -124,9 +124,9 @@ class Fleet:
         log.info("proxy disconnected", proxy=member.proxy.id, why=reason)
         if member.proxy_class is not None:
             self.lanes.leave(member.proxy_class, stream.id)
+            self._forget_unused((member.proxy_class,))
         if self._probation is not None:
             self._probation.traffic.forget(stream.id)
-        self._forget_unused()
         self._pushes.settle()
         self._changed(member.proxy.id)
 
@@ -184,7 +184,7 @@ class Fleet:
             if member.proxy.id in changes.workloads:
                 self._move(stream_id, member)
             self._forget_settled(member)
-        self._forget_unused()
+        self._forget_unused(tuple(self._classes))
         self._engine.advance(batch)
         self._pushes.begin(batch, began_ns)
 
@@ -252,8 +252,8 @@ class Fleet:
         if member.refusals != before:
             self._changed(member.proxy.id)
 
-    def _forget_unused(self) -> None:
-        for proxy_class in tuple(self._classes):
-            if not self.lanes.members(proxy_class):
+    def _forget_unused(self, among: Iterable[ProxyClass]) -> None:
+        for proxy_class in among:
+            if not self.lanes.has_members(proxy_class):
                 self.lanes.forget(proxy_class)
                 self._classes.forget(proxy_class)

@@ -111,9 +111,9 @@ class Lanes:
             for is_canary in (True, False):
                 self._engine.drop(Lane(proxy_class, is_canary))
 
-    def members(self, proxy_class: ProxyClass) -> tuple[int, ...]:
+    def has_members(self, proxy_class: ProxyClass) -> bool:
         served = self._served.get(proxy_class)
-        return served.rollout.group.members if served else ()
+        return served is not None and served.rollout.group.size > 0
 
     # Resources
 
