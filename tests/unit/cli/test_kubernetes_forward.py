@@ -2,7 +2,6 @@
 
 import asyncio
 import http.server
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,19 +12,17 @@ from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.kubernetes.forward import forwarded
 from osm.cli.kubernetes.sidecar import fetch, path_of
 from osm.cli.output import CommandError
+from tests.unit.cli.conftest import OnPath
 
 Kubectl = Callable[[str], Path]
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubectl:
+def kubectl(tmp_path: Path, on_path: OnPath) -> Kubectl:
     """Put a `kubectl` of these shell lines first on the PATH; it notes its arguments and process in files here."""
 
     def write(lines: str) -> Path:
-        script = tmp_path / "kubectl"
-        script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\necho $$ > {tmp_path}/pid\n{lines}\n')
-        script.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        on_path("kubectl", f'echo "$@" > {tmp_path}/arguments\necho $$ > {tmp_path}/pid\n{lines}')
         return tmp_path
 
     return write

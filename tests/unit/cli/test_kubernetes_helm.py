@@ -1,7 +1,7 @@
 """What is asked of helm, and what is made of its answers. helm is a script."""
 
-import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,21 +11,15 @@ from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.kubernetes.helm import Release, mesh_name, release_status
 from osm.cli.kubernetes.install import rendered
 from osm.cli.output import CommandError
+from tests.unit.cli.conftest import OnPath
 
 Helm = Callable[[str], None]
 
 
 @pytest.fixture
-def helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Helm:
+def helm(on_path: OnPath) -> Helm:
     """Put a `helm` of these shell lines first on the PATH."""
-
-    def write(lines: str) -> None:
-        script = tmp_path / "helm"
-        script.write_text(f"#!/bin/sh\n{lines}\n")
-        script.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-
-    return write
+    return partial(on_path, "helm")
 
 
 async def test_a_release_is_told_in_helms_word(helm: Helm) -> None:
