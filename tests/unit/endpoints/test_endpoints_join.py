@@ -2,13 +2,11 @@ import pytest
 
 from osm.contracts.endpoints import Explicit, InboundPort, LocalWorkload, Transparent
 from osm.contracts.names import Address, Identity
-from osm.manifests import Scan, yaml
-from osm.manifests.last_good import in_force
 from osm.manifests.virtual_ips import virtual_ips
-from osm.manifests.workloads import parse
 from services.endpoints.declared_services import offers
 from services.endpoints.diff import change
 from services.endpoints.state import State
+from tests.unit.town_file import in_force_of
 
 SERVICE = """
 apiVersion: v1
@@ -21,14 +19,9 @@ spec:
 """
 
 
-def found(text, before=None):
-    reading = yaml.read(text, "town.yaml")
-    return in_force(Scan(documents=reading.documents, problems=reading.problems), parse, before)
-
-
 def state(text, *workloads):
     made = State()
-    made.offer(offers(found(text)))
+    made.offer(offers(in_force_of(text)))
     made.run({each.id: each for each in workloads}, full=True)
     return made
 
@@ -80,7 +73,7 @@ def test_workloads_without_the_labels_are_not_selected():
 
 def test_a_workload_of_another_namespace_is_not_selected():
     made = State()
-    made.offer(offers(found(SERVICE.replace("namespace: town", "namespace: village"))))
+    made.offer(offers(in_force_of(SERVICE.replace("namespace: town", "namespace: village"))))
     made.run({"shop-0.town": local()}, full=True)
     assert document(made, "service.local.village.shop").endpoints == ()
 
@@ -144,7 +137,7 @@ def test_the_protocol_is_app_protocol_then_name_prefix_then_http(port, protocol)
     ],
 )
 def test_a_services_mistake_is_told_with_file_and_line(old, new, what):
-    result = found(SERVICE.replace(old, new))
+    result = in_force_of(SERVICE.replace(old, new))
     (problem,) = [*result.problems, *offers(result).problems]
     assert what in str(problem)
     assert problem.line is not None
@@ -157,8 +150,8 @@ def test_only_the_udp_port_of_a_service_is_left_out():
 
 
 def test_the_last_good_service_stays_while_its_text_is_broken():
-    before = found(SERVICE)
-    after = found(SERVICE.replace("port: 80", 'port: "80"'), before)
+    before = in_force_of(SERVICE)
+    after = in_force_of(SERVICE.replace("port: 80", 'port: "80"'), before)
     assert len(offers(after).services) == 1
     assert "spec.ports[0].port" in str(after.problems[0])
 
@@ -201,7 +194,7 @@ def test_an_equal_workload_changes_nothing():
 def test_what_went_is_deleted_in_reverse_order():
     made = state(SERVICE, local())
     before = made.documents
-    made.offer(offers(found("")))
+    made.offer(offers(in_force_of("")))
     made.run({}, full=True)
     assert change(before, made.documents).deletes == (
         "workload.shop-0_town",
@@ -235,7 +228,7 @@ def test_a_transparent_workload_without_the_named_port_is_told():
 
 def test_services_have_addresses_in_the_isolated_mode_alone():
     made = State()
-    made.offer(offers(found(SERVICE), isolated=True))
+    made.offer(offers(in_force_of(SERVICE), isolated=True))
     assert document(made).service.virtual_ips == (virtual_ips([("town", "shop")])["town", "shop"],)
-    made.offer(offers(found(SERVICE)))
+    made.offer(offers(in_force_of(SERVICE)))
     assert document(made).service.virtual_ips == ()

@@ -1,13 +1,14 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from osm.manifests import Scan, yaml
 from osm.manifests.folder import scan
 from osm.manifests.last_good import in_force
 from osm.manifests.workloads import parse
 from services.local.instance import Machine
 from services.local.plan import Plan, plan
+from tests.unit.local.planned import planned_on
 
 MACHINE = Machine(block=9, node="laptop", lowest_port=1024)
 
@@ -44,15 +45,7 @@ spec: {selector: {app: depot}, ports: [{port: 80}]}
 """
 
 
-def read(text, before=None):
-    reading = yaml.read(text, "town.yaml")
-    return in_force(Scan(documents=reading.documents, problems=reading.problems), parse, before)
-
-
-def planned(text, before=None):
-    found = read(text)
-    made = plan(found, MACHINE, before or Plan())
-    return made, [str(each) for each in (*found.problems, *made.problems)]
+planned = partial(planned_on, MACHINE)
 
 
 def test_each_replica_has_an_address_and_its_sidecar_the_next():

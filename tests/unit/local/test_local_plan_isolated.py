@@ -1,12 +1,12 @@
 """What is planned where each workload has a network of its own."""
 
+from functools import partial
+
 from osm.contracts.endpoints import Transparent
 from osm.isolation import network
-from osm.manifests import Scan, yaml
-from osm.manifests.last_good import in_force
-from osm.manifests.workloads import parse
 from services.local.instance import Machine
-from services.local.plan import Plan, going_on, plan
+from services.local.plan import going_on
+from tests.unit.local.planned import planned_on
 
 MACHINE = Machine(block=9, node="laptop", lowest_port=1, isolated=True)
 SHOP = """
@@ -35,11 +35,7 @@ spec: {selector: {app: depot}, ports: [{port: 80}]}
 """
 
 
-def planned(text, before=None):
-    reading = yaml.read(text, "town.yaml")
-    found = in_force(Scan(documents=reading.documents, problems=reading.problems), parse, None)
-    made = plan(found, MACHINE, before or Plan())
-    return made, [str(each) for each in (*found.problems, *made.problems)]
+planned = partial(planned_on, MACHINE)
 
 
 def test_every_workload_has_one_address_and_is_transparent():
