@@ -1,13 +1,11 @@
 """What the injector shows to who scrapes it."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from osm.bus.memory import MemoryCore
 from osm.contracts.names import Address
-from osm.k8s.errors import ApiError, Unreachable
-from osm.k8s.objects import Namespace, ObjectMeta
+from osm.k8s.errors import Unreachable
 from services.injector.bus_inputs import BusInputs
 from services.injector.measures import Measures
 from services.injector.pods_and_secrets import PodsAndSecrets
@@ -17,32 +15,9 @@ from services.injector.secret_chores import Chore
 from services.injector.secret_controller import SecretController
 from services.injector.webhook_server import WebhookServer
 from tests.golden.injector import cases
+from tests.unit.injector.reviews import OneNamespace, review
 
 Scraped = Callable[..., float | None]
-
-
-class OneNamespace:
-    """Of a cluster, what is asked for here."""
-
-    def __init__(self, error: ApiError | None = None) -> None:
-        self._error = error
-
-    async def get(self, _what: object, name: str, **_: object) -> Namespace:
-        if self._error is not None:
-            raise self._error
-        labels = {"openservicemesh.io/monitored-by": "osm"}
-        return Namespace(metadata=ObjectMeta(name=name, labels=labels, annotations=cases.ENABLED))
-
-
-def review() -> bytes:
-    request = {
-        "uid": "7",
-        "kind": {"group": "", "version": "v1", "kind": "Pod"},
-        "operation": "CREATE",
-        "namespace": "shop",
-        "object": {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web"}]}},
-    }
-    return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
 
 
 def answers(cluster: Any) -> WebhookServer:

@@ -7,29 +7,11 @@ from typing import Any
 import pytest
 
 from osm.k8s.errors import ApiError, NotFound, Unreachable
-from osm.k8s.objects import Namespace, ObjectMeta
 from osm.runtime.https import Malformed
 from services.injector.bus_inputs import BusInputs
 from services.injector.webhook_server import WebhookServer
 from tests.golden.injector import cases
-
-SHOP = Namespace(
-    metadata=ObjectMeta(name="shop", labels={"openservicemesh.io/monitored-by": "osm"}, annotations=cases.ENABLED)
-)
-
-
-class OneNamespace:
-    """Of a cluster, what is asked for here."""
-
-    def __init__(self, error: ApiError | None = None) -> None:
-        self.asked: list[str] = []
-        self._error = error
-
-    async def get(self, _what: object, name: str, **_: object) -> Namespace:
-        self.asked.append(name)
-        if self._error is not None:
-            raise self._error
-        return SHOP
+from tests.unit.injector.reviews import OneNamespace, review
 
 
 class Desk:
@@ -47,15 +29,7 @@ class Desk:
         )
 
     async def mutate(self, **changes: Any) -> dict[str, Any]:
-        request = {
-            "uid": "7",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "operation": "CREATE",
-            "namespace": "shop",
-            "object": {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web"}]}},
-        }
-        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request | changes}
-        answer: dict[str, Any] = json.loads(await self.answers.mutate(json.dumps(review).encode()))["response"]
+        answer: dict[str, Any] = json.loads(await self.answers.mutate(review(**changes)))["response"]
         assert answer["uid"] == "7"
         return answer
 
