@@ -35,7 +35,7 @@ ValuesOption = Annotated[
     list[str] | None, typer.Option("--values", "-f", metavar="FILE", help="A file of values; may be repeated.")
 ]
 TimeoutOption = Annotated[str, typer.Option("--timeout", help="How long to wait until everything is ready.")]
-AtomicOption = Annotated[bool, typer.Option("--atomic", help="Leave nothing behind if it fails.")]
+AtomicOption = Annotated[bool, typer.Option("--atomic", help="Undo it if it fails.")]
 
 
 @on_cluster

@@ -110,7 +110,7 @@ async def _upgrade(release: Release) -> None:
                 f"mesh [{found.name}] is OSM {found.version}'s, which has other parts: it cannot be upgraded in place"
             )
             raise CommandError(
-                what, remedy="osm uninstall mesh (policies stay), then osm install and osm namespace add"
+                what, remedy="OSM's own osm uninstall mesh (policies stay), then ours: osm install, osm namespace add"
             )
         here = structs.replace(release, where=structs.replace(release.where, osm_namespace=found.namespace))
         await define(cluster, here.chart)
