@@ -187,10 +187,9 @@ def test_a_deposed_writer_ends_with_a_code_of_its_own_and_one_sentence(start):
 def test_who_waits_for_the_bus_says_so_on_its_page(start, tmp_path):
     page = tmp_path / "http.sock"
     start(SERVE, OSM_BUS="nats://127.0.0.1:1", OSM_HTTP=f"unix:{page}", OSM_NATS_UNSIGNED="true")
-    while not page.exists():
-        time.sleep(0.05)
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(page))
+        while connection.connect_ex(str(page)):  # not made yet, or made and not listening yet
+            time.sleep(0.05)
         connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
         answer = connection.makefile().read()
     assert answer.startswith("HTTP/1.0 503 ")
