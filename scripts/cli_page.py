@@ -49,7 +49,8 @@ DIFFERENT: tuple[tuple[str, str], ...] = (
     ),
     (
         "`osm install` is silent until it ends",
-        "says what it waits for, and on failure what each pod that is not ready says for itself",
+        "says what it waits for, and on failure what each pod that is not ready says for itself; so `--verbose` is "
+        "taken and changes nothing",
     ),
     (
         "`osm mesh upgrade` leaves CRDs to a pod of the mesh",
@@ -84,8 +85,8 @@ DIFFERENT: tuple[tuple[str, str], ...] = (
         "change an Envoy past the mesh",
     ),
     (
-        "`osm mesh list -p`, `osm uninstall -p`",
-        "there is no port to choose: versions are read from the API server",
+        "`osm mesh list -p`, `osm uninstall mesh -p` and `--ca-bundle-secret-name`",
+        "not taken: versions are read from the API server, and the root that the mesh has made goes with it",
     ),
     (
         "`osm support error-info`",

@@ -1,6 +1,7 @@
 """Boolean flags as OSM's own CLI takes them: `--atomic=true`, `--enforce-single-mesh=false`. Pure.
 
-Ours are `--atomic` and `--no-enforce-single-mesh`; scripts written for OSM go on working.
+Ours are `--atomic` and `--no-enforce-single-mesh`; scripts written for OSM go on working. `--verbose`, which OSM takes
+with any command, asks for what is always said here.
 """
 
 import re
@@ -15,6 +16,8 @@ SWITCHES = NEGATABLE | {
 }
 """OSM's flags without a value. Of any other, `true` is a value: a namespace may be called so."""
 
+IDLE = frozenset({"--verbose", "--verbose=true", "--verbose=false"})
+
 _SPELLED = re.compile(rf"--({'|'.join(sorted(SWITCHES))})=(true|false)")
 
 
@@ -23,6 +26,8 @@ def spelled(arguments: Iterable[str]) -> Iterator[str]:
     rest = False
     for argument in arguments:
         rest = rest or argument == "--"
+        if argument in IDLE and not rest:
+            continue
         found = None if rest else _SPELLED.fullmatch(argument)
         if found is None:
             yield argument

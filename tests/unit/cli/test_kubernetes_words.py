@@ -292,7 +292,9 @@ def test_a_traffic_target_allows_one_way() -> None:
 
 def test_flags_are_taken_as_osm_spelled_them() -> None:
     given = [
+        "--verbose",
         "install",
+        "--verbose=true",
         "--atomic=true",
         "--enforce-single-mesh=false",
         "--set=osm.x=false",
@@ -300,11 +302,12 @@ def test_flags_are_taken_as_osm_spelled_them() -> None:
         "--filter=true",
         "--force=false",
         "--",
+        "--verbose",
         "--a=true",
     ]
     assert list(spelled(given)) == [
         *("install", "--atomic", "--no-enforce-single-mesh", "--set=osm.x=false"),
-        *("--osm-namespace=false", "--filter=true", "--", "--a=true"),
+        *("--osm-namespace=false", "--filter=true", "--", "--verbose", "--a=true"),
     ]
 
 
