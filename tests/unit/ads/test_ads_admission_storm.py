@@ -6,6 +6,7 @@ import itertools
 import time
 from pathlib import Path
 
+import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 
 from osm.ads.credentials import LULL_S, SWAP_GAP_S, Lull
@@ -51,6 +52,7 @@ async def herd(xds, size, identity=None):
     return served_at
 
 
+@pytest.mark.timeout(300)
 async def test_a_thousand_that_come_at_once_are_served_one_after_the_other_and_leave_nothing():
     async with xds_server(settings=ServerSettings(admissions_per_s=300, admission_wait_s=30)) as xds:
         xds.put(cluster_pb2.Cluster(name="web"))
