@@ -120,7 +120,7 @@ async def test_a_command_that_does_not_exist_is_named(tmp_path):
 
 
 async def test_a_program_that_takes_the_wildcard_address_is_stopped_and_told_what_to_add(tmp_path):
-    port = free_port(HOST)
+    port = free_port("0.0.0.0")
     async with running(program("python3", "-c", SERVE, "0.0.0.0", str(port), port=port), tmp_path) as watched:
         await watched.until("failed")
         assert "ready" not in watched.states
