@@ -17,6 +17,7 @@ from osm.bus.nats_program import find, find_oldest
 from osm.bus.nats_settings import NatsSettings
 from osm.bus.nats_signature import Claim
 from osm.bus.nats_wire import EXPECTED, PROOF, Lease, read_ack, stream, subject
+from osm.bus.permissions import USERS, password_variable, render
 from osm.testing.nats_server import NatsServer, nats_server
 from osm.testing.signing import signing
 
@@ -133,6 +134,15 @@ async def carrier(request: pytest.FixtureRequest, keys: Path) -> AsyncIterator[C
 @pytest.fixture(params=["nats", "nats-oldest"])
 def binary(request: pytest.FixtureRequest) -> Path:
     return _binary(request.param)
+
+
+@pytest.fixture
+async def server(binary: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NatsServer]:
+    """With a user for each service, who has its rights and no other; the password is `secret-` and the name."""
+    for user in USERS:
+        monkeypatch.setenv(password_variable(user), f"secret-{user}")
+    async with nats_server(binary, extra=render()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from osm.bus import Bus, nats_wire
 from osm.bus.nats import open_nats
 from osm.bus.nats_settings import NatsSettings
 from osm.bus.nats_wire import stream, subject
-from osm.bus.permissions import USERS, password_variable, render
 from osm.bus.socket import SocketBus
 from osm.bus.socket_server import lend
 from osm.contracts.channels import MESH_CONFIG, SIGN, TCP_ROUTE
@@ -25,7 +24,7 @@ from osm.contracts.codec import encode
 from osm.contracts.names import Identity
 from osm.contracts.policy import Mesh, TcpRoute
 from osm.contracts.trust import MeshLeaf, Refused, SignReply, SignRequest
-from osm.testing.nats_server import NatsServer, nats_server
+from osm.testing.nats_server import NatsServer
 from osm.testing.picture import Picture
 from osm.testing.signing import signing
 
@@ -50,14 +49,6 @@ async def quiet(error: Exception) -> None:
 
 
 # --- the rights of one service -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def server(binary, monkeypatch) -> AsyncIterator[NatsServer]:
-    for user in USERS:
-        monkeypatch.setenv(password_variable(user), f"secret-{user}")
-    async with nats_server(binary, extra=render()) as server:
-        yield server
 
 
 @asynccontextmanager

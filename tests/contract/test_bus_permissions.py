@@ -1,7 +1,6 @@
 """Each service logs in to a real server with our permissions: it can do its work, and nothing of another's."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -17,21 +16,12 @@ from osm.contracts.channels import BUCKETS, RPCS, SERVICE_STATUS, SIGN
 from osm.contracts.names import Identity
 from osm.contracts.status import ServiceStatus
 from osm.contracts.trust import MeshLeaf, Refused, SignReply, SignRequest
-from osm.testing.nats_server import NatsServer, nats_server
 from osm.testing.picture import PATIENCE_S, Picture
 from osm.testing.signing import signing
 
 pytestmark = pytest.mark.nats
 
 REQUEST = SignRequest(csr_pem="csr", subject=MeshLeaf(identity=Identity("default", "bookbuyer")))
-
-
-@pytest.fixture
-async def server(binary, monkeypatch) -> AsyncIterator[NatsServer]:
-    for user in USERS:
-        monkeypatch.setenv(password_variable(user), f"secret-{user}")
-    async with nats_server(binary, extra=render()) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
 """Tests against a real Kubernetes API server: one for the whole session, names of their own for every test."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from osm.k8s.client import connected
 from osm.testing.kubernetes import ApiServer, NoApiServer, api_server, find
+from osm.testing.mesh import Command, osm
 from tests.kubernetes.injector_town import Town
 from tests.not_run import not_run
+
+Cli = Callable[..., Command]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,6 +41,17 @@ def server(programs: Path) -> Iterator[ApiServer]:
 def api(server: ApiServer) -> Path:
     """The path of an administrator's kubeconfig."""
     return server.kubeconfig
+
+
+@pytest.fixture
+def cli(api: Path, tmp_path: Path) -> Cli:
+    """`osm …` with the server's kubeconfig and a home of its own; further variables by their names."""
+
+    def run(*arguments: str, stdin: str = "", **variables: str) -> Command:
+        environment = {"KUBECONFIG": str(api), "HOME": str(tmp_path), **variables}
+        return osm(*arguments, home=tmp_path, stdin=stdin, environment=environment)
+
+    return run
 
 
 @pytest.fixture

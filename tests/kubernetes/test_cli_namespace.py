@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,8 @@ import pytest
 from osm.k8s.client import connected
 from osm.k8s.objects import Namespace
 from osm.k8s.resource import DEPLOYMENTS, NAMESPACES, PODS
-from osm.testing.mesh import Command, osm
-
-Cli = Callable[..., Command]
-
-
-@pytest.fixture
-def cli(api: Path, tmp_path: Path) -> Cli:
-    """`osm …` with the server's kubeconfig and a home of its own."""
-
-    def run(*arguments: str) -> Command:
-        return osm(*arguments, home=tmp_path, environment={"KUBECONFIG": str(api), "HOME": str(tmp_path)})
-
-    return run
+from osm.testing.mesh import osm
+from tests.kubernetes.conftest import Cli
 
 
 @pytest.fixture

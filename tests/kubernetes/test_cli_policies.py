@@ -1,7 +1,6 @@
 """Commands that read policies and write annotations, against a real API server with the chart's definitions."""
 
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,10 @@ import yaml
 from osm.k8s.client import Cluster, connected
 from osm.k8s.objects import Object
 from osm.k8s.resource import CRDS, DEPLOYMENTS, MESH_CONFIGS, NAMESPACES, PODS, TRAFFIC_TARGETS
-from osm.testing.mesh import Command, osm
+from tests.kubernetes.conftest import Cli
 
-Cli = Callable[..., Command]
 CHART = Path(__file__).resolve().parents[2] / "deploy" / "chart"
 MEMBER = {"openservicemesh.io/monitored-by": "pol"}
-
-
-@pytest.fixture
-def cli(api: Path, tmp_path: Path) -> Cli:
-    def run(*arguments: str) -> Command:
-        return osm(*arguments, home=tmp_path, environment={"KUBECONFIG": str(api), "HOME": str(tmp_path)})
-
-    return run
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,21 +29,16 @@ from osm.k8s.resource import (
     Resource,
 )
 from osm.testing.chart import Helm
-from osm.testing.mesh import Command, osm, program
+from osm.testing.mesh import program
+from tests.kubernetes.conftest import Cli
 
-Cli = Callable[..., Command]
 OURS = {"app.kubernetes.io/name": "openservicemesh.io"}
 
 
 @pytest.fixture
-def cli(api: Path, tmp_path: Path, helm: Helm) -> Cli:
-    path = f"{Path(helm.program).parent}{os.pathsep}{os.environ['PATH']}"
-
-    def run(*arguments: str, stdin: str = "") -> Command:
-        environment = {"KUBECONFIG": str(api), "HOME": str(tmp_path), "PATH": path}
-        return osm(*arguments, home=tmp_path, stdin=stdin, environment=environment)
-
-    return run
+def cli(cli: Cli, helm: Helm) -> Cli:
+    """The same with helm."""
+    return partial(cli, PATH=f"{Path(helm.program).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture
