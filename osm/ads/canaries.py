@@ -78,7 +78,7 @@ class Group:
             self._fill(now, list(self._members))
 
     def answered(self, member: int, now: float) -> None:
-        """A member has accepted or rejected something."""
+        """A member has accepted or rejected something, or has nothing to say."""
         if member in self._members:
             self._members[member] = now
 
@@ -92,22 +92,28 @@ class Group:
         self._silent.clear()
 
     def replace_silent(self, since: float, now: float) -> bool:
-        """Replace canaries that were asked at `since` and have been silent for too long; True if there were any."""
+        """Replace canaries that were asked at `since` and have been silent for too long; True if any was replaced."""
         silent = [each for each in self._chosen if now - max(self._members[each], since) >= self._terms.silence_s]
-        for member in silent:
+        replaced = False
+        for member in silent[: MOST_SILENT - len(self._silent)]:
             self._silent.add(member)
             del self._chosen[member]
-            if not self._fill(now, self._untried()):
+            if self._fill(now, self._untried()) or not self._lacking():
+                replaced = True
+            else:
                 self._chosen[member] = None  # nobody is left to take its place
-        return bool(silent)
+        return replaced
 
     def _untried(self) -> list[int]:
         return [member for member in self._members if member not in self._silent]
 
+    def _lacking(self) -> int:
+        """How many canaries fewer there are than there should be."""
+        return max(self._terms.canaries(len(self._members)) - len(self._chosen), 0)
+
     def _fill(self, now: float, among: list[int]) -> bool:
         """Choose canaries up to the number the group should have; True if any was chosen."""
-        wanted = max(self._terms.canaries(len(self._members)) - len(self._chosen), 0)
-        fresh = [member for member in among if member not in self._chosen][:wanted]
+        fresh = [member for member in among if member not in self._chosen][: self._lacking()]
         for member in fresh:
             self._chosen[member] = None
             self._members[member] = now

@@ -114,10 +114,13 @@ class Rollout:
         self._prove(proven)
         return bool(proven)
 
-    def tick(self, now: float) -> bool:
+    def tick(self, held: Held, now: float) -> bool:
         """Replace canaries that have been silent for too long; True if lanes have changed."""
         if not self.pending:
             return False
+        for canary in self.group.canaries:
+            if not self._owes(canary, held):
+                self.group.answered(canary, now)
         if self._stage == "held" and now - self._offered_at >= self._terms.silence_s:
             self._stage = "open"
             return True
@@ -183,6 +186,12 @@ class Rollout:
     def _all_on_trial(self) -> bool:
         """Whether nobody is asked anything: who says nothing then is not silent."""
         return self._trial is not None and self.pending.keys() <= self._trial.keys
+
+    def _owes(self, canary: int, held: Held) -> bool:
+        """Whether it has not accepted all that is pending. Who has is not silent, though it says no more."""
+        return any(
+            held(canary, type_url).get(name) != self._newest[type_url][name].version for type_url, name in self.pending
+        )
 
     def _only_whole(self, proven: list[Resource]) -> None:
         """What is proven before a resource it needs is of no use yet, and must not take the last good one's place."""

@@ -191,7 +191,7 @@ class Lanes:
             if served.rollout.pending:
                 changed |= self._object(served)
                 news = self._settle(proxy_class)
-                if served.rollout.tick(self._clock()) or news:
+                if served.rollout.tick(self._engine.held, self._clock()) or news:
                     self._settle(proxy_class)
                     self._put_in_force(proxy_class)
                     changed = True

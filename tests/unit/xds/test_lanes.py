@@ -122,6 +122,16 @@ def fleet() -> Fleet:
     return made
 
 
+def settled(fleet: Fleet, count: int) -> list[int]:
+    """So many proxies that hold `a` in version 1."""
+    fleet.offer(a="1")
+    everyone = [fleet.join() for _ in range(count)]
+    for _ in range(2):
+        for proxy in everyone:
+            fleet.take(proxy)
+    return everyone
+
+
 def test_the_rest_follows_when_the_canary_has_acknowledged(fleet: Fleet) -> None:
     fleet.offer(a="2")
     assert fleet.push(2) is None
@@ -275,6 +285,66 @@ def test_a_change_that_silences_canary_after_canary_stops() -> None:
     assert len(asked) == MOST_SILENT + 1
     [rollout] = fleet.lanes.rollouts().values()
     assert rollout.is_stalled
+
+
+def test_a_canary_that_has_answered_is_not_silent_while_another_is() -> None:
+    fleet = Fleet(share=0.5)
+    everyone = settled(fleet, 8)
+    [rollout] = fleet.lanes.rollouts().values()
+    silent, *answering = rollout.group.canaries
+    fleet.offer(a="2")
+    for proxy in answering:
+        fleet.take(proxy)
+    fleet.now += 5.0
+    fleet.lanes.look()
+    assert set(answering) < set(rollout.group.canaries)
+    assert silent not in rollout.group.canaries
+    for proxy in everyone:
+        if proxy != silent:
+            fleet.take(proxy)
+    assert not rollout.pending
+
+
+def test_a_change_that_silences_many_canaries_at_once_stops_as_soon() -> None:
+    fleet = Fleet(share=0.5)
+    everyone = settled(fleet, 20)
+    fleet.offer(a="2")
+    asked = set()
+    for _ in range(8):
+        asked |= {proxy for proxy in everyone if versions(fleet.push(proxy)).get("a") == "2"}
+        fleet.now += 5.0
+        fleet.lanes.look()
+    assert len(asked) == 10 + MOST_SILENT
+
+
+def test_nothing_changes_while_nobody_is_left_to_take_a_silent_canarys_place() -> None:
+    fleet = Fleet()
+    settled(fleet, 2)
+    fleet.offer(a="2")
+    looks = []
+    for _ in range(4):
+        fleet.now += 5.0
+        looks.append(fleet.lanes.look())
+    assert looks == [True, False, False, False]
+
+
+def test_a_silent_canary_too_many_of_a_class_that_has_shrunk_is_none_any_more() -> None:
+    fleet = Fleet(share=0.5)
+    everyone = settled(fleet, 8)
+    [rollout] = fleet.lanes.rollouts().values()
+    silent, *_ = rollout.group.canaries
+    for proxy in [each for each in everyone if each not in rollout.group.canaries]:
+        fleet.leave(proxy)
+    late = fleet.join()
+    fleet.take(late)
+    fleet.offer(a="2")
+    for _ in range(2):
+        for proxy in rollout.group.members:
+            if proxy != silent:
+                fleet.take(proxy)
+        fleet.now += 5.0
+        fleet.lanes.look()
+    assert not rollout.pending
 
 
 def test_a_canary_that_leaves_is_replaced_at_once(fleet: Fleet) -> None:
