@@ -24,6 +24,7 @@ from osm.ads.last_good import Table, blend, flat, nested
 from osm.ads.references import Key, needs
 from osm.ads.resource import Resource
 from osm.ads.trial import Trial
+from osm.ads.types import LISTENER, ROUTE
 
 Held = Callable[[int, str], Mapping[str, str]]
 """A member and a type URL → the versions it has accepted, by name."""
@@ -220,13 +221,23 @@ class Rollout:
     def _look_anew(self, revision: int) -> None:
         verdicts = self._verdicts
         self.canary = self._mixed(lambda resource: not verdicts.is_rejected(resource) or self.is_proven(resource))
+        unasked = self._unasked()
         before, self.pending = self.pending, {}
         for type_url, of_type in self._newest.items():
             offered = self.canary.get(type_url, {})
             for name, resource in of_type.items():
-                if not self.is_proven(resource) and name in offered and offered[name].version == resource.version:
+                if self.is_proven(resource) or (type_url, name) in unasked:
+                    continue
+                if name in offered and offered[name].version == resource.version:
                     self.pending[type_url, name] = before.get((type_url, name), revision)
         self._finish()
+
+    def _unasked(self) -> frozenset[Key]:
+        """The routes of listeners that are held back: no proxy asks for them, so none would ever hold them."""
+        if self.canary is self._newest:
+            return frozenset()
+        named = {key for listener in self._offered(LISTENER).values() for key in needs(listener)}
+        return frozenset((ROUTE, name) for name in self._offered(ROUTE)) - named
 
     def _finish(self) -> None:
         """What follows once it is known what is pending. With nothing pending, what the canaries have is good."""
