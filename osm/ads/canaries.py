@@ -2,7 +2,7 @@
 
 The canaries stand: they are the oldest members, and stay so from change to change. One that has said nothing for
 `silence_s` is replaced by a member that was not tried yet. After `MOST_SILENT` of them the change is the suspect and
-not the proxies: it stays where it is until one answers, or something newer comes.
+not the proxies: it stays where it is until one answers, or something newer takes its place.
 
 Pure: `now` is in seconds of any monotonic clock. It refuses to know what they are asked; that is for `rollout`.
 """

@@ -82,13 +82,18 @@ class Rollout:
         return self._rest
 
     def offer(self, newest: Table, *, revision: int, now: float) -> None:
-        """Make `newest` the newest; what of it is not proven is pending since `revision`."""
+        """Make `newest` the newest; what of it is not proven is pending since `revision`.
+
+        Who has been asked for something that is still pending gets no more time for what comes beside it.
+        """
         if self._newest and self._stage == "held":
             self._stage = "open"
+        asked = {(key, self._newest[key[0]][key[1]].version) for key in self.pending}
         self._newest = newest
-        self._offered_at = now
-        self.group.begin(now)
         self._look_anew(revision)
+        if asked.isdisjoint((key, newest[key[0]][key[1]].version) for key in self.pending):
+            self._offered_at = now
+            self.group.begin(now)
 
     def reconsider(self, *, revision: int) -> None:
         """A resource of this group has been rejected, or a rejection lifted."""

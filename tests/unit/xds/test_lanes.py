@@ -317,6 +317,42 @@ def test_a_change_that_silences_many_canaries_at_once_stops_as_soon() -> None:
     assert len(asked) == 10 + MOST_SILENT
 
 
+def test_a_silent_canary_is_replaced_though_something_else_changes_all_the_time(fleet: Fleet) -> None:
+    for step in range(4):
+        fleet.offer(a="2", b=str(step))
+        fleet.now += 2.0
+        fleet.lanes.look()
+    assert versions(fleet.push(2))["a"] == "2"
+
+
+def test_a_change_that_silences_canaries_is_stopped_though_something_else_changes_all_the_time() -> None:
+    fleet = Fleet()
+    everyone = settled(fleet, 12)
+    asked = set()
+    for step in range(12):
+        fleet.offer(a="2", b=str(step))
+        asked |= {proxy for proxy in everyone if versions(fleet.push(proxy)).get("a") == "2"}
+        fleet.now += 5.0
+        fleet.lanes.look()
+    assert len(asked) == MOST_SILENT + 1
+
+
+def test_a_newer_form_of_what_silenced_canaries_is_tried_from_the_beginning() -> None:
+    fleet = Fleet()
+    everyone = settled(fleet, 8)
+    fleet.offer(a="2")
+    for _ in range(8):
+        fleet.now += 5.0
+        fleet.lanes.look()
+    fleet.offer(a="3")
+    [rollout] = fleet.lanes.rollouts().values()
+    assert not rollout.is_stalled
+    for _ in range(2):
+        for proxy in everyone:
+            fleet.take(proxy)
+    assert not rollout.pending
+
+
 def test_nothing_changes_while_nobody_is_left_to_take_a_silent_canarys_place() -> None:
     fleet = Fleet()
     settled(fleet, 2)
