@@ -27,7 +27,7 @@ async def test_workers_share_the_proxies_and_one_that_dies_is_replaced(tmp_path)
         assert min(mesh.progress[replica].proxies for replica in ("xds-0", "xds-1")) > 0
         await mesh.move_endpoint()
         await mesh.settled("xds-0", "xds-1", proxies=40)
-        await until(lambda: _in_sync(running))
+        await until(lambda: _in_sync(running, proxies))
         before = await running.workers()
         os.kill(before[0], signal.SIGKILL)
         await until(lambda: _differ(running, before))
@@ -44,7 +44,7 @@ async def _measured(running):
     return min(_by_worker(samples, "osm_xds_batch_seconds_count")) > 0
 
 
-async def _in_sync(running):
+async def _in_sync(running, proxies):
     """Whether a scrape shows what a change did that all 40 proxies have acknowledged."""
     samples = await _scraped(running)
     pushed, acked = (
@@ -53,8 +53,8 @@ async def _in_sync(running):
     return (
         sum(_by_worker(samples, "osm_xds_proxies", state="synced")) == 40
         and min(_by_worker(samples, "osm_xds_convergence_seconds_count")) > 0
-        and pushed == acked
-        and sum(pushed) >= 40  # who came late was pushed the change alone
+        and sum(acked) >= 40  # who came late was pushed the change alone
+        and 0 <= sum(pushed) - sum(acked) <= sum(proxies.moves.values())  # who moved may not have answered
         and min(_by_worker(samples, "osm_xds_pushed_bytes_total", type="EDS")) > 0
         and sum(_by_worker(samples, "osm_xds_rejections_total", type="CDS")) == 0
         and min(_by_worker(samples, "osm_xds_certificate_not_after_seconds", kind="leaf")) > time.time()

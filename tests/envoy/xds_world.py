@@ -30,7 +30,7 @@ from services.xds.worker_pages import read_page
 
 WEB = Identity("shop", "web")
 SHOP = ServiceName("shop", "web")
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 def service(port):
