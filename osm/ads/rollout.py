@@ -241,8 +241,7 @@ class Rollout:
         """The routes of listeners that are held back: no proxy asks for them, so none would ever hold them."""
         if self.canary is self._newest:
             return frozenset()
-        named = {key for listener in self._offered(LISTENER).values() for key in needs(listener)}
-        return frozenset((ROUTE, name) for name in self._offered(ROUTE)) - named
+        return _named(self._newest) - _named(self.canary)
 
     def _finish(self) -> None:
         """What follows once it is known what is pending. With nothing pending, what the canaries have is good."""
@@ -268,3 +267,9 @@ class Rollout:
     def _is_newest(self, resource: Resource) -> bool:
         newest = self.wants(resource.type_url, resource.name)
         return newest is not None and newest.version == resource.version
+
+
+def _named(table: Table) -> frozenset[Key]:
+    """The routes that the listeners of a table ask for."""
+    listeners = table.get(LISTENER, {}).values()
+    return frozenset(key for listener in listeners for key in needs(listener) if key[0] == ROUTE)
