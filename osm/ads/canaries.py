@@ -34,6 +34,7 @@ class Group:
         self._members: dict[int, float] = {}  # in the order they came → when it last said something
         self._chosen: dict[int, None] = {}
         self._silent: set[int] = set()
+        self._replaced = 0  # for the change that is tried; those included that have left since
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -56,7 +57,7 @@ class Group:
     @property
     def is_silent(self) -> bool:
         """Whether so many canaries have said nothing that no other is tried."""
-        return len(self._silent) >= MOST_SILENT
+        return self._replaced >= MOST_SILENT
 
     def is_next_canary(self) -> bool:
         """Whether the next who joins becomes a canary."""
@@ -74,7 +75,7 @@ class Group:
         self._members.pop(member, None)
         self._silent.discard(member)
         self._chosen.pop(member, None)
-        if not self._fill(now, self._untried()):
+        if self._lacking() and not self._fill(now, self._untried()):
             self._fill(now, list(self._members))
 
     def answered(self, member: int, now: float) -> None:
@@ -84,18 +85,20 @@ class Group:
 
     def begin(self, now: float) -> None:
         """Something new is to be tried: who was silent about something else may be asked again."""
-        self._silent.clear()
+        self.finish()
         self._fill(now, self._untried())
 
     def finish(self) -> None:
         """Nothing is tried any more."""
         self._silent.clear()
+        self._replaced = 0
 
     def replace_silent(self, since: float, now: float) -> bool:
         """Replace canaries that were asked at `since` and have been silent for too long; True if any was replaced."""
         silent = [each for each in self._chosen if now - max(self._members[each], since) >= self._terms.silence_s]
         replaced = False
-        for member in silent[: MOST_SILENT - len(self._silent)]:
+        for member in silent[: MOST_SILENT - self._replaced]:
+            self._replaced += 1
             self._silent.add(member)
             del self._chosen[member]
             if self._fill(now, self._untried()) or not self._lacking():
