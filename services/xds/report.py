@@ -9,9 +9,10 @@ import asyncio
 import time
 from collections.abc import Collection
 
+import structlog
 from msgspec import structs
 
-from osm.bus import StatusWriter
+from osm.bus import StatusWriter, TooLarge
 from osm.contracts.channels import OBJECT_STATUS, PROGRESS, PROXY_STATUS
 from osm.contracts.names import ObjectRef
 from osm.contracts.status import ObjectStatus, Progress, ProxyStatus, RolloutStatus
@@ -32,6 +33,8 @@ NAMED_ROLLOUTS = 50
 
 NAMED_BEHIND = 20
 """As many laggards as a progress line names; one is usually the culprit."""
+
+log = structlog.get_logger()
 
 
 class Reporter:
@@ -95,17 +98,24 @@ class Reporter:
             rollouts=rollouts[:NAMED_ROLLOUTS],
             at_s=now_s,
         )
-        await self._status.put(PROGRESS.key(self._service, self._replica), line)
+        await self._put(PROGRESS.key(self._service, self._replica), line)
 
     async def _write_words(self, overview: Overview) -> None:
         """What proxies have rejected is told of the users' objects that it was made from."""
         words = overview.words_on_objects()
         for origin, word in words.items():
             if self._words.get(origin) != word:
-                await self._status.put(self._key_of(origin), word)
+                await self._put(self._key_of(origin), word)
         for origin in self._words.keys() - words.keys():
             await self._status.delete(self._key_of(origin))
         self._words = words
+
+    async def _put(self, key: str, line: ObjectStatus | Progress | ProxyStatus) -> None:
+        """One line that is too large keeps neither the others nor the proxies waiting."""
+        try:
+            await self._status.put(key, line)
+        except TooLarge as error:
+            log.warning("status line not written", key=key, why=str(error))
 
     def _key_of(self, origin: ObjectRef) -> str:
         return OBJECT_STATUS.key(self._service, origin.kind, origin.namespace or "-", origin.name)
@@ -144,4 +154,4 @@ class Reporter:
             await self._status.delete(key)
         else:
             self._lines[proxy_id] = line
-            await self._status.put(key, line)
+            await self._put(key, line)

@@ -2,7 +2,9 @@ import asyncio
 from typing import cast
 
 import pytest
+from msgspec import structs
 
+from osm.bus.documents import MAX_BYTES
 from osm.bus.memory import MemoryCore
 from osm.contracts.channels import OBJECT_STATUS, PROXY_STATUS
 from osm.contracts.names import Identity, ObjectRef
@@ -191,3 +193,13 @@ async def test_where_a_canary_stands_is_told_with_the_progress(told: Told) -> No
     await told.settles()
     (line,) = (body for key, body in told.core.buckets["status"].bodies.items() if key.startswith("progress.xds"))
     assert b'"state":"canary"' in line
+
+
+async def test_a_line_too_large_for_the_bus_keeps_the_others_waiting_for_nothing(told: Told) -> None:
+    huge = Rejection(type_url="t", resources=("r",), reason="x" * MAX_BYTES)
+    told.overview.lines["another.proxy"] = structs.replace(BUYER, proxy_id="another.proxy", rejections=(huge,))
+    told.overview.lines[BUYER.proxy_id] = BUYER
+    told.reporter.touch("another.proxy")
+    told.reporter.touch(BUYER.proxy_id)
+    assert await told.settles() is not None
+    assert PROXY_STATUS.key("another.proxy") not in told.core.buckets["status"].bodies
