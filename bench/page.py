@@ -1,11 +1,13 @@
 """Writes the summary, numbers and curves of docs/performance.md from a result: what stands there was measured.
 
-Only what lies between the markers is replaced; the words around it are a person's.
+The result itself is put beside the page, for whoever wants to reckon with it. Only what lies between the markers is
+replaced; the words around it are a person's.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
+from bench import results_folder
 from bench.result import Result, Run, Series, WorkersRun
 from bench.summary import summary
 from bench.svg import Line, chart
@@ -27,7 +29,7 @@ def write(result: Result, docs: Path = DOCS) -> tuple[Path, ...]:
     drawn = charts(result.runs)
     for name, svg in drawn.items():
         (docs / name).write_text(svg)
-    return (path, *(docs / name for name in drawn))
+    return (path, results_folder.write(result, docs / "performance.json"), *(docs / name for name in drawn))
 
 
 def filled(text: str, markers: Markers, between: str) -> str:

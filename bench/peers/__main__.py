@@ -45,7 +45,8 @@ def main() -> int:
     show(found, console)
     console.print(f"written: {path}")
     if asked.page:
-        console.print(f"written: {page.write(found)}")
+        for path in page.write(found):
+            console.print(f"written: {path}")
     return 0
 
 
