@@ -103,6 +103,12 @@ def test_every_container_runs_an_app_that_exists_and_is_told_its_address(documen
         assert container["readinessProbe"]["httpGet"]["port"] in ports
 
 
+def test_every_app_has_longer_than_kubernetes_default_to_say_that_it_is_ready(documents: list[Document]) -> None:
+    """On a busy node an answer takes more than the second of the default, and a shop that works would be taken out."""
+    timeouts = {pod["spec"]["containers"][0]["readinessProbe"]["timeoutSeconds"] for _, pod in pods(documents)}
+    assert timeouts == {3}
+
+
 def test_every_upstream_variable_names_a_service_and_its_port(documents: list[Document]) -> None:
     known = {
         f"$(OSM_UPSTREAM_{namespace}_{name}_{port['port']})".replace("-", "_").upper()
