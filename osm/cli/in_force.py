@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from osm.cli.kinds import means
 from osm.cli.propagation import Live, propagation
 from osm.contracts.channels import OBJECT_STATUS, PROGRESS, PROXY_STATUS
 from osm.contracts.names import ObjectRef
@@ -42,21 +43,18 @@ class NotYet(Struct, frozen=True, kw_only=True, tag="not-yet"):
 
 Verdict = InForce | Refused | NotYet
 
-TOLD = ("endpoints", "meshspec")
-"""The services whose objects proxies are told of. What `local` runs is no message to a proxy."""
-
 Line = tuple[str, ObjectStatus]
 """The service that speaks, and its word."""
 
 
 def verdict(kind: str, namespace: str, name: str, lines: Mapping[str, Struct], *, proxies: int = 0) -> Verdict:
-    """`lines` are those of bucket `status` by key; `kind` in any case, singular or plural.
+    """`lines` are those of bucket `status` by key; `kind` as in `kinds.means`.
 
     `proxies`: fewer than so many connected ones are not enough, though each of them has it.
     """
     words = sorted(_words(kind, namespace, name, lines))
     own = [(service, word) for service, word in words if word.generation]
-    if wrong := _reasons(own) or _untold(own):
+    if wrong := _reasons(own):
         return Refused(subject=own[0][1].subject, reasons=wrong)
     if not own:
         return _unread(words, f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}")
@@ -95,23 +93,13 @@ def _words(kind: str, namespace: str, name: str, lines: Mapping[str, Struct]) ->
         if parts is None or not isinstance(line, ObjectStatus):
             continue
         subject = line.subject
-        if _is_kind(kind, subject.kind) and (subject.namespace, subject.name) == (namespace, name):
+        if means(kind, subject.kind) and (subject.namespace, subject.name) == (namespace, name):
             yield parts[0], line
-
-
-def _is_kind(asked: str, kind: str) -> bool:
-    return asked.lower() in (kind.lower(), f"{kind.lower()}s", f"{kind.lower()}es")
 
 
 def _reasons(words: Iterable[Line]) -> tuple[str, ...]:
     found = {str(problem) for _, word in words for problem in word.problems if problem.severity == "error"}
     return tuple(sorted(found))
-
-
-def _untold(words: Iterable[Line]) -> tuple[str, ...]:
-    """Why to wait for it would never end."""
-    said_by_others = any(service not in TOLD for service, _ in words)
-    return ("proxies are told of policies and Services, not of workloads",) if said_by_others else ()
 
 
 def _rejections(subject: ObjectRef, proxies: Iterable[ProxyStatus]) -> tuple[str, ...]:

@@ -12,9 +12,11 @@ from osm.bus import Update
 from osm.cli.client import BusOption, mesh, pods_by_proxy
 from osm.cli.find_mesh import program
 from osm.cli.in_force import InForce, NotYet, Refused, Verdict, sentence, verdict
+from osm.cli.kinds import KINDS, means
 from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.output import CommandError, Format, OutputOption, stdout, structured
 from osm.cli.run_async import run
+from osm.manifests.wording import nearest, shown
 
 TIMED_OUT = 124
 """As timeout(1) says it."""
@@ -25,7 +27,7 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 @on_cluster
 def wait(
     kind: Annotated[str, typer.Argument(help="The object's kind, such as traffictarget or Service.")],
-    name: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The object; without a namespace: NAME.")],
+    name: Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The object.")],
     *,
     bus: BusOption = None,
     proxies: Annotated[
@@ -43,7 +45,7 @@ def wait(
 
     Example: osm wait trafficsplit bookstore/bookstore-split --proxies 2 --timeout 10s
     """
-    namespace, _, own_name = name.rpartition("/")
+    namespace, own_name = waited_for(kind, name)
 
     def judge(lines: Mapping[str, Struct]) -> Verdict:
         return verdict(kind, namespace, own_name, lines, proxies=proxies)
@@ -54,6 +56,18 @@ def wait(
     elif isinstance(found, InForce):
         stdout.print(sentence(found))
     _end(found, f"{kind} {name}", timeout)
+
+
+def waited_for(kind: str, name: str) -> tuple[str, str]:
+    """Namespace and name. Raises typer.BadParameter if no such object will ever be in force, so that nobody waits."""
+    if not any(means(kind, each) for each in KINDS):
+        what = f"found {shown(kind)}; proxies are told of policies and Services: {nearest(kind, KINDS)}"
+        raise typer.BadParameter(what, param_hint="KIND")
+    namespace, _, own_name = name.partition("/")
+    if not (namespace and own_name) or "/" in own_name:
+        what = f"found {shown(name)}, allowed is its namespace and its name, such as bookstore/bookstore-split"
+        raise typer.BadParameter(what, param_hint="NAMESPACE/NAME")
+    return namespace, own_name
 
 
 def _named(bus: str | None, where: ClusterOptions, found: Verdict) -> Verdict:

@@ -70,11 +70,6 @@ def test_a_word_of_the_catalog_counts_once_it_has_worked_the_object_in() -> None
     assert ask({**LIVE, **about}) == Refused(subject=TARGET, reasons=(str(WRONG),))
 
 
-def test_a_workload_is_not_waited_for_until_time_is_over() -> None:
-    found = ask({**progress("catalog", 20, meshspec=7), **progress("xds", 20), **word("local")})
-    assert found == Refused(subject=TARGET, reasons=("proxies are told of policies and Services, not of workloads",))
-
-
 def test_who_is_behind_is_named() -> None:
     found = ask({**LIVE, **progress("xds", 19)})
     assert isinstance(found, NotYet)
