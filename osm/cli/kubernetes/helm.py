@@ -15,6 +15,10 @@ from osm.cli.kubernetes.cluster_options import ClusterOptions
 from osm.cli.kubernetes.program import HELM
 from osm.cli.output import CommandError
 
+OLDEST = (3, 14)
+"""The first with `--reset-then-reuse-values`, by which an upgrade keeps what was set."""
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _RELEASE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,51}[a-z0-9])?")
 
 
@@ -75,6 +79,13 @@ class Release(Struct, frozen=True, kw_only=True):
 
 def uninstall(mesh: str, where: ClusterOptions, timeout: str) -> list[str]:
     return ["uninstall", mesh, f"--namespace={where.home}", *where.helm(), "--wait", f"--timeout={timeout}"]
+
+
+async def version() -> tuple[int, int] | None:
+    """Major and minor number of the helm on the PATH; None if it does not say, as builds of one's own may not."""
+    ended = await HELM.run(["version", "--short"])
+    found = None if ended.status else _VERSION.match(ended.out.strip())
+    return (int(found[1]), int(found[2])) if found else None
 
 
 async def release_status(mesh: str, where: ClusterOptions) -> str:

@@ -12,7 +12,7 @@ from msgspec import structs
 from osm.cli.bus_state import BucketState
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.check import judged
-from osm.cli.kubernetes.checks.before import before
+from osm.cli.kubernetes.checks.before import before, tools
 from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, HookConfiguration, Permission, Tool
 from osm.cli.kubernetes.checks.gather import needed
 from osm.cli.kubernetes.control_plane_state import ControlPlaneState
@@ -348,9 +348,11 @@ def tool(name: str, *, is_there: bool) -> Tool:
     return Tool(name=name, needed="it forwards ports", remedy=f"get {name}", is_there=is_there)
 
 
+HELM_3_14 = structs.replace(tool("helm", is_there=True), version=(3, 14), oldest=(3, 14))
+
 READY = Before(
     version=(1, 35),
-    tools=(tool("helm", is_there=True), tool("kubectl", is_there=True)),
+    tools=(HELM_3_14, tool("kubectl", is_there=True)),
     permissions=(Permission(verb="create", what="secrets", allowed=True),),
     wanted=WANTED,
 )
@@ -361,6 +363,12 @@ BEFOREHAND: dict[str, tuple[Before, str, str, str]] = {
         structs.replace(READY, tools=(tool("helm", is_there=False),)),
         "error",
         "helm is not on the PATH: it forwards ports",
+        "get helm",
+    ),
+    "a helm that cannot upgrade": (
+        structs.replace(READY, tools=(structs.replace(HELM_3_14, version=(3, 9)),)),
+        "error",
+        "helm is 3.9, the oldest that works is 3.14",
         "get helm",
     ),
     "no permission": (
@@ -394,6 +402,21 @@ BEFOREHAND: dict[str, tuple[Before, str, str, str]] = {
         "kubectl label crd traffictargets.access.smi-spec.io --overwrite app.kubernetes.io/name=openservicemesh.io",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ((3, 14), "helm is 3.14"),
+        ((4, 0), "helm is 4.0"),
+        (None, "helm does not say its version; 3.14 or newer is needed"),
+    ],
+)
+def test_a_helm_that_will_do_or_does_not_say_its_version_is_no_fault(
+    version: tuple[int, int] | None, words: str
+) -> None:
+    (line,) = tools(structs.replace(READY, tools=(structs.replace(HELM_3_14, version=version),)))
+    assert (line.level, line.what) == ("ok", words)
 
 
 def test_admission_policies_are_asked_for_where_the_chart_makes_them() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from osm.cli.kubernetes.checks.facts import Before
+from osm.cli.kubernetes.checks.facts import Before, Tool
 from osm.cli.kubernetes.checks.line import Line, error, ok, warning
 from osm.cli.kubernetes.definitions import judge
 from osm.cli.kubernetes.meshes import in_the_way
@@ -23,7 +23,7 @@ def before(facts: Before) -> Iterator[Line]:
 
 
 def server(facts: Before) -> Iterator[Line]:
-    found, oldest = (".".join(map(str, version)) for version in (facts.version, OLDEST))
+    found, oldest = _dotted(facts.version), _dotted(OLDEST)
     if facts.version < OLDEST:
         yield error(CLUSTER, f"Kubernetes is {found}, the oldest that works is {oldest}", "upgrade the cluster")
     else:
@@ -31,11 +31,25 @@ def server(facts: Before) -> Iterator[Line]:
 
 
 def tools(facts: Before) -> Iterator[Line]:
-    for tool in facts.tools:
-        if tool.is_there:
-            yield ok(CLUSTER, f"{tool.name} is on the PATH")
-        else:
-            yield error(CLUSTER, f"{tool.name} is not on the PATH: {tool.needed}", tool.remedy)
+    yield from map(_found, facts.tools)
+
+
+def _found(tool: Tool) -> Line:
+    if not tool.is_there:
+        return error(CLUSTER, f"{tool.name} is not on the PATH: {tool.needed}", tool.remedy)
+    if not tool.oldest:
+        return ok(CLUSTER, f"{tool.name} is on the PATH")
+    oldest = _dotted(tool.oldest)
+    if not tool.version:
+        return ok(CLUSTER, f"{tool.name} does not say its version; {oldest} or newer is needed")
+    if tool.version < tool.oldest:
+        what = f"{tool.name} is {_dotted(tool.version)}, the oldest that works is {oldest}"
+        return error(CLUSTER, what, tool.remedy)
+    return ok(CLUSTER, f"{tool.name} is {_dotted(tool.version)}")
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 def permissions(facts: Before) -> Iterator[Line]:

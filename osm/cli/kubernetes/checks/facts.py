@@ -58,12 +58,17 @@ class Cert(Struct, frozen=True, kw_only=True):
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """A program that has to be on the user's PATH: what for, and where to get it."""
+    """A program that has to be on the user's PATH: what for, and where to get it.
+
+    `oldest`: the first version that will do, if not every one does; `version` is None if the program does not say it.
+    """
 
     name: str
     needed: str
     remedy: str
     is_there: bool
+    version: tuple[int, int] | None = None
+    oldest: tuple[int, int] | None = None
 
 
 class Before(Struct, frozen=True, kw_only=True):

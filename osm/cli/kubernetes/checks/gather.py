@@ -6,11 +6,14 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from osm.bus import Bus as Connected
 from osm.bus import BusError
 from osm.bus.connect import connect
 from osm.cli.bus_state import bucket_states
 from osm.cli.client import PICTURES_WITHIN_S, of_kind, pictures
+from osm.cli.kubernetes import helm
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, HookConfiguration, Permission, Tool
 from osm.cli.kubernetes.cluster import all_of, look_up
@@ -21,7 +24,7 @@ from osm.cli.kubernetes.forward import cluster_bus
 from osm.cli.kubernetes.kubernetes_objects import Event, Pod, Workload
 from osm.cli.kubernetes.meshes import Mesh
 from osm.cli.kubernetes.mode import MeshConfig
-from osm.cli.kubernetes.program import HELM, KUBECTL
+from osm.cli.kubernetes.program import HELM, KUBECTL, Program
 from osm.cli.kubernetes.survey import all_meshes, standing
 from osm.cli.output import CommandError
 from osm.cli.problem_lines import object_problems
@@ -75,10 +78,7 @@ async def before(cluster: "Cluster", where: ClusterOptions, name: str) -> Before
     )
     return Before(
         version=version,
-        tools=tuple(
-            Tool(name=each.name, needed=each.needed, remedy=each.remedy, is_there=each.is_there)
-            for each in (HELM, KUBECTL)
-        ),
+        tools=(await helm_tool(), _tool(KUBECTL)),
         permissions=tuple(
             Permission(verb=verb, what=str(what), allowed=allowed)
             for (verb, what), allowed in zip(rights, asked, strict=True)
@@ -90,6 +90,16 @@ async def before(cluster: "Cluster", where: ClusterOptions, name: str) -> Before
         name=name,
         namespace=home,
     )
+
+
+def _tool(program: Program) -> Tool:
+    return Tool(name=program.name, needed=program.needed, remedy=program.remedy, is_there=program.is_there)
+
+
+async def helm_tool() -> Tool:
+    """helm, with its version if there is one to ask."""
+    tool = structs.replace(_tool(HELM), oldest=helm.OLDEST)
+    return structs.replace(tool, version=await helm.version()) if tool.is_there else tool
 
 
 async def after(cluster: "Cluster", where: ClusterOptions, mesh: Mesh) -> After:
