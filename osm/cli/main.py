@@ -20,7 +20,7 @@ from osm.cli.kubernetes.prepare import prepare
 from osm.cli.kubernetes.verify import command as verify
 from osm.cli.kubernetes.version import env, version
 from osm.cli.machine import up
-from osm.cli.output import CommandError, fail, plain
+from osm.cli.output import CommandError, fail, plain, reader_left
 from osm.cli.status import status
 from osm.cli.wait import wait
 from osm.runtime import logging
@@ -93,5 +93,9 @@ def main() -> None:
         fail(error)
     except ServiceFailed as error:
         fail(CommandError(f"the mesh has ended: {error}", remedy="--log-level info shows more"))
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # so Typer ends with 1 if nobody reads its help
+            reader_left()
+        raise
     finally:
         plain()  # else Python does it, and complains if nobody reads

@@ -46,7 +46,9 @@ def test_without_rows_the_sentence_is_said(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "nothing in [x]\n"
 
 
-@pytest.mark.parametrize("command", ["bus permissions", f"policy check -f {MANIFESTS}"])
+@pytest.mark.parametrize(
+    "command", ["bus permissions", f"policy check -f {MANIFESTS}", "", "--help", "install --help", "--version"]
+)
 def test_a_reader_that_leaves_ends_a_command_without_a_word(command: str) -> None:
     pipe = f"set -o pipefail; {OSM} {command} | true"
     done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, check=False)
