@@ -17,7 +17,7 @@ from osm.contracts.names import ServiceName
 from osm.contracts.policy import Mesh
 from osm.contracts.trust import MeshLeaf, ProxyClient
 from tests.envoy.admin_page import page
-from tests.envoy.translate_world import BUYER, HOST, HTTP, OPS, SHOP, TCP, THIEF, TRUST_DOMAIN, Client, Store, World
+from tests.envoy.translate_world import BUYER, HOST, HTTP, OPS, SHOP, THIEF, TRUST_DOMAIN, Client, Store, World
 
 pytestmark = pytest.mark.envoy
 
@@ -175,7 +175,51 @@ async def test_a_tcp_port_closes_on_who_has_no_grant(world: World) -> None:
         finally:
             writer.transport.abort()
     assert answers == {BUYER: b"ping\n", THIEF: b""}
-    assert await counter(admin_socket, f"inbound.{SHOP}|{TCP}.rbac.denied") == 1
+    assert await counter(admin_socket, f"listener.{HOST}_{store.tcp_inbound}.ssl.fail_verify_san") == 1
+
+
+async def test_a_server_that_speaks_first_says_nothing_to_who_has_no_grant_and_is_not_even_connected(
+    world: World,
+) -> None:
+    """Not to a workload that was granted nothing, and not to somebody who has no certificate at all."""
+    store = Store(1)
+    connections = await world.greeter(store.tcp_app)
+    await world.sidecar(store.case())
+    stranger = ssl.create_default_context(cadata=world.authority.root_pem)
+    stranger.check_hostname = False
+    stranger.set_alpn_protocols(["osm"])
+    for context in (world.tls(MeshLeaf(identity=THIEF)), stranger):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await _greeting(store.tcp_inbound, context)
+    assert await _greeting(store.tcp_inbound, world.tls(MeshLeaf(identity=BUYER))) == b"welcome\n"
+    assert len(connections) == 1
+
+
+async def test_all_that_is_sent_before_the_app_is_connected_reaches_it(world: World) -> None:
+    store = Store(1)
+    await world.echo(store.tcp_app)
+    await world.sidecar(store.case())
+    line = b"x" * 1_000_000 + b"\n"
+    reader, writer = await asyncio.open_connection(
+        HOST, store.tcp_inbound, ssl=world.tls(MeshLeaf(identity=BUYER)), server_hostname=SHOP.fqdn
+    )
+    try:
+        writer.write(line)
+        assert await reader.readexactly(len(line)) == line
+    finally:
+        writer.transport.abort()
+
+
+async def _greeting(port: int, context: ssl.SSLContext) -> bytes:
+    """What a server says unasked; raises what TLS or the connection's end says instead."""
+    reader, writer = await asyncio.open_connection(HOST, port, ssl=context, server_hostname=SHOP.fqdn)
+    try:
+        said = await reader.readline()
+    finally:
+        writer.transport.abort()
+    if not said:
+        raise ConnectionError("closed without a word")
+    return said
 
 
 async def test_a_split_sends_calls_to_its_backends_and_none_to_weight_0(world: World) -> None:

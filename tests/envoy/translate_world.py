@@ -41,6 +41,7 @@ STORE = Identity("books", "store")
 SHOP = ServiceName("books", "shop")
 HTTP, TCP = 14001, 3306
 TRUST_DOMAIN = "cluster.local"
+LONGEST_LINE = 2_000_000
 
 
 async def _accepts(port: int) -> bool:
@@ -114,8 +115,22 @@ class World:
             await writer.drain()
             writer.close()
 
+        server = await asyncio.start_server(serve, HOST, port, limit=LONGEST_LINE)
+        self._stack.callback(server.close)
+
+    async def greeter(self, port: int) -> list[None]:
+        """Speaks first, as a database does; what it returns grows by one with each connection."""
+        connections: list[None] = []
+
+        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.append(None)
+            writer.write(b"welcome\n")
+            await writer.drain()
+            writer.close()
+
         server = await asyncio.start_server(serve, HOST, port)
         self._stack.callback(server.close)
+        return connections
 
     async def h2c_app(self, port: int) -> None:
         """Says which version of HTTP it was spoken to in."""

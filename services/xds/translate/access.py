@@ -77,6 +77,20 @@ def per_connection(rules: RBAC, stat_prefix: str) -> network_rbac.RBAC:
     return network_rbac.RBAC(rules=rules, stat_prefix=f"{stat_prefix}.")
 
 
+def named(rules: RBAC) -> tuple[StringMatcher, ...]:
+    """Everybody whom rules for connections speak of, and so lets in.
+
+    For TLS to turn all others away. The filter would too late: it asks at a caller's first bytes (Envoy 1.40), when a
+    server that speaks first has been connected and has said its part.
+    """
+    found = {
+        principal.authenticated.principal_name.SerializeToString(deterministic=True)
+        for policy in rules.policies.values()
+        for principal in policy.principals
+    }
+    return tuple(StringMatcher.FromString(name) for name in sorted(found))
+
+
 def _allowing(found: Iterable[tuple[ObjectRef, Policy]]) -> RBAC:
     """Policies named for the object; its second, third … part is numbered, in the order of their bytes."""
     parts: dict[str, set[bytes]] = {}

@@ -21,7 +21,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     Rds,
     ResponseMapper,
 )
-from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy, UpstreamConnectMode
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
@@ -40,6 +40,9 @@ SILENT_CONNECTION_S = 24 * 3600
 
 CONNECT_ATTEMPTS = 3
 """Of a TCP proxy, each at the endpoint whose turn it is. Nothing has been sent before one succeeds."""
+
+EARLY_DATA_BYTES = 16 * 1024
+"""Of a caller, kept until its connection to the app stands: one record of TLS. More waits in the kernel."""
 
 _CONNECTION_FAILED = "UF"
 """Envoy's response flag for "could not connect to the upstream"."""
@@ -70,11 +73,7 @@ def inbound_http(stat_prefix: str, routes: str, tracing: Tracing | None) -> Filt
 
 def tcp(stat_prefix: str, shares: Iterable[Share]) -> Filter:
     """To one cluster, or to several by weight. A share of 0 is left out: Envoy takes none in a TCP proxy."""
-    proxy = TcpProxy(
-        stat_prefix=stat_prefix,
-        max_connect_attempts=UInt32Value(value=CONNECT_ATTEMPTS),
-        idle_timeout=seconds(SILENT_CONNECTION_S),
-    )
+    proxy = _tcp_proxy(stat_prefix)
     match [share for share in bounded(shares) if share.weight]:
         case [only]:
             proxy.cluster = only.cluster
@@ -84,6 +83,24 @@ def tcp(stat_prefix: str, shares: Iterable[Share]) -> Filter:
             )
             proxy.weighted_clusters.clusters.extend(weighted)
     return network_filter("envoy.filters.network.tcp_proxy", proxy)
+
+
+def tcp_to_app(stat_prefix: str, cluster: str) -> Filter:
+    """The app is connected once TLS has named the caller: it counts connections that come to nothing (MySQL shuts out
+    a host for them), and all of them come from its own."""
+    proxy = _tcp_proxy(stat_prefix)
+    proxy.cluster = cluster
+    proxy.upstream_connect_mode = UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE
+    proxy.max_early_data_bytes.value = EARLY_DATA_BYTES
+    return network_filter("envoy.filters.network.tcp_proxy", proxy)
+
+
+def _tcp_proxy(stat_prefix: str) -> TcpProxy:
+    return TcpProxy(
+        stat_prefix=stat_prefix,
+        max_connect_attempts=UInt32Value(value=CONNECT_ATTEMPTS),
+        idle_timeout=seconds(SILENT_CONNECTION_S),
+    )
 
 
 def network_filter(name: str, config: Message) -> Filter:

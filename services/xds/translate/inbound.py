@@ -23,16 +23,16 @@ from services.xds.translate.access import (
     NETWORK_FILTER,
     anyone_rules,
     http_rules,
+    named,
     per_connection,
     per_route,
     tcp_grants,
     tcp_rules,
 )
 from services.xds.translate.cluster import local_cluster
-from services.xds.translate.filters import inbound_http, network_filter, tcp
+from services.xds.translate.filters import inbound_http, network_filter, tcp_to_app
 from services.xds.translate.messages import packed
 from services.xds.translate.model import Built, View, cluster_name
-from services.xds.translate.reach import Share
 from services.xds.translate.request_match import ANY_REQUEST, Shape, route_match, shapes
 from services.xds.translate.route import configuration, plain_route
 from services.xds.translate.tls import MESH_ALPN, TlsIdentity, downstream_tls
@@ -75,8 +75,12 @@ def inbound_chain(it: Served, own: TlsIdentity, view: View, *, destination_port:
     )
     if destination_port is not None:
         chain_match.destination_port.value = destination_port
+    callers = None if it.http else named(_tcp_rules(it, view))
     return FilterChain(
-        name=it.name, filter_chain_match=chain_match, filters=_filters(it, view), transport_socket=downstream_tls(own)
+        name=it.name,
+        filter_chain_match=chain_match,
+        filters=_filters(it, view),
+        transport_socket=downstream_tls(own, callers),
     )
 
 
@@ -109,7 +113,7 @@ def _filters(it: Served, view: View) -> list[Filter]:
     if it.http:
         return [inbound_http(it.name, it.routes_name, view.mesh.tracing)]
     rules = per_connection(_tcp_rules(it, view), it.name)
-    return [network_filter(NETWORK_FILTER, rules), tcp(it.name, [Share(cluster=it.local_name, weight=1)])]
+    return [network_filter(NETWORK_FILTER, rules), tcp_to_app(it.name, it.local_name)]
 
 
 def _wanted(view: View) -> tuple[Shape, ...]:

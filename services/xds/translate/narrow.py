@@ -20,8 +20,9 @@ from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 
-from services.xds.translate.access import HTTP_FILTER, NETWORK_FILTER, per_route
+from services.xds.translate.access import HTTP_FILTER, NETWORK_FILTER, named, per_route
 from services.xds.translate.messages import packed
+from services.xds.translate.tls import accepting
 
 NOTHING = RBAC(action=RBAC.Action.ALLOW)
 """Rules without a policy deny everything."""
@@ -82,6 +83,8 @@ def _listener(older: Listener, newest: Listener) -> Listener:
             allowed = both(rules.rules, now.get(chain.name, {}).get(place, network_rbac.RBAC(rules=NOTHING)).rules)
             rules.rules.CopyFrom(allowed)
             chain.filters[place].typed_config.CopyFrom(packed(rules))
+            if chain.HasField("transport_socket"):
+                chain.transport_socket.CopyFrom(accepting(chain.transport_socket, named(allowed)))
     return out
 
 

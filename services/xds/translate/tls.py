@@ -35,6 +35,10 @@ MESH_ALPN = "osm"
 """What sidecars of the mesh offer; it keeps their chains apart from any other TLS on the same port."""
 
 
+NOBODY = exactly("nobody")
+"""A name that no certificate has: it is no URI. Without any name Envoy would take everyone."""
+
+
 class TlsIdentity(Struct, frozen=True, kw_only=True):
     """Whose certificate, against whose roots, by which TLS settings: what all connections of a proxy share.
 
@@ -74,8 +78,9 @@ def upstream_tls(own: TlsIdentity, service: ServiceName, accounts: tuple[Identit
     return _socket(context)
 
 
-def downstream_tls(own: TlsIdentity) -> TransportSocket:
-    """From any workload of the mesh; which of them may do what is access control's question.
+def downstream_tls(own: TlsIdentity, callers: Iterable[StringMatcher] | None = None) -> TransportSocket:
+    """From `callers`, of whom there may be none; else from any workload of the mesh, and which of them may do what is
+    access control's question.
 
     No ALPN is agreed to, though the chain was chosen by it: Envoy looks for HTTP/2 in a connection's first bytes only
     if none was.
@@ -86,6 +91,16 @@ def downstream_tls(own: TlsIdentity) -> TransportSocket:
         disable_stateless_session_resumption=True,
         disable_stateful_session_resumption=True,
     )
+    socket = _socket(context)
+    return socket if callers is None else accepting(socket, callers)
+
+
+def accepting(socket: TransportSocket, callers: Iterable[StringMatcher]) -> TransportSocket:
+    """A `downstream_tls` that takes these names alone."""
+    context = DownstreamTlsContext.FromString(socket.typed_config.value)
+    validation = context.common_tls_context.combined_validation_context.default_validation_context
+    del validation.match_typed_subject_alt_names[:]
+    validation.match_typed_subject_alt_names.extend(_uris(tuple(callers) or (NOBODY,)))
     return _socket(context)
 
 
@@ -95,7 +110,6 @@ def mesh_leaf_regex(trust_domain: str) -> str:
 
 
 def _common(own: TlsIdentity, names: Iterable[StringMatcher]) -> CommonTlsContext:
-    san_type = SubjectAltNameMatcher.SanType.URI
     return CommonTlsContext(
         tls_params=TlsParameters(
             tls_minimum_protocol_version=TlsParameters.TlsProtocol.Value(own.minimum),
@@ -105,12 +119,14 @@ def _common(own: TlsIdentity, names: Iterable[StringMatcher]) -> CommonTlsContex
         ),
         tls_certificate_sds_secret_configs=[_by_sds(leaf_name(own.identity))],
         combined_validation_context=CommonTlsContext.CombinedCertificateValidationContext(
-            default_validation_context=CertificateValidationContext(
-                match_typed_subject_alt_names=[SubjectAltNameMatcher(san_type=san_type, matcher=name) for name in names]
-            ),
+            default_validation_context=CertificateValidationContext(match_typed_subject_alt_names=_uris(names)),
             validation_context_sds_secret_config=_by_sds(bundle_name(own.trust_domain)),
         ),
     )
+
+
+def _uris(names: Iterable[StringMatcher]) -> list[SubjectAltNameMatcher]:
+    return [SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.SanType.URI, matcher=name) for name in names]
 
 
 def _by_sds(name: str) -> SdsSecretConfig:

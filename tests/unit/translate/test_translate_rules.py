@@ -10,6 +10,7 @@ from envoy.config.rbac.v3.rbac_pb2 import RBAC
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
 from osm.contracts.catalog import Policy, TcpGrant, Upstream
 from osm.contracts.names import Identity, ObjectRef, ServiceName
@@ -37,6 +38,14 @@ def network_rules(listener: Listener) -> RBAC:
     return rbac.rules
 
 
+def callers(listener: Listener) -> list[str]:
+    """Whom the TLS of the first chain takes, by name or by pattern."""
+    tls = DownstreamTlsContext()
+    assert listener.filter_chains[0].transport_socket.typed_config.Unpack(tls)
+    validation = tls.common_tls_context.combined_validation_context.default_validation_context
+    return [each.matcher.exact or each.matcher.safe_regex.regex for each in validation.match_typed_subject_alt_names]
+
+
 def http_rules(routes: RouteConfiguration) -> RBAC:
     rbac = RBACPerRoute()
     (host,) = routes.virtual_hosts
@@ -51,6 +60,28 @@ def test_nobody_may_connect_over_tcp_without_a_grant_for_the_container_port() ->
     smtp = network_rules(message(translation, "inbound.2525"))
     assert not smtp.policies
     assert smtp.action == RBAC.ALLOW
+
+
+def test_tls_in_front_of_tcp_takes_nobody_but_the_granted() -> None:
+    """The rules alone would be asked too late for a server that speaks first."""
+    case = cases.read("explicit-server")
+    grant = TcpGrant(
+        origin=ObjectRef("TrafficTarget", "bookstore", "db"),
+        sources=(Identity("b", "b"), Identity("a", "a")),
+        ports=(3306,),
+    )
+    policy = Policy(identity=case.workload.identity, tcp=(grant, grant))
+    translation = msgspec.structs.replace(case, policy=policy).translate()
+    assert callers(message(translation, "inbound.3306")) == [
+        "spiffe://cluster.local/ns/a/sa/a",
+        "spiffe://cluster.local/ns/b/sa/b",
+    ]
+    assert callers(message(translation, "inbound.2525")) == ["nobody"]
+
+
+def test_tls_in_front_of_http_takes_any_workload_so_that_it_can_be_told_403() -> None:
+    listener = message(cases.read("explicit-server").translate(), "inbound.14001")
+    assert callers(listener) == ["spiffe://cluster[.]local/ns/[^/]+/sa/[^/]+"]
 
 
 def test_a_tcp_grant_without_ports_is_for_all_ports() -> None:

@@ -18,7 +18,7 @@ from osm.ads.resource import Resource
 from osm.ads.types import CLUSTER
 from osm.contracts.catalog import HttpGrant
 from osm.contracts.names import Identity, ObjectRef
-from osm.contracts.policy import HttpMatch
+from osm.contracts.policy import HttpMatch, Mesh
 from services.xds.fallback import stand_in
 from services.xds.translate import PASSTHROUGH, narrowed
 from services.xds.translate.access import (
@@ -26,6 +26,7 @@ from services.xds.translate.access import (
     NETWORK_FILTER,
     anyone_rules,
     http_rules,
+    named,
     per_connection,
     per_route,
 )
@@ -33,6 +34,7 @@ from services.xds.translate.cluster import passthrough_cluster
 from services.xds.translate.filters import network_filter
 from services.xds.translate.messages import packed
 from services.xds.translate.narrow import NOTHING, both
+from services.xds.translate.tls import TlsIdentity, downstream_tls
 
 DOMAIN = "cluster.local"
 SOURCES = tuple(Identity("shop", name) for name in ("a", "b", "c"))
@@ -137,6 +139,17 @@ def test_a_chain_is_narrowed_by_its_counterpart_and_denied_without_one() -> None
     assert chain_rules(narrowed(older, listener("db", ALL_OF_A))) == ALL_OF_A
     assert chain_rules(narrowed(older, listener("other", ALL_OF_A))) == NOTHING
     assert older == listener("db", anyone_rules(DOMAIN)), "the older one is not touched"
+
+
+def test_tls_turns_away_whom_the_narrowed_rules_do_not_name() -> None:
+    own = TlsIdentity.of(SOURCES[2], DOMAIN, Mesh())
+    older = listener("db", anyone_rules(DOMAIN))
+    older.filter_chains[0].transport_socket.CopyFrom(downstream_tls(own, named(anyone_rules(DOMAIN))))
+    for newest, expected in ((ALL_OF_A, named(ALL_OF_A)), (NOTHING, ())):
+        narrower = narrowed(older, listener("db", newest))
+        assert isinstance(narrower, Listener)
+        assert narrower.filter_chains[0].transport_socket == downstream_tls(own, expected)
+    assert narrowed(older, older) == older
 
 
 def test_a_rejected_narrower_form_gives_way_to_one_that_denies_all_and_that_to_none() -> None:
