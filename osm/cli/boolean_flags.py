@@ -1,7 +1,7 @@
 """Boolean flags as OSM's own CLI takes them: `--atomic=true`, `--enforce-single-mesh=false`. Pure.
 
-Ours are `--atomic` and `--no-enforce-single-mesh`; scripts written for OSM go on working. `--verbose`, which OSM takes
-with any command, asks for what is always said here.
+Ours are `--atomic` and `--no-enforce-single-mesh`; scripts written for OSM go on working. What asks for what is so
+anyway is left out: `--enforce-single-mesh`, and `--verbose`, which OSM takes with any command.
 """
 
 import re
@@ -16,7 +16,7 @@ SWITCHES = NEGATABLE | {
 }
 """OSM's flags without a value. Of any other, `true` is a value: a namespace may be called so."""
 
-IDLE = frozenset({"--verbose", "--verbose=true", "--verbose=false"})
+IDLE = frozenset({"--verbose", "--verbose=true", "--verbose=false"}) | {f"--{flag}" for flag in NEGATABLE}
 
 _SPELLED = re.compile(rf"--({'|'.join(sorted(SWITCHES))})=(true|false)")
 
@@ -31,7 +31,7 @@ def spelled(arguments: Iterable[str]) -> Iterator[str]:
         found = None if rest else _SPELLED.fullmatch(argument)
         if found is None:
             yield argument
-        elif found[2] == "true":
-            yield f"--{found[1]}"
-        elif found[1] in NEGATABLE:
+        elif found[2] == "false" and found[1] in NEGATABLE:
             yield f"--no-{found[1]}"
+        elif found[2] == "true" and found[1] not in NEGATABLE:
+            yield f"--{found[1]}"

@@ -111,7 +111,7 @@ def permissions(
 ) -> None:
     """Print the part of a nats-server configuration that gives each service its user and its rights.
 
-    Passwords are taken from variables (OSM_NATS_PASSWORD_XDS, …) of the server's environment or configuration.
+    Passwords are taken from variables, such as OSM_NATS_PASSWORD_XDS, of the server's environment or configuration.
 
     Example: osm bus permissions > users.conf
     """

@@ -6,9 +6,8 @@ import typer
 
 from osm.cli.machine.isolation_mode import ModeOption, isolated
 from osm.cli.machine.run_folder import run_folder
-from osm.cli.machine.start import MEMORY, CarrierOption, ReplicasOption, carrier
+from osm.cli.machine.start import MEMORY, CarrierOption, LogLevelOption, ReplicasOption, carrier
 from osm.cli.output import Format, OutputOption
-from osm.runtime.settings import LogLevel
 
 
 def demo(
@@ -19,7 +18,7 @@ def demo(
     mode: ModeOption = None,
     bus: CarrierOption = MEMORY,
     replicas: ReplicasOption = "",
-    log_level: Annotated[LogLevel, typer.Option(help="How much the services log, in the run folder.")] = "warning",
+    log_level: LogLevelOption = "warning",
 ) -> None:
     """Run the bookstore mesh on this machine, live, each app a process with a real Envoy beside it.
 

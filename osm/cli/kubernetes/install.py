@@ -47,10 +47,9 @@ def install(
     chart: ChartOption = "",
     *,
     atomic: AtomicOption = False,
-    enforce_single_mesh: Annotated[
-        bool,
-        typer.Option("--enforce-single-mesh/--no-enforce-single-mesh", help="Suffer no other mesh in the cluster."),
-    ] = True,
+    beside_others: Annotated[
+        bool, typer.Option("--no-enforce-single-mesh", help="Suffer other meshes in the cluster.")
+    ] = False,
     render: Annotated[
         bool, typer.Option("--render", help="Print the manifests, for GitOps, and change nothing.")
     ] = False,
@@ -66,7 +65,7 @@ def install(
 
     Example: osm install --set=osm.enablePermissiveTrafficPolicy=false
     """
-    alone = f"osm.enforceSingleMesh={str(enforce_single_mesh).lower()}"
+    alone = f"osm.enforceSingleMesh={str(not beside_others).lower()}"
     release = Release(
         mesh=mesh_name,
         where=where,
@@ -78,7 +77,7 @@ def install(
     if render:
         plain(run(rendered(release, kube_version)))
     else:
-        run(_install(release, alone=enforce_single_mesh))
+        run(_install(release, alone=not beside_others))
 
 
 async def rendered(release: Release, kube_version: str) -> str:

@@ -76,7 +76,7 @@ def in_the_way(found: Iterable[Mesh], name: str, namespace: str, *, alone: bool)
         if mesh.alone:
             return f"{own} is installed to be the only one (osm.enforceSingleMesh)"
         if alone:
-            return f"{own} is there, and the new one is to be the only one (--enforce-single-mesh)"
+            return f"{own} is there, and the new one is to be the only one, without --no-enforce-single-mesh"
     return ""
 
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 GONE_WITHIN_S = 45.0
 """Pods are given 30 s to end; a node that is away must not hold the rest up."""
 
+MORE = "What goes with it"
+"""A panel of its own and without types: beside others the longest name is cut off on 80 columns."""
+
 app = typer.Typer(no_args_is_help=True, help="Take a mesh away (also: osm delete, osm del).")
 
 
@@ -49,11 +52,20 @@ def mesh(
     cluster_wide: Annotated[
         bool,
         typer.Option(
-            "--delete-cluster-wide-resources", "-a", help="Delete the definitions (CRDs) too, and so every policy."
+            *("--delete-cluster-wide-resources", "-a"),
+            help="Delete the definitions (CRDs) too, and so every policy.",
+            rich_help_panel=MORE,
+            metavar="",
         ),
     ] = False,
     delete_namespace: Annotated[
-        bool, typer.Option("--delete-namespace", help="Delete the control plane's namespace too.")
+        bool,
+        typer.Option(
+            "--delete-namespace",
+            help="Delete the control plane's namespace too.",
+            rich_help_panel=MORE,
+            metavar="",
+        ),
     ] = False,
     where: ClusterOptions,
 ) -> None:

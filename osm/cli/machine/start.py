@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from msgspec import Struct
@@ -30,13 +30,21 @@ CarrierOption = Annotated[
         "--nats",
         metavar="memory|nats|URL",
         help="memory: all in this process. nats: a process per service over a nats-server of its own. "
-        "nats://host:port or tls://host:port: the same over a server that runs, credentials from OSM_NATS_….",
+        "nats://host:port or tls://host:port: the same over a server that runs, credentials from variables, "
+        "such as OSM_NATS_CA_FILE.",
     ),
 ]
 
 ReplicasOption = Annotated[
     str,
-    typer.Option(metavar="SERVICE=N,…", help="Over NATS: processes of a service, such as xds=2,catalog=2."),
+    typer.Option(metavar="SERVICE=N", help="Over NATS: processes of a service, such as xds=2,catalog=2."),
+]
+
+LogLevelOption = Annotated[
+    LogLevel,
+    typer.Option(
+        metavar="LEVEL", help=f"How much the services log, in the run folder: {', '.join(get_args(LogLevel))}."
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ from osm.bus import Bus, Document, Update
 from osm.cli.find_mesh import program
 from osm.cli.machine.isolation_mode import ModeOption, isolated
 from osm.cli.machine.run_folder import RunFolder, run_folder
-from osm.cli.machine.start import MEMORY, Carrier, CarrierOption, ReplicasOption, carrier, started
+from osm.cli.machine.start import MEMORY, Carrier, CarrierOption, LogLevelOption, ReplicasOption, carrier, started
 from osm.cli.output import CommandError, problem_line, stdout
 from osm.cli.problem_lines import placed, places
 from osm.cli.run_async import run
@@ -37,7 +37,7 @@ def up(
     mode: ModeOption = None,
     bus: CarrierOption = MEMORY,
     replicas: ReplicasOption = "",
-    log_level: Annotated[LogLevel, typer.Option(help="How much the services log, in the run folder.")] = "warning",
+    log_level: LogLevelOption = "warning",
 ) -> None:
     """Run a folder of ordinary manifests as processes, each with an Envoy beside it. Ends with Ctrl-C.
 

@@ -297,6 +297,8 @@ def test_flags_are_taken_as_osm_spelled_them() -> None:
         "--verbose=true",
         "--atomic=true",
         "--enforce-single-mesh=false",
+        "--enforce-single-mesh=true",
+        "--enforce-single-mesh",
         "--set=osm.x=false",
         "--osm-namespace=false",
         "--filter=true",

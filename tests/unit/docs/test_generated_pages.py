@@ -43,7 +43,7 @@ def test_every_command_is_on_the_page_with_its_options() -> None:
     for command in ("osm install", "osm namespace add", "osm policy check-pods", "osm verify ingress", "osm check"):
         assert f"\n## {command}\n" in page
     assert "\n## osm prepare\n" not in page  # a Job runs it, no person
-    assert "| `--enforce-single-mesh`, `--no-enforce-single-mesh` |" in page
+    assert "| `--isolated`, `--explicit` |" in page
     assert "| `--osm-namespace` |" in page
 
 
