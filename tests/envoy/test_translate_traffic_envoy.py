@@ -128,6 +128,23 @@ async def test_a_path_reaches_the_app_as_it_was_judged(world: World) -> None:
     assert '"path": "/books/1"' in body
 
 
+async def test_no_spelling_of_a_header_tells_the_app_that_somebody_else_calls(world: World) -> None:
+    """To an app behind WSGI or CGI an underscore in a header's name is a hyphen."""
+    store = Store(1)
+    await world.app("one", store.app)
+    await world.sidecar(store.case())
+    spellings = [
+        f"{name}: URI={OPS.spiffe(TRUST_DOMAIN)}"
+        for name in ("x-forwarded-client-cert", "X_Forwarded_Client_Cert", "x-forwarded_client-cert")
+    ]
+    status, body = await world.ask(store.inbound, BUYER, "GET /books/1", *spellings, "x_of_ours: stays")
+    seen = {name.lower().replace("-", "_"): value for name, value in json.loads(body)["headers"].items()}
+    assert status == 200
+    assert OPS.spiffe(TRUST_DOMAIN) not in body
+    assert seen["x_forwarded_client_cert"].endswith(f"URI={BUYER.spiffe(TRUST_DOMAIN)}")
+    assert seen["x_of_ours"] == "stays"
+
+
 async def test_only_a_workloads_certificate_opens_an_inbound_port(world: World) -> None:
     store = Store(1)
     await world.sidecar(store.case())

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch
 from envoy.config.rbac.v3.rbac_pb2 import RBAC
-from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from msgspec import Struct
 
 from osm.contracts.catalog import HttpGrant, TcpGrant
@@ -34,7 +33,7 @@ from services.xds.translate.filters import inbound_http, network_filter, tcp_to_
 from services.xds.translate.messages import packed
 from services.xds.translate.model import Built, View, cluster_name
 from services.xds.translate.request_match import ANY_REQUEST, Shape, route_match, shapes
-from services.xds.translate.route import configuration, plain_route
+from services.xds.translate.route import configuration, inbound_host, plain_route
 from services.xds.translate.tls import MESH_ALPN, TlsIdentity, downstream_tls
 
 
@@ -87,8 +86,7 @@ def inbound_chain(it: Served, own: TlsIdentity, view: View, *, destination_port:
 def inbound_routes(it: Served, view: View) -> Built:
     """One virtual host for whatever host name: a split never reaches its backends' routes."""
     name = cluster_name(it.backed.service, it.backed.port)
-    host = VirtualHost(name=name, domains=["*"])
-    host.routes.extend(plain_route(route_match(shape), it.local_name) for shape in _wanted(view))
+    host = inbound_host(name, (plain_route(route_match(shape), it.local_name) for shape in _wanted(view)))
     host.typed_per_filter_config[HTTP_FILTER].CopyFrom(packed(per_route(_http_rules(view))))
     return Built(
         name=it.routes_name,

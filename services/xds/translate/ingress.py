@@ -5,7 +5,6 @@ meant. Who may use it is a rule of its routes, so a caller whose address changes
 """
 
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch
-from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from msgspec import Struct
 
 from osm.contracts.catalog import Ingress
@@ -16,7 +15,7 @@ from services.xds.translate.inbound import Served
 from services.xds.translate.messages import packed
 from services.xds.translate.model import Built, View
 from services.xds.translate.request_match import ANY_REQUEST, route_match
-from services.xds.translate.route import configuration, plain_route
+from services.xds.translate.route import configuration, inbound_host, plain_route
 
 
 class Entrance(Struct, frozen=True, kw_only=True):
@@ -61,8 +60,7 @@ def ingress_chain(entrance: Entrance, view: View, *, by_destination: bool) -> Fi
 
 
 def ingress_routes(entrance: Entrance) -> Built:
-    host = VirtualHost(name=entrance.name, domains=["*"])
-    host.routes.append(plain_route(route_match(ANY_REQUEST), entrance.local_name))
+    host = inbound_host(entrance.name, [plain_route(route_match(ANY_REQUEST), entrance.local_name)])
     host.typed_per_filter_config[HTTP_FILTER].CopyFrom(packed(per_route(ingress_rules(entrance.entries))))
     return Built(
         name=entrance.routes_name,

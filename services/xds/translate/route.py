@@ -6,6 +6,7 @@ is never repeated on the user's behalf, whatever its method. The next try goes t
 """
 
 from collections.abc import Iterable
+from itertools import product
 
 from envoy.config.route.v3.route_components_pb2 import (
     HeaderMatcher,
@@ -38,6 +39,14 @@ ANOTHER_HOST_ATTEMPTS = 5
 NOT_DELIVERED = "x-osm-not-delivered"
 """Set by the server's sidecar on a 503 of its own when it could not connect to its app: the app saw nothing."""
 
+OTHER_SPELLINGS = tuple(
+    f"x{first}forwarded{second}client{third}cert"
+    for first, second, third in product("-_", repeat=3)
+    if "_" in (first, second, third)
+)
+"""Of the header that says who calls. Envoy replaces that one and passes these on, and to an app that knows headers as
+variables (CGI, WSGI, Rack) they are the same one: `HTTP_X_FORWARDED_CLIENT_CERT`."""
+
 LARGEST_TOTAL_WEIGHT = 2**32 - 1
 
 
@@ -62,6 +71,11 @@ def outbound_host(name: str, domains: Iterable[str], routes: Iterable[Route]) ->
         retry_policy=_retry_unseen(),
         response_headers_to_remove=[NOT_DELIVERED],
     )
+
+
+def inbound_host(name: str, routes: Iterable[Route]) -> VirtualHost:
+    """For whatever host name; the app is told who calls by the sidecar alone."""
+    return VirtualHost(name=name, domains=["*"], routes=routes, request_headers_to_remove=OTHER_SPELLINGS)
 
 
 def plain_route(match: RouteMatch, cluster: str) -> Route:
