@@ -16,6 +16,7 @@ from osm.contracts.endpoints import Backed
 from osm.contracts.names import ServiceName
 from osm.contracts.policy import Mesh
 from osm.contracts.trust import MeshLeaf, ProxyClient
+from services.xds.translate.route import NOT_DELIVERED
 from tests.envoy.admin_page import page
 from tests.envoy.translate_world import BUYER, HOST, HTTP, OPS, SHOP, THIEF, TRUST_DOMAIN, Client, Store, World
 
@@ -271,6 +272,16 @@ async def test_a_sidecar_whose_app_is_down_costs_no_request(world: World) -> Non
     await world.sidecar(headless.case())
     await world.sidecar(client.case())
     assert await _answers(client, 30) == ["alive"] * 30
+
+
+async def test_an_app_that_has_answered_is_not_asked_again_whatever_its_headers_say(world: World) -> None:
+    store = Store(1)
+    client = Client([store])
+    await world.app("one", store.app, also={NOT_DELIVERED: "1"})
+    server_admin = await world.sidecar(store.case())
+    await world.sidecar(client.case())
+    assert await _answers(client, 1) == ["one"]
+    assert await counter(server_admin, f"http.inbound.{SHOP}|{HTTP}.downstream_rq_2xx") == 1
 
 
 async def test_a_killed_endpoint_costs_no_request_but_those_it_was_answering(world: World) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,8 @@ class World:
         self._stack = stack
         self._envoys: dict[str, EnvoyProcess] = {}
 
-    async def app(self, name: str, port: int) -> web.AppRunner:
-        """Says what it was asked; echoes web sockets."""
+    async def app(self, name: str, port: int, *, also: Mapping[str, str] | None = None) -> web.AppRunner:
+        """Says what it was asked, with the headers `also`; echoes web sockets."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
             if request.headers.get("Upgrade", "").lower() == "websocket":
@@ -99,7 +99,7 @@ class World:
                     await sock.send_str(f"{name} heard {message.data}")
                 return sock
             seen = {"app": name, "path": request.raw_path, "host": request.host, "headers": dict(request.headers)}
-            return web.json_response(seen)
+            return web.json_response(seen, headers=also)
 
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", answer)

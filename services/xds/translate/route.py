@@ -74,8 +74,14 @@ def outbound_host(name: str, domains: Iterable[str], routes: Iterable[Route]) ->
 
 
 def inbound_host(name: str, routes: Iterable[Route]) -> VirtualHost:
-    """For whatever host name; the app is told who calls by the sidecar alone."""
-    return VirtualHost(name=name, domains=["*"], routes=routes, request_headers_to_remove=OTHER_SPELLINGS)
+    """For whatever host name. The app is told by its sidecar alone who calls, and does not speak for it."""
+    return VirtualHost(
+        name=name,
+        domains=["*"],
+        routes=routes,
+        request_headers_to_remove=OTHER_SPELLINGS,
+        response_headers_to_remove=[NOT_DELIVERED],
+    )
 
 
 def plain_route(match: RouteMatch, cluster: str) -> Route:
