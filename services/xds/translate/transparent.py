@@ -157,8 +157,11 @@ def _answered(reach: Iterable[Destination]) -> tuple[Destination, ...]:
     """Without those that nobody in the mesh answers for: pods without sidecars, addresses written by hand.
 
     To them an app's connections go on as they would without a mesh, if it lets them out at all (egress).
+    Without a headless one, too, at the port of the sidecar itself: who dials the one cannot be told from who dials the
+    other, and two chains that match the same spoil a listener for everybody.
     """
-    return tuple(to for to in reach if to.accounts or to.division)
+    answered = (to for to in reach if to.accounts or to.division)
+    return tuple(to for to in answered if to.virtual_ips or not to.http or to.port.port != OUTBOUND_ADDRESS.port)
 
 
 def _addressed(reach: Iterable[Destination]) -> tuple[Destination, ...]:

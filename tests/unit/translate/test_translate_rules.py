@@ -13,6 +13,7 @@ from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
 from osm.contracts.catalog import Policy, TcpGrant, Upstream
+from osm.contracts.endpoints import ServicePort
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch, Mesh
 from services.xds.translate import ALL, AssignmentKey, Translation, bundle_secret, load_assignment
@@ -219,6 +220,22 @@ def test_equal_matches_of_different_names_are_one() -> None:
     one = HttpMatch(name="one", path_regex="/a", methods=("GET", "PUT"))
     other = HttpMatch(name="other", path_regex="/a", methods=("PUT", "GET"))
     assert len(shapes([one, other])) == 1
+
+
+@pytest.mark.parametrize("egress", [True, False])
+def test_a_headless_service_on_the_sidecars_own_port_spoils_no_listener(egress: bool) -> None:
+    """Envoy refuses a listener of which two chains match the same, and so would everybody who may call the service."""
+    case = cases.read("transparent-client")
+    *others, headless = case.services
+    taken = msgspec.structs.replace(
+        headless, service=msgspec.structs.replace(headless.service, ports=(ServicePort(port=15001),))
+    )
+    changed = msgspec.structs.replace(case, services=(*others, taken), mesh=Mesh(permissive=False, egress=egress))
+    listener = message(changed.translate(), "outbound")
+    found = [chain.filter_chain_match.SerializeToString() for chain in listener.filter_chains]
+    assert len(found) == len(set(found))
+    to_itself = [chain for chain in listener.filter_chains if chain.filter_chain_match.destination_port.value == 15001]
+    assert not any(chain.filters for chain in to_itself)
 
 
 def test_a_split_for_certain_requests_leaves_connections_to_the_root() -> None:
