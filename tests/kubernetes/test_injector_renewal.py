@@ -66,10 +66,12 @@ async def test_a_new_root_is_in_every_secret_and_webhook_at_once_and_no_key_chan
                 lines = other.splitlines()
                 return now if all(lines[1] in each.data["roots.json"].decode() for each in now) else None
 
+            async def webhook_trusts():
+                found = await town.cluster.get(resource.MUTATING_WEBHOOKS, f"osm-webhook-{town.mesh}", as_=dict)
+                return other in base64.b64decode(found["webhooks"][0]["clientConfig"]["caBundle"]).decode()
+
             after = await until(trusted)
-            found = await town.cluster.get(resource.MUTATING_WEBHOOKS, f"osm-webhook-{town.mesh}", as_=dict)
-            bundle = base64.b64decode(found["webhooks"][0]["clientConfig"]["caBundle"]).decode()
-            assert other in bundle
+            await until(webhook_trusts)
     assert [certificate(each) for each in before] == [certificate(each) for each in after]
 
 
