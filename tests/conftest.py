@@ -1,11 +1,11 @@
 """What tests of several parts share: helm with our chart; what a scrape would see; and what could not be run on this
-machine, and why.
+machine, and why; and what passed at the second try only.
 
-That is kept for the end of `make test`, which says it once for all parts.
+The last two are kept for the end of `make test`, which says them once for all parts.
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from osm.testing.chart import Helm, NoHelm, find_helm
 from tests.not_run import SAYS, not_run
 
 NOT_RUN = Path(".pytest_cache/not-run")
+SECOND_TRY = Path(".pytest_cache/second-try")
 
 
 def pytest_configure() -> None:
@@ -53,14 +54,25 @@ def scraped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., float | N
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    stats = terminalreporter.stats
+    tell(NOT_RUN, not_run_lines(stats.get("skipped", ())))
+    tell(SECOND_TRY, sorted(f"  {report.nodeid}" for report in stats.get("rerun", ())))
+
+
+def not_run_lines(skipped: Iterable[pytest.TestReport]) -> list[str]:
     """A line for each reason, with the part of the tests that it is about."""
     found: dict[tuple[str, str], int] = {}
-    for report in terminalreporter.stats.get("skipped", ()):
+    for report in skipped:
         part = "/".join(Path(report.nodeid.partition("::")[0]).parts[:2])
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         key = (part, why.removeprefix("Skipped: ").removeprefix(SAYS))
         found[key] = found.get(key, 0) + 1
-    if found:
-        NOT_RUN.parent.mkdir(exist_ok=True)
-        with NOT_RUN.open("a") as file:
-            file.writelines(f"  {part}, {count} tests: {why}\n" for (part, why), count in sorted(found.items()))
+    return [f"  {part}, {count} tests: {why}" for (part, why), count in sorted(found.items())]
+
+
+def tell(file: Path, lines: list[str]) -> None:
+    """Keep them for the end of `make test`."""
+    if lines:
+        file.parent.mkdir(exist_ok=True)
+        with file.open("a") as kept:
+            kept.writelines(f"{line}\n" for line in lines)
