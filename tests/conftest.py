@@ -56,7 +56,7 @@ def scraped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., float | N
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     stats = terminalreporter.stats
     tell(NOT_RUN, not_run_lines(stats.get("skipped", ())))
-    tell(SECOND_TRY, sorted(f"  {report.nodeid}" for report in stats.get("rerun", ())))
+    tell(SECOND_TRY, sorted({f"  {report.nodeid}" for report in stats.get("rerun", ())}))
 
 
 def not_run_lines(skipped: Iterable[pytest.TestReport]) -> list[str]:

@@ -80,6 +80,22 @@ async def test_http2_stays_http2_all_the_way(world: World) -> None:
     assert (response.status_code, response.http_version, response.text) == (200, "HTTP/1.1", "1.1")
 
 
+async def test_http_1_0_gets_through_both_sidecars_and_is_judged_like_any_other(world: World) -> None:
+    """It is what nginx speaks to whom it passes requests on to, unless it is told otherwise."""
+    store = Store(1)
+    client = Client([store])
+    await world.app("one", store.app)
+    await world.sidecar(store.case())
+    await world.sidecar(client.case())
+    answers = {}
+    for path in ("/books/1", "/admin"):
+        reader, writer = await asyncio.open_connection(HOST, client.http_port)
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: shop\r\n\r\n".encode())
+        answers[path] = (await reader.read()).split()[1]
+        writer.close()
+    assert answers == {"/books/1": b"200", "/admin": b"403"}
+
+
 async def test_access_is_decided_at_the_server_whatever_the_path_is_written_like(world: World) -> None:
     store = Store(1)
     await world.app("one", store.app)
