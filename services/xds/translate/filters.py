@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ResponseFlagFilter
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
-from envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions
+from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
 from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from envoy.config.trace.v3.http_tracer_pb2 import Tracing as TracingConfig
 from envoy.config.trace.v3.zipkin_pb2 import ZipkinConfig
@@ -120,12 +120,14 @@ def tls_inspector() -> ListenerFilter:
 def _manager(
     stat_prefix: str, routes: str, tracing: Tracing | None, filters: tuple[HttpFilter, ...]
 ) -> HttpConnectionManager:
-    """Leaves what apps say to each other as it is, the Server header included."""
+    """Leaves what apps say to each other as it is, the Server header included. HTTP/1.0 with a Host is taken too: it is
+    what nginx speaks to whom it passes requests on to, unless it is told otherwise."""
     router = HttpFilter(name="envoy.filters.http.router", typed_config=packed(Router()))
     return HttpConnectionManager(
         stat_prefix=stat_prefix,
         rds=Rds(config_source=from_ads(), route_config_name=routes),
         http_filters=[*filters, router],
+        http_protocol_options=Http1ProtocolOptions(accept_http_10=True),
         http2_protocol_options=Http2ProtocolOptions(allow_connect=True),
         server_header_transformation=HttpConnectionManager.ServerHeaderTransformation.PASS_THROUGH,
         stream_idle_timeout=seconds(SILENT_STREAM_S),
