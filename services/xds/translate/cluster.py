@@ -100,13 +100,15 @@ def local_cluster(name: str, app: Address, *, http: bool) -> Cluster:
 
 
 def passthrough_cluster() -> Cluster:
-    return Cluster(
+    cluster = Cluster(
         name=PASSTHROUGH,
         type=Cluster.DiscoveryType.ORIGINAL_DST,
         lb_policy=Cluster.LbPolicy.CLUSTER_PROVIDED,
         connect_timeout=seconds(CONNECT_TIMEOUT_S),
         circuit_breakers=_unlimited(),
     )
+    cluster.typed_extension_protocol_options[_HTTP].CopyFrom(_as_it_came(upstream=False))
+    return cluster
 
 
 def tracing_cluster(tracing: Tracing) -> Cluster:
