@@ -67,14 +67,17 @@ def routes_by_host(
     otherwise: VirtualHost,
     *,
     pods: Iterable[Destination] = (),
+    port_known: bool = False,
 ) -> Built:
     """Routes for a listener that learns from the Host header where a request is to go.
 
-    Of `pods`, those that have names of their own are called by these.
+    Of `pods`, those that have names of their own are called by these. `port_known`: every request is for the port of
+    all of `reach`, whether its host says so or not.
     """
     reach = tuple(to for to in reach if to.http)
-    hosts = [outbound_host(to.name, host_names(to, namespace), outbound_routes(to)) for to in reach]
-    hosts += [outbound_host(to.direct, pod_names(to, namespace), [_directly(to)]) for to in pods]
+    names = {to: host_names(to, namespace, port_known=port_known) for to in (*reach, *pods)}
+    hosts = [outbound_host(to.name, names[to], outbound_routes(to)) for to in reach]
+    hosts += [outbound_host(to.direct, pod_names(names[to]), [_directly(to)]) for to in pods]
     return Built(
         name=name,
         message=configuration(name, [*hosts, otherwise]),
@@ -82,8 +85,9 @@ def routes_by_host(
     )
 
 
-def host_names(to: Destination, namespace: DnsLabel) -> list[str]:
-    """All names OSM accepts, with the port; on port 80, which HTTP clients leave out, without it too.
+def host_names(to: Destination, namespace: DnsLabel, *, port_known: bool = False) -> list[str]:
+    """All names OSM accepts, with the port; on port 80, which HTTP clients leave out, without it too. Where the port is
+    known by other means, with it or without.
 
     The bare service name means the caller's own namespace.
     """
@@ -93,12 +97,12 @@ def host_names(to: Destination, namespace: DnsLabel) -> list[str]:
     if there == namespace:
         names.insert(0, service)
     with_port = [f"{name}:{to.port.port}" for name in names]
-    return [*names, *with_port] if to.port.port == 80 else with_port
+    return [*names, *with_port] if port_known or to.port.port == 80 else with_port
 
 
-def pod_names(to: Destination, namespace: DnsLabel) -> list[str]:
-    """Any pod of a headless service: `db-0.db`, and every longer name of it."""
-    return [f"*.{name}" for name in host_names(to, namespace)]
+def pod_names(names: Iterable[str]) -> list[str]:
+    """Any pod of a headless service of these names: `db-0.db`, and every longer name of it."""
+    return [f"*.{name}" for name in names]
 
 
 def _directly(to: Destination) -> Route:

@@ -49,7 +49,12 @@ def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tu
     otherwise, reach = _elsewhere(workload.identity, view), _answered(reach)
     by_host = (
         outbound.routes_by_host(
-            _port_routes(port), there, workload.identity.namespace, otherwise, pods=_chosen_by_app(there)
+            _port_routes(port),
+            there,
+            workload.identity.namespace,
+            otherwise,
+            pods=_chosen_by_app(there),
+            port_known=True,
         )
         for port, there in _headless(reach)
     )

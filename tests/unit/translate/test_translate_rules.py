@@ -11,12 +11,14 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from osm.contracts.catalog import Policy, TcpGrant, Upstream
 from osm.contracts.endpoints import ServicePort
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch, Mesh
-from services.xds.translate import ALL, AssignmentKey, Translation, bundle_secret, load_assignment
+from osm.envoy.plaintext_listener import HTTP_OPTIONS
+from services.xds.translate import ALL, PASSTHROUGH, AssignmentKey, Translation, bundle_secret, load_assignment
 from services.xds.translate.reach import Share, destinations
 from services.xds.translate.request_match import shapes
 from services.xds.translate.route import LARGEST_TOTAL_WEIGHT, bounded
@@ -187,6 +189,14 @@ def test_the_bare_service_name_means_the_own_namespace() -> None:
     assert "bookstore.bookstore" not in domains
 
 
+def test_where_the_port_is_known_a_headless_service_is_found_without_it_in_the_host() -> None:
+    """A host with another port than the one that was dialled is not its."""
+    routes = message(cases.read("transparent-client").translate(), "rds-outbound.8080")
+    domains = {host.name: set(host.domains) for host in routes.virtual_hosts}
+    assert {"pod.db", "pod.db:8080"} <= domains["db/pod|8080"]
+    assert {"*.pod.db", "*.pod.db:8080"} <= domains["db/pod|8080|direct"]
+
+
 @pytest.mark.parametrize("name", ["explicit-split", "explicit-split-matches"])
 def test_a_split_without_any_weight_left_sends_calls_to_the_root(name: str) -> None:
     case = cases.read(name)
@@ -220,6 +230,14 @@ def test_equal_matches_of_different_names_are_one() -> None:
     one = HttpMatch(name="one", path_regex="/a", methods=("GET", "PUT"))
     other = HttpMatch(name="other", path_regex="/a", methods=("PUT", "GET"))
     assert len(shapes([one, other])) == 1
+
+
+def test_a_request_that_leaves_the_mesh_keeps_its_version_of_http() -> None:
+    """One on the port of a headless service passes through HTTP, where gRPC would end as HTTP/1.1."""
+    cluster = message(cases.read("transparent-egress").translate(), PASSTHROUGH)
+    options = HttpProtocolOptions()
+    assert cluster.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
+    assert options.HasField("use_downstream_protocol_config")
 
 
 @pytest.mark.parametrize("egress", [True, False])
