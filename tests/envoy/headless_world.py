@@ -20,7 +20,7 @@ from google.protobuf.json_format import MessageToJson
 from osm.contracts.catalog import HttpGrant, MeshService, Policy, TcpGrant, Upstream
 from osm.contracts.endpoints import Backed, Endpoint, Service, ServicePort, Transparent, Workload
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
-from osm.contracts.policy import HttpMatch
+from osm.contracts.policy import HttpMatch, Mesh
 from osm.contracts.trust import MeshLeaf
 from osm.envoy.bootstrap import SO_MARK, SOL_SOCKET
 from osm.envoy.process import EnvoyProcess
@@ -41,6 +41,12 @@ PODS = {"db-0": ("10.1.0.7", "127.0.0.7"), "db-1": ("10.1.0.8", "127.0.0.8")}
 ALIEN = "10.1.0.9"
 """A pod that is in the mesh and no part of the service."""
 
+OUTSIDE = "10.1.0.20"
+"""Somebody without a sidecar, who listens on the ports of the service too."""
+
+ROAMER = "127.0.0.2"
+"""Where the sidecar of a client is that may leave the mesh: what goes outside goes through this one."""
+
 ADDRESSES = {**PODS, "alien": (ALIEN, "127.0.0.9")}
 _MARKED = SocketOption(level=SOL_SOCKET, name=SO_MARK, int_value=MARK, state=SocketOption.STATE_PREBIND)
 ORIGIN = ObjectRef("TrafficTarget", "shop", "db")
@@ -52,6 +58,9 @@ def network() -> None:
     for address, _ in ADDRESSES.values():
         run("ip", "address", "add", f"{address}/32", "dev", "lo")
         nat("-d", address, "-m", "mark", "--mark", str(MARK), "-j", "DNAT", "--to-destination", f"{address}:15003")
+    run("ip", "address", "add", f"{OUTSIDE}/32", "dev", "lo")
+    nat("-d", OUTSIDE, "-m", "mark", "!", "--mark", str(MARK), "-j", "DNAT", "--to-destination", f"{ROAMER}:15001")
+    nat("-d", OUTSIDE, "-j", "ACCEPT")
     nat("-d", "10.1.0.0/24", "-m", "mark", "!", "--mark", str(MARK), "-j", "REDIRECT", "--to-ports", "15001")
 
 
@@ -80,7 +89,7 @@ def server(pod: str, identity: Identity) -> Case:
     )
 
 
-def client() -> Case:
+def client(name: str = "buyer", *, egress: bool = False) -> Case:
     """Of the pods only the first is an endpoint: the second is not ready."""
     service = Service(
         name=SERVICE,
@@ -90,8 +99,9 @@ def client() -> Case:
     )
     ready = tuple(Endpoint(port=port, address=Address(PODS["db-0"][0], port), identity=DB) for port in (TCP, HTTP))
     return Case(
-        about="the buyer",
-        workload=Workload(proxy_id="buyer.shop", identity=BUYER, interception=Transparent()),
+        about=f"the {name}",
+        workload=Workload(proxy_id=f"{name}.shop", identity=BUYER, interception=Transparent()),
+        mesh=Mesh(permissive=False, egress=egress),
         policy=Policy(identity=BUYER, upstreams=(Upstream(service=SERVICE, accounts=(DB,)),)),
         services=(MeshService(service=service, endpoints=ready),),
     )
@@ -138,6 +148,31 @@ async def apps(stack: AsyncExitStack) -> None:
         stack.callback((await asyncio.start_server(echo, host, TCP)).close)
 
 
+async def outside(stack: AsyncExitStack) -> None:
+    """Answers HTTP, and says what it heard to whoever speaks anything else."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard = await reader.readline()
+        writer.write(b"HTTP/1.1 204 heard\r\n\r\n" if b"HTTP/1." in heard else b"heard " + heard)
+        await writer.drain()
+        writer.close()
+
+    stack.callback((await asyncio.start_server(serve, OUTSIDE, HTTP)).close)
+
+
+async def say(words: bytes) -> str:
+    """What somebody outside says to a connection that begins so."""
+    reader, writer = await asyncio.open_connection(OUTSIDE, HTTP)
+    writer.write(words)
+    try:
+        async with asyncio.timeout(20):
+            return (await reader.readline()).decode("latin-1").strip() or "closed"
+    except ConnectionError:
+        return "closed"
+    finally:
+        writer.close()
+
+
 async def by_name(name: str, address: str) -> str:
     """What a client that looked `name` up, and found `address`, hears over HTTP: a status, or which pod it was."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
@@ -167,6 +202,8 @@ async def main(folder: Path) -> dict[str, Any]:
             identity = DB if pod in PODS else STRANGER
             await sidecar(server(pod, identity), address, folder, authority, stack)
         await sidecar(client(), "127.0.0.1", folder, authority, stack)
+        await sidecar(client("roamer", egress=True), ROAMER, folder, authority, stack)
+        await outside(stack)
         first, second = (address for address, _ in PODS.values())
         return {
             "http service": await by_name("db.shop.svc.cluster.local", second),
@@ -177,6 +214,11 @@ async def main(folder: Path) -> dict[str, Any]:
             "tcp first": await by_address(first),
             "tcp second": await by_address(second),
             "tcp alien": await by_address(ALIEN),
+            "outside not http": await say(b"\x00\x01binary\r\n"),
+            "outside tls": await say(b"\x16\x03\x01\x00\x05hello\r\n"),
+            "shared port, service": await say(b"GET / HTTP/1.1\r\nHost: db.shop\r\n\r\n"),
+            "outside http": await say(b"GET / HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n"),
+            "outside propfind": await say(b"PROPFIND / HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n"),
         }
 
 

@@ -56,3 +56,17 @@ def test_a_pod_that_is_none_of_the_services_gets_nothing(seen: dict[str, str]) -
 
 def test_another_name_on_the_same_port_leads_nowhere(seen: dict[str, str]) -> None:
     assert seen["http other"] == "403"
+
+
+def test_outside_the_mesh_the_port_of_a_headless_service_may_speak_anything(seen: dict[str, str]) -> None:
+    assert seen["outside not http"] == "heard \x00\x01binary"
+    assert seen["outside tls"] == "heard \x16\x03\x01\x00\x05hello"
+
+
+def test_a_headless_service_is_found_at_a_port_where_other_protocols_may_be_spoken(seen: dict[str, str]) -> None:
+    assert seen["shared port, service"] == "HTTP/1.1 200 OK"
+
+
+def test_http_of_any_method_to_outside_the_mesh_goes_on_from_that_port(seen: dict[str, str]) -> None:
+    heard = {seen[asked] for asked in ("outside http", "outside propfind")}
+    assert heard == {"HTTP/1.1 204 No Content"}, "in Envoy's words: it went through HTTP"

@@ -3,16 +3,22 @@
 Separate from listeners because both interception modes use the same chains and differ only in how traffic arrives.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLogFilter, ResponseFlagFilter
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
-from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
+from envoy.config.listener.v3.listener_components_pb2 import (
+    Filter,
+    FilterChain,
+    ListenerFilter,
+    ListenerFilterChainMatchPredicate,
+)
 from envoy.config.trace.v3.http_tracer_pb2 import Tracing as TracingConfig
 from envoy.config.trace.v3.zipkin_pb2 import ZipkinConfig
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.listener.http_inspector.v3.http_inspector_pb2 import HttpInspector
 from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -22,9 +28,11 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     ResponseMapper,
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy, UpstreamConnectMode
+from envoy.type.v3.range_pb2 import Int32Range
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
+from osm.contracts.names import Port
 from osm.contracts.policy import Tracing
 from services.xds.translate.access import HTTP_FILTER
 from services.xds.translate.cluster import TRACING
@@ -43,6 +51,9 @@ CONNECT_ATTEMPTS = 3
 
 EARLY_DATA_BYTES = 16 * 1024
 """Of a caller, kept until its connection to the app stands: one record of TLS. More waits in the kernel."""
+
+HTTP_AS_SEEN = ("http/1.0", "http/1.1", "h2c")
+"""What `http_inspector` calls the versions of HTTP in the clear."""
 
 _CONNECTION_FAILED = "UF"
 """Envoy's response flag for "could not connect to the upstream"."""
@@ -115,6 +126,23 @@ def plain_chain(name: str, last: Filter) -> FilterChain:
 def tls_inspector() -> ListenerFilter:
     """Reads the server name and protocol that inbound chains are chosen by."""
     return ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=packed(TlsInspector()))
+
+
+def http_inspector(ports: Collection[Port]) -> ListenerFilter:
+    """Says by a connection's first bytes whether it is HTTP (`HTTP_AS_SEEN`), at these ports, of which there is one.
+
+    Where the server speaks first there are none: Envoy then waits for 15 s before it goes on without an answer.
+    """
+    here = [
+        ListenerFilterChainMatchPredicate(destination_port_range=Int32Range(start=port, end=port + 1))
+        for port in sorted(ports)
+    ]
+    wanted = here[0] if len(here) == 1 else ListenerFilterChainMatchPredicate(or_match={"rules": here})
+    return ListenerFilter(
+        name="envoy.filters.listener.http_inspector",
+        typed_config=packed(HttpInspector()),
+        filter_disabled=ListenerFilterChainMatchPredicate(not_match=wanted),
+    )
 
 
 def _manager(

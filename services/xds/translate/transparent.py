@@ -7,7 +7,7 @@ its pods (`db-0.db`). A TCP connection has no name: its address must be that of 
 app has chosen the pod, that is where the connection goes, and the pod must prove that it is one of the service's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 from itertools import groupby
 
@@ -24,7 +24,7 @@ from osm.contracts.names import Address, Identity, Port
 from osm.contracts.policy import Mesh
 from services.xds.translate import inbound, ingress, outbound
 from services.xds.translate.cluster import PASSTHROUGH, passthrough_cluster
-from services.xds.translate.filters import outbound_http, plain_chain, tcp, tls_inspector
+from services.xds.translate.filters import HTTP_AS_SEEN, http_inspector, outbound_http, plain_chain, tcp, tls_inspector
 from services.xds.translate.inbound import Served
 from services.xds.translate.messages import packed, socket_address
 from services.xds.translate.model import Built, Part, Planned, View
@@ -81,13 +81,15 @@ def _outbound(mesh: Mesh, reach: tuple[Destination, ...]) -> Planned | None:
 
 
 def _outbound_listener(mesh: Mesh, reach: tuple[Destination, ...]) -> Listener:
-    chains = [*_address_chains(mesh, reach), *_port_chains(mesh, reach)]
+    shared = _shared_ports(mesh, reach)
+    chains = [*_address_chains(mesh, reach), *_port_chains(mesh, reach, shared)]
     if mesh.egress:
         chains.append(_dead_end())
     return Listener(
         name=OUTBOUND,
         address=socket_address(OUTBOUND_ADDRESS),
-        listener_filters=[_original_dst()],
+        listener_filters=[_original_dst(), *([http_inspector(shared)] if shared else ())],
+        continue_on_listener_filters_timeout=bool(shared),
         filter_chains=chains,
         default_filter_chain=_egress_chain() if mesh.egress else None,
         traffic_direction=TrafficDirection.OUTBOUND,
@@ -118,12 +120,24 @@ def _traffic(to: Destination, mesh: Mesh) -> Filter:
     return tcp(outbound.stat_prefix(to), [Share(cluster=to.direct, weight=1)])
 
 
-def _port_chains(mesh: Mesh, reach: tuple[Destination, ...]) -> Iterable[FilterChain]:
+def _port_chains(mesh: Mesh, reach: tuple[Destination, ...], shared: Collection[Port]) -> Iterable[FilterChain]:
     for port, _ in _headless(reach):
         name = f"outbound.{port}"
         chain = plain_chain(name, outbound_http(name, _port_routes(port), mesh.tracing))
         chain.filter_chain_match.destination_port.value = port
+        if port in shared:
+            chain.filter_chain_match.application_protocols.extend(HTTP_AS_SEEN)
         yield chain
+
+
+def _shared_ports(mesh: Mesh, reach: tuple[Destination, ...]) -> tuple[Port, ...]:
+    """Ports of headless services at which something outside may speak no HTTP: a headless service of anyone's must not
+    take the way to a database outside from everybody. What is no HTTP there leaves the mesh as from any other port.
+
+    Not a port at which a service of the mesh speaks TCP: to look costs a server that speaks first a wait.
+    """
+    tcp_ports = {to.port.port for to in reach if not to.http}
+    return tuple(port for port, _ in _headless(reach) if mesh.egress and port not in tcp_ports)
 
 
 def _dead_end() -> FilterChain:

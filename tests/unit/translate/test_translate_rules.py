@@ -240,6 +240,20 @@ def test_a_request_that_leaves_the_mesh_keeps_its_version_of_http() -> None:
     assert options.HasField("use_downstream_protocol_config")
 
 
+@pytest.mark.parametrize(("tcp_port", "shared"), [(3306, True), (8080, False)])
+def test_the_port_of_a_headless_service_is_looked_into_unless_a_server_there_may_speak_first(
+    tcp_port: int, shared: bool
+) -> None:
+    case = cases.read("transparent-egress")
+    first, *others = case.services
+    ports = (*first.service.ports, ServicePort(port=tcp_port, protocol="tcp"))
+    more = msgspec.structs.replace(first, service=msgspec.structs.replace(first.service, ports=ports))
+    listener = message(msgspec.structs.replace(case, services=(more, *others)).translate(), "outbound")
+    (chain,) = (each for each in listener.filter_chains if each.name == "outbound.8080")
+    assert bool(chain.filter_chain_match.application_protocols) == shared
+    assert any(each.name == "envoy.filters.listener.http_inspector" for each in listener.listener_filters) == shared
+
+
 @pytest.mark.parametrize("egress", [True, False])
 def test_a_headless_service_on_the_sidecars_own_port_spoils_no_listener(egress: bool) -> None:
     """Envoy refuses a listener of which two chains match the same, and so would everybody who may call the service."""
