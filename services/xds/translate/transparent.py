@@ -135,6 +135,7 @@ def _shared_ports(mesh: Mesh, reach: tuple[Destination, ...]) -> tuple[Port, ...
     take the way to a database outside from everybody. What is no HTTP there leaves the mesh as from any other port.
 
     Not a port at which a service of the mesh speaks TCP: to look costs a server that speaks first a wait.
+    A change of these ports is one of the whole listener, whose connections then have Envoy's drain time to end.
     """
     tcp_ports = {to.port.port for to in reach if not to.http}
     return tuple(port for port, _ in _headless(reach) if mesh.egress and port not in tcp_ports)
