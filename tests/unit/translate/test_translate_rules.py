@@ -244,7 +244,7 @@ def test_a_request_that_leaves_the_mesh_keeps_its_version_of_http() -> None:
 def test_the_port_of_a_headless_service_is_looked_into_unless_a_server_there_may_speak_first(
     tcp_port: int, shared: bool
 ) -> None:
-    case = cases.read("transparent-egress")
+    case = msgspec.structs.replace(cases.read("transparent-client"), mesh=Mesh(permissive=False, egress=True))
     first, *others = case.services
     ports = (*first.service.ports, ServicePort(port=tcp_port, protocol="tcp"))
     more = msgspec.structs.replace(first, service=msgspec.structs.replace(first.service, ports=ports))
