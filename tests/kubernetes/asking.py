@@ -5,19 +5,21 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from osm.testing.kubernetes import ADMIN, ApiServer
 
 CRDS = Path(__file__).parents[2] / "deploy" / "chart" / "crds"
-APPLIED_WITHIN_S = 20.0
+APPLIED_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
 
 Object = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -52,23 +54,39 @@ def ask(
         raise Refused(error.code, json.loads(said).get("message", said) if said.startswith("{") else said) from error
 
 
+def eventually(look: Callable[[], T]) -> T:
+    """What `look` returns, once it is refused no longer. Raises TimeoutError with the last refusal."""
+    until = time.monotonic() + APPLIED_WITHIN_S
+    while True:
+        try:
+            return look()
+        except Refused as refused:
+            if time.monotonic() > until:
+                raise TimeoutError(str(refused)) from refused
+            time.sleep(LOOK_EVERY_S)
+
+
 class Kinds:
-    """Where objects of every kind go, as the server itself says."""
+    """Where objects of every kind go, as the server itself says: of a new one, a moment after it serves it."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
-        self._known: dict[str, dict[str, tuple[str, bool]]] = {}
+        self._known: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def path(self, found: Object) -> str:
-        version = found["apiVersion"]
+        """Raises TimeoutError if the server does not come to name the kind."""
+        version, kind = found["apiVersion"], found["kind"]
         root = f"/api/{version}" if "/" not in version else f"/apis/{version}"
-        if version not in self._known:
-            listed = ask(self._server, "GET", root)["resources"]
-            self._known[version] = {
-                each["kind"]: (each["name"], each["namespaced"]) for each in listed if "/" not in each["name"]
-            }
-        plural, namespaced = self._known[version][found["kind"]]
+        if (version, kind) not in self._known:
+            self._known[version, kind] = eventually(lambda: self._named(root, kind))
+        plural, namespaced = self._known[version, kind]
         return f"{root}/namespaces/{found['metadata']['namespace']}/{plural}" if namespaced else f"{root}/{plural}"
+
+    def _named(self, root: str, kind: str) -> tuple[str, bool]:
+        for each in ask(self._server, "GET", root)["resources"]:
+            if each["kind"] == kind and "/" not in each["name"]:
+                return each["name"], each["namespaced"]
+        raise Refused(404, f"{root} has no {kind}")
 
 
 def check(server: ApiServer, kinds: Kinds, found: Object) -> Object:
@@ -102,16 +120,22 @@ def install_crds(server: ApiServer) -> None:
 
 
 def until_served(server: ApiServer, path: str) -> None:
-    """Raises TimeoutError with the server's reasons."""
-    conditions: list[Object] = []
-    until = time.monotonic() + APPLIED_WITHIN_S
-    while time.monotonic() < until:
-        conditions = ask(server, "GET", path).get("status", {}).get("conditions", [])
-        assert not [each for each in conditions if each["type"] == "NonStructuralSchema"]
-        if {"Established", "NamesAccepted"} <= {each["type"] for each in conditions if each["status"] == "True"}:
-            return
-        time.sleep(LOOK_EVERY_S)
-    raise TimeoutError(f"{path}: {conditions}")
+    """Until the definition at `path` is in force. It says so a moment before its objects are served: so they are asked
+    for too. Raises TimeoutError with the server's reasons."""
+    for objects in eventually(partial(_established, server, path)):
+        eventually(partial(ask, server, "GET", f"{objects}?limit=1"))
+
+
+def _established(server: ApiServer, path: str) -> list[str]:
+    """Where its objects are, by version. Raises Refused."""
+    found = ask(server, "GET", path)
+    conditions = found.get("status", {}).get("conditions", [])
+    assert not [each for each in conditions if each["type"] == "NonStructuralSchema"]
+    if not {"Established", "NamesAccepted"} <= {each["type"] for each in conditions if each["status"] == "True"}:
+        raise Refused(404, f"{path}: {conditions}")
+    spec = found["spec"]
+    versions = [each["name"] for each in spec["versions"] if each["served"]]
+    return [f"/apis/{spec['group']}/{version}/{spec['names']['plural']}" for version in versions]
 
 
 def _create_once(server: ApiServer, path: str, body: Object) -> None:

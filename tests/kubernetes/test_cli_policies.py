@@ -5,23 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from osm.k8s.client import Cluster, connected
 from osm.k8s.objects import Object
-from osm.k8s.resource import CRDS, DEPLOYMENTS, MESH_CONFIGS, NAMESPACES, PODS, TRAFFIC_TARGETS
+from osm.k8s.resource import DEPLOYMENTS, MESH_CONFIGS, NAMESPACES, PODS, TRAFFIC_TARGETS
+from osm.testing.kubernetes import ApiServer
+from tests.kubernetes.asking import install_crds
 from tests.kubernetes.conftest import Cli
 
-CHART = Path(__file__).resolve().parents[2] / "deploy" / "chart"
 MEMBER = {"openservicemesh.io/monitored-by": "pol"}
 
 
 @pytest.fixture
-async def cluster(api: Path) -> Any:
+async def cluster(server: ApiServer, api: Path) -> Any:
+    install_crds(server)
     async with connected(str(api)) as cluster:
-        for file in sorted((CHART / "crds").glob("*.yaml")):
-            body = yaml.safe_load(file.read_text())
-            await cluster.patch(CRDS, body["metadata"]["name"], body, how="apply")
         yield cluster
 
 
