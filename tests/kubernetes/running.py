@@ -1,12 +1,15 @@
 """A service that is ready, and the wait for what it brings about: what tests with a real API server share."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from osm.runtime.health import Health
 from tests.served import served
 
 WITHIN_S = 60
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -19,7 +22,7 @@ async def running(name, run, core, settings, replica="one"):
         yield health
 
 
-async def until(condition):
+async def until(condition: Callable[[], Awaitable[T]]) -> T:
     """What it answers, once that is true."""
     async with asyncio.timeout(WITHIN_S):
         while not (found := await condition()):

@@ -22,7 +22,7 @@ from services.certmgr.cluster import LEDGER, ClusterLedger, open_ledger, open_tr
 from services.certmgr.ledger import BadLedger, LedgerUnavailable
 from services.certmgr.settings import Settings
 from services.certmgr.tresor import BadRoot
-from tests.kubernetes.running import running
+from tests.kubernetes.running import running, until
 
 NOW_S = 1_800_000_000.0
 STORE = Identity("bookstore", "bookstore")
@@ -87,6 +87,7 @@ async def test_a_root_that_is_not_ours_to_make_is_said_with_a_remedy(server, clu
     binding = {"metadata": {"name": "reader"}, "subjects": [who], "roleRef": role}
     await cluster.create(ROLE_BINDINGS, binding, namespace)
     async with connected(str(server.kubeconfig_of(STRANGER))) as stranger:
+        await until(lambda: stranger.may("get", SECRETS, namespace))  # the server's own picture of roles lags a moment
         with pytest.raises(BadRoot, match=f"^Secret {namespace}/osm-ca-bundle: not there, .*`osm prepare`"):
             await opened(stranger, namespace)
 

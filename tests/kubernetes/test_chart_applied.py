@@ -22,6 +22,7 @@ from osm.k8s.resource import MESH_CONFIGS, ROLE_BINDINGS, ROLES, SECRETS
 from osm.testing.chart import Helm
 from osm.testing.kubernetes import STRANGER, ApiServer
 from tests.kubernetes.asking import Kinds, ask, check, install_crds, make_namespaces
+from tests.kubernetes.running import until
 
 VARIANTS = (
     (),
@@ -103,7 +104,7 @@ async def test_prepare_makes_everything_once_with_the_rights_of_its_role(
         }
         await admin.create(ROLE_BINDINGS, binding)
         async with connected(str(server.kubeconfig_of(STRANGER))) as job:
-            await _allowed(job, "prepared")
+            await until(lambda: job.may("create", MESH_CONFIGS, "prepared"))  # the server takes roles in a moment later
             await settle(job, mesh("prepared"), MARKS)
             await make_mesh_config(job, "prepared", SPEC, MARKS)
             first = await secrets(admin, "prepared")
@@ -118,15 +119,6 @@ async def test_prepare_makes_everything_once_with_the_rights_of_its_role(
                 await job.list(SECRETS, "prepared", as_=Secret)
         config = await admin.get(MESH_CONFIGS, "osm-mesh-config", "prepared", as_=dict[str, Any])
         assert config["spec"] == changed["spec"]
-
-
-async def _allowed(cluster: Cluster, namespace: str) -> None:
-    """The server's own picture of roles is a moment behind."""
-    for _ in range(200):
-        if await cluster.may("create", MESH_CONFIGS, namespace):
-            return
-        await asyncio.sleep(0.05)
-    raise TimeoutError(namespace)
 
 
 async def test_several_prepares_at_once_agree(server: ApiServer, api: Path) -> None:
