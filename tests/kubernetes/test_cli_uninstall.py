@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,9 @@ from osm.k8s.resource import (
     Resource,
 )
 from osm.testing.chart import Helm
+from osm.testing.kubernetes import ApiServer
 from osm.testing.mesh import program
+from tests.kubernetes.asking import ask, install_crds
 from tests.kubernetes.conftest import Cli
 
 OURS = {"app.kubernetes.io/name": "openservicemesh.io"}
@@ -137,7 +139,7 @@ async def test_ctrl_c_at_the_question_ends_it_there(
         while not sleeps(running.pid):  # between the question and the reading of the answer Python hears no signal
             await asyncio.sleep(0.01)
         running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=30) == 130
+        assert running.wait(timeout=60) == 130
     assert await names(cluster, DEPLOYMENTS, home)
 
 
@@ -154,31 +156,31 @@ def test_a_mesh_that_is_not_there_is_said_so(cli: Cli) -> None:
     assert (told.status, told.out) == (0, "No OSM control planes found\n")
 
 
+def labelled(name: str) -> dict[str, object]:
+    return {"metadata": {"labels": {"app.kubernetes.io/name": name}}}
+
+
 @pytest.fixture
-async def definitions(cluster: Cluster) -> AsyncIterator[None]:
-    """The chart's, there before and after: others use the server too."""
-
-    async def apply() -> None:
-        for file in sorted((chart_path() / "crds").glob("*.yaml")):
-            body = yaml.safe_load(file.read_text())
-            await cluster.patch(CRDS, body["metadata"]["name"], body, how="apply")
-
-    await apply()
-    yield
-    await apply()
-
-
-@pytest.mark.usefixtures("definitions")
-async def test_definitions_go_if_asked_but_not_those_of_others(cluster: Cluster, cli: Cli) -> None:
+def shared(server: ApiServer) -> Iterator[str]:
+    """A definition that somebody else brought. Those of the chart are served before and after: others use them too."""
     name = "traffictargets.access.smi-spec.io"
-    await cluster.patch(CRDS, name, {"metadata": {"labels": {"app.kubernetes.io/name": "another"}}})
+    how = "application/merge-patch+json"
+    install_crds(server)
+    ask(server, "PATCH", CRDS.path(name=name), labelled("another"), content=how)
+    yield name
+    install_crds(server)
+    ask(server, "PATCH", CRDS.path(name=name), labelled("openservicemesh.io"), content=how)
+
+
+async def test_definitions_go_if_asked_but_not_those_of_others(cluster: Cluster, cli: Cli, shared: str) -> None:
+    ours = await names(cluster, CRDS, selector="app.kubernetes.io/name=openservicemesh.io")
     told = cli("uninstall", "mesh", "-f", "-a", "--mesh-name", "nobody", "--osm-namespace", "nowhere")
-    assert f"Ignoring - OSM did not install CRD: {name}" in told.out
+    assert f"Ignoring - OSM did not install CRD: {shared}" in told.out
     assert "Successfully deleted OSM CRD: meshconfigs.config.openservicemesh.io" in told.out
     async with asyncio.timeout(60):  # their end is waited for, but not for ever
-        while any(each.endswith("openservicemesh.io") for each in await names(cluster, CRDS)):
+        while ours & await names(cluster, CRDS):
             await asyncio.sleep(0.1)
-    assert name in await names(cluster, CRDS)
+    assert shared in await names(cluster, CRDS)
 
 
 def test_what_is_rendered_is_what_a_cluster_would_get(cli: Cli) -> None:
