@@ -13,12 +13,16 @@ from tests.not_run import not_run
 
 Cli = Callable[..., Command]
 
+ENDS_WITHIN_S = 300
+"""A server needs up to two minutes on a busy machine, and then a test waits for several things in turn."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker("kubernetes")
+            item.add_marker(pytest.mark.timeout(ENDS_WITHIN_S))
 
 
 @pytest.fixture(scope="session")
