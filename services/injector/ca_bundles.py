@@ -79,10 +79,11 @@ class Webhooks:
 
     async def watch(self) -> NoReturn:
         while True:
-            pause_s = LOOK_AGAIN_S if await self._look() else UNTRUSTED_LOOK_AGAIN_S
+            roots_pem = self._heard.roots_pem  # others that come while we look are a reason to look again
+            pause_s = LOOK_AGAIN_S if await self._look(roots_pem) else UNTRUSTED_LOOK_AGAIN_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
-                    await self._reason(self._heard.roots_pem)
+                    await self._reason(roots_pem)
 
     async def _reason(self, roots_pem: str) -> None:
         """To look before it is time: other roots, or a Lease."""
@@ -96,9 +97,9 @@ class Webhooks:
                 wait.cancel()
         self._again.clear()
 
-    async def _look(self) -> bool:
+    async def _look(self, roots_pem: str) -> bool:
         try:
-            missing = [name for what, name in self._configurations if not await self._is_right(what, name)]
+            missing = [name for what, name in self._configurations if not await self._is_right(what, name, roots_pem)]
         except ApiError as error:
             self.why = str(error)
             return False
@@ -106,13 +107,13 @@ class Webhooks:
         self.trusted = not missing
         return self.trusted
 
-    async def _is_right(self, what: Resource, name: str) -> bool:
+    async def _is_right(self, what: Resource, name: str, roots_pem: str) -> bool:
         """After mending it, if that is ours to do. An installation may do without the validating one."""
         try:
             found = await self._cluster.get(what, name, as_=Configuration)
         except NotFound:
             return what is VALIDATING_WEBHOOKS
-        change = untrusting(found, self._heard.roots_pem)
+        change = untrusting(found, roots_pem)
         if change is None:
             return True
         if self._leadership is None or not self._leadership.holds():
