@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Raw
 
 from osm.k8s.client import Cluster, connected
-from osm.k8s.errors import NotFound
+from osm.k8s.errors import Busy, NotFound
 from osm.k8s.follow import Pace, Seen, follow
 from osm.k8s.objects import ConfigMap
 from osm.k8s.resource import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, CRDS, SECRETS, Resource
@@ -17,6 +17,9 @@ from osm.testing.kubernetes import STRANGER, ApiServer, api_server
 from tests.kubernetes.wire import wire
 
 HURRY = Pace(absent_s=0.1, denied_s=0.1, relist_s=0.05, first_retry_s=0.05, longest_retry_s=0.2)
+
+PATIENT = Pace(relist_s=0.05, first_retry_s=0.05, longest_retry_s=60.0)
+"""For a server that is cut off on purpose. Ten failures in a row would lead to a list; by then minutes have passed."""
 
 Key = tuple[str, str]
 
@@ -174,7 +177,7 @@ async def test_a_cut_watch_goes_on_where_it_was(server: ApiServer) -> None:
         path = server.kubeconfig_of("admin", line.address)
         async with connected(str(server.kubeconfig)) as direct, connected(str(path)) as cluster:
             counted = Counted(cluster)
-            async with reading(counted, "cut") as reader:
+            async with reading(counted, "cut", pace=PATIENT) as reader:
                 await direct.create(CONFIG_MAPS, config_map("cut-before", "cut"))
                 await reader.until(lambda: reader.names() == {"cut-before"})
                 line.cut(refuse=True)
@@ -191,7 +194,7 @@ async def test_a_watch_that_falls_silent_is_made_anew(server: ApiServer) -> None
         path = server.kubeconfig_of("admin", line.address)
         async with connected(str(server.kubeconfig)) as direct, connected(str(path)) as cluster:
             counted = Counted(cluster)
-            async with reading(counted, "silent", pace=Pace(idle_s=0.5, first_retry_s=0.05)) as reader:
+            async with reading(counted, "silent", pace=Pace(idle_s=2.0, first_retry_s=0.05)) as reader:
                 await direct.create(CONFIG_MAPS, config_map("silent-before", "silent"))
                 await reader.until(lambda: reader.names() == {"silent-before"})
                 line.freeze()
@@ -239,7 +242,7 @@ async def test_a_version_that_is_forgotten_leads_to_a_list_that_tells_difference
             path = server.kubeconfig_of("admin", line.address)
             async with connected(str(server.kubeconfig)) as direct, connected(str(path)) as cluster:
                 counted = Counted(cluster)
-                async with reading(counted, "old") as reader:
+                async with reading(counted, "old", pace=PATIENT) as reader:
                     for name in ("stays", "goes"):
                         await direct.create(CONFIG_MAPS, config_map(name, "old"))
                     await reader.until(lambda: reader.names() == {"stays", "goes"})
@@ -320,7 +323,7 @@ async def _create_when_served(cluster: Cluster, what: Resource, name: str) -> No
     while True:
         try:
             await cluster.create(what, {"metadata": {"name": name, "namespace": "default"}})
-        except NotFound:
+        except (NotFound, Busy):
             await asyncio.sleep(0.05)
         else:
             return
