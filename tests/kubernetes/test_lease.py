@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from osm.k8s import lease
 from osm.k8s.client import connected
 from osm.k8s.errors import Forbidden
 from osm.k8s.lease import leading
 from osm.k8s.objects import Lease
 from osm.k8s.resource import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, LEASES
 from osm.testing.kubernetes import STRANGER, ApiServer
+from tests.kubernetes.running import until
 
 LEADER = Path(__file__).parent / "leader.py"
 ROOT = Path(__file__).parents[2]
@@ -55,10 +57,13 @@ async def candidate(api: Path, name: str, holder: str) -> AsyncIterator[Candidat
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()  # its end, and that of its pipes
 
 
-async def test_one_leads_and_the_other_follows_at_once_when_it_is_given_back(api: Path) -> None:
+async def test_one_leads_and_the_other_follows_at_once_when_it_is_given_back(
+    api: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "FAREWELL_S", 60.0)  # as long as a busy server takes to hear it
     order: list[str] = []
     async with connected(str(api)) as cluster:
 
@@ -75,9 +80,9 @@ async def test_one_leads_and_the_other_follows_at_once_when_it_is_given_back(api
         await waiting  # it would have to wait ten minutes if the lease had not been given back
         assert order == ["first", "second"]
         assert not leadership.holds()
-        lease = await cluster.get(LEASES, "handed-over", "default", as_=Lease)
-        assert lease.spec.lease_transitions == 2
-        assert not lease.spec.holder_identity
+        found = await cluster.get(LEASES, "handed-over", "default", as_=Lease)
+        assert found.spec.lease_transitions == 2
+        assert not found.spec.holder_identity
 
 
 async def test_a_leader_that_is_killed_is_followed(api: Path) -> None:
@@ -123,8 +128,7 @@ async def test_who_may_not_write_leases_is_told_so(server: ApiServer) -> None:
     async with connected(str(server.kubeconfig)) as admin, connected(str(server.kubeconfig_of(STRANGER))) as stranger:
         await admin.create(CLUSTER_ROLES, {"metadata": {"name": "look-at-leases"}, "rules": rules})
         await admin.create(CLUSTER_ROLE_BINDINGS, binding)
-        while not await stranger.may("list", LEASES, "default"):
-            await asyncio.sleep(0.05)
+        await until(lambda: stranger.may("list", LEASES, "default"))
         with pytest.raises(Forbidden, match="create leases"):
             async with leading(stranger, "default", "forbidden", "us"):
                 raise AssertionError("it may not lead")
