@@ -59,7 +59,7 @@ class Town:
                     "rules": [rule],
                     "failurePolicy": "Fail",
                     "sideEffects": "None",
-                    "timeoutSeconds": 20,
+                    "timeoutSeconds": 30,
                     "admissionReviewVersions": ["v1"],
                     "namespaceSelector": {"matchLabels": {"openservicemesh.io/monitored-by": self.mesh}},
                 }
