@@ -17,13 +17,13 @@ from osm.cli.command_error import CommandError
 from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.defining import define
 from osm.cli.policy import judged
-from osm.k8s.client import connected
-from osm.k8s.resource import CRDS, HTTP_ROUTE_GROUPS, TCP_ROUTES, TRAFFIC_SPLITS
+from osm.k8s.client import Cluster, connected
+from osm.k8s.resource import CRDS, HTTP_ROUTE_GROUPS, TCP_ROUTES, TRAFFIC_SPLITS, Resource
 from osm.testing.chart import Helm
 from osm.testing.kubernetes import ApiServer, api_server
 from osm.testing.mesh import Command, osm
 from tests.kubernetes.asking import CRDS as DEFINITIONS
-from tests.kubernetes.asking import Kinds, Object, Refused, ask, create, until_served
+from tests.kubernetes.asking import Kinds, Object, Refused, ask, create, eventually, until_served
 
 Cli = Callable[..., Command]
 PAGE = (Path(__file__).parents[2] / "docs/migrating.md").read_text(encoding="utf-8")
@@ -83,9 +83,12 @@ def cli(left: ApiServer, helm: Helm, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def installed(cli: Cli) -> tuple[Command, Command]:
+def installed(left: ApiServer, cli: Cli) -> tuple[Command, Command]:
     """What `osm check --pre` and then `osm install` say, which is not waited for: nothing makes its pods ready."""
-    return cli("check", "--pre"), cli("install", "--timeout", "1s")
+    said = cli("check", "--pre"), cli("install", "--timeout", "1s")
+    for each in ask(left, "GET", CRDS.path())["items"]:
+        until_served(left, CRDS.path(name=each["metadata"]["name"]))
+    return said
 
 
 def test_a_split_of_osm_is_not_read_before_the_installation_and_is_after_it(
@@ -118,13 +121,25 @@ def patched(server: ApiServer, name: str, body: Any, *, how: str = "merge", subr
     return found
 
 
+def short_named(server: ApiServer, name: str) -> Object:
+    """Its splits are called so for short, and the server has taken that in: which writes the definition once more."""
+    patched(server, str(TRAFFIC_SPLITS), {"spec": {"names": {"shortNames": [name]}}})
+
+    def accepted() -> Object:
+        found: Object = ask(server, "GET", CRDS.path(name=str(TRAFFIC_SPLITS)))
+        if found["status"]["acceptedNames"].get("shortNames") != [name]:
+            raise Refused(404, f"accepted are {found['status']['acceptedNames']}")
+        return found
+
+    return eventually(accepted)
+
+
 @pytest.mark.usefixtures("installed")
 async def test_a_definition_of_others_that_lacks_a_version_is_refused_and_nothing_is_touched(left: ApiServer) -> None:
     name, splits = str(TCP_ROUTES), CRDS.path(name=str(TRAFFIC_SPLITS))
     patched(left, name, {"metadata": {"labels": {"app.kubernetes.io/name": "another"}}})
     patched(left, name, [{"op": "replace", "path": "/spec/versions/0/served", "value": False}], how="json")
-    patched(left, str(TRAFFIC_SPLITS), {"spec": {"names": {"shortNames": ["other"]}}})
-    was = ask(left, "GET", splits)["metadata"]["resourceVersion"]
+    was = short_named(left, "other")["metadata"]["resourceVersion"]
     async with connected(str(left.kubeconfig)) as cluster:
         with pytest.raises(CommandError) as refused:
             await define(cluster, chart_path())
@@ -148,6 +163,36 @@ def test_an_upgrade_brings_ours_up_to_date_and_leaves_what_others_share_with_the
     assert ask(left, "GET", ours)["spec"]["names"]["shortNames"] == ["ts"]
     assert ask(left, "GET", CRDS.path(name=str(TCP_ROUTES)))["spec"]["names"]["shortNames"] == ["theirs"]
     patched(left, str(TCP_ROUTES), {"metadata": {"labels": {"app.kubernetes.io/name": "openservicemesh.io"}}})
+
+
+class Overtaken:
+    """A cluster where somebody else writes each definition once, just before we do."""
+
+    def __init__(self, server: ApiServer, cluster: Cluster) -> None:
+        self._server = server
+        self._cluster = cluster
+        self._first = set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    async def replace(self, what: Resource, body: Object) -> Object:
+        name = body["metadata"]["name"]
+        if name not in self._first:
+            self._first.add(name)
+            patched(self._server, name, {"metadata": {"annotations": {"theirs": "kept"}}})
+        return await self._cluster.replace(what, body)
+
+
+@pytest.mark.usefixtures("installed")
+async def test_a_definition_that_is_written_by_others_at_the_same_time_is_brought_up_to_date(left: ApiServer) -> None:
+    """Such as the server itself, which writes its status."""
+    short_named(left, "other")
+    async with connected(str(left.kubeconfig)) as cluster:
+        await define(Overtaken(left, cluster), chart_path())  # type: ignore[arg-type]  # all that a cluster does
+    found = ask(left, "GET", CRDS.path(name=str(TRAFFIC_SPLITS)))
+    assert found["spec"]["names"]["shortNames"] == ["ts"]
+    assert found["metadata"]["annotations"]["theirs"] == "kept"
 
 
 @pytest.mark.usefixtures("installed")
@@ -182,6 +227,7 @@ def test_what_kubectl_saved_is_judged_and_what_has_no_effect_is_named(left: ApiS
     for name in ("bookstore", "bookstore-v1"):
         body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
         create(left, kinds, body)
+    eventually(lambda: ask(left, "GET", "/api/v1/namespaces/default/services/kubernetes"))  # made once it is ready
     services = ask(left, "GET", "/api/v1/services")["items"]  # in a list these are told without apiVersion and kind
     stored = [create(left, kinds, EGRESS), ask(left, "GET", f"{kinds.path(SPLIT)}/bookstore")]
     stored += [{"apiVersion": "v1", "kind": "Service", **each} for each in services]

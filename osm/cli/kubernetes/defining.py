@@ -13,7 +13,7 @@ import msgspec
 from osm.cli.kubernetes.cluster import all_of
 from osm.cli.kubernetes.definitions import Definition, Verdict, judge
 from osm.cli.output import CommandError, stderr
-from osm.k8s.errors import Busy, NotFound
+from osm.k8s.errors import Busy, Conflict, NotFound
 from osm.k8s.objects import Object
 from osm.k8s.resource import CRDS, Resource
 from osm.manifests.folder import scan
@@ -25,6 +25,9 @@ SERVED_WITHIN_S = 60.0
 """An API server serves a new definition within a second or two; one that is starved takes longer."""
 
 LOOK_EVERY_S = 0.2
+
+TRIES = 5
+"""At a definition that has changed since it was read: the API server writes a status a moment after the rest."""
 
 Body = Mapping[str, Any]
 
@@ -74,14 +77,27 @@ async def _done(cluster: "Cluster", body: Body, verdict: Verdict) -> bool:
             await cluster.create(CRDS, body)
             return True
         case "update":
-            before = await cluster.get(CRDS, verdict.name, as_=dict[str, Any])
-            after = await cluster.replace(CRDS, renewed(before, body))
-            if before["metadata"]["generation"] == after["metadata"]["generation"]:
+            if not await _renewed(cluster, verdict.name, body):
                 return False
             stderr.print(f"CRD {verdict.name} is brought up to date; its objects stay", markup=False)
             return True
         case _:
             return False
+
+
+async def _renewed(cluster: "Cluster", name: str, body: Body) -> bool:
+    """Whether that changed it. Raises ApiError."""
+    for tries_left in reversed(range(TRIES)):
+        before = await cluster.get(CRDS, name, as_=dict[str, Any])
+        try:
+            after = await cluster.replace(CRDS, renewed(before, body))
+        except Conflict:
+            if not tries_left:
+                raise
+        else:
+            changed: bool = before["metadata"]["generation"] != after["metadata"]["generation"]
+            return changed
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def renewed(before: Body, body: Body) -> Body:
