@@ -17,7 +17,7 @@ from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import ObjectStatus
 from osm.k8s.client import Cluster, connected
-from osm.k8s.errors import Conflict, NotFound
+from osm.k8s.errors import Busy, Conflict, NotFound
 from osm.k8s.resource import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
@@ -59,7 +59,7 @@ class Mesh(Struct):
         while True:
             try:
                 await self.cluster.patch(what, name, body, namespace or self.namespace, how="apply")
-            except NotFound:  # its definition was written a moment ago
+            except (NotFound, Busy):  # its definition was written a moment ago, or the server has just started
                 await asyncio.sleep(0.05)
             else:
                 return
@@ -220,6 +220,7 @@ async def test_a_mesh_config_that_is_removed_is_missed_and_stays_in_force(mesh: 
     key, line = MESH_CONFIG.key(), OBJECT_STATUS.key("meshspec", "MeshConfig", mesh.control_plane, "osm-mesh-config")
     await mesh.apply(MESH_CONFIGS, "osm-mesh-config", _permissive(value=True), mesh.control_plane)
     before = (await mesh.documents(lambda seen: seen[key].permissive))[key]
+    await mesh.lines(lambda seen: line not in seen or not seen[line].problems)  # it was missed before it was made, too
     await mesh.cluster.delete(MESH_CONFIGS, "osm-mesh-config", mesh.control_plane)
     lines = await mesh.lines(lambda seen: line in seen and seen[line].problems)
     assert "there is no such object" in lines[line].problems[0].what
