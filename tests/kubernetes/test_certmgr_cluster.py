@@ -146,4 +146,6 @@ async def test_chains_of_two_replicas_lead_to_one_root_and_no_key_is_logged(clus
 
 
 async def ask(core, subject):
-    return (await core.bus("xds").ask(SIGN, SignRequest(csr_pem=make_csr(make_key()), subject=subject))).outcome
+    """Patiently: what is granted is written down in the API server before it is."""
+    request = SignRequest(csr_pem=make_csr(make_key()), subject=subject)
+    return (await core.bus("xds").ask(SIGN, request, timeout_s=60.0)).outcome
