@@ -113,12 +113,20 @@ class _Seat:
 
     async def release(self) -> None:
         """Say that it is free, if the server can be told; whoever waits need not wait for it to run out."""
-        assert self._lease is not None, "only what is held is released"
         try:
             async with asyncio.timeout(FAREWELL_S):
-                await self._cluster.replace(LEASES, released(self._lease, datetime.now(UTC)))
+                await self._give_back()
         except (ApiError, TimeoutError) as error:
             log.warning("lease not given back", lease=self._claim.name, why=str(error))
+
+    async def _give_back(self) -> None:
+        """Raises ApiError."""
+        assert self._lease is not None, "only what is held is released"
+        try:
+            await self._cluster.replace(LEASES, released(self._lease, datetime.now(UTC)))
+        except Conflict:  # our end came in the middle of a renewal, and the server took it in nevertheless
+            if await self._is_ours():
+                await self._cluster.replace(LEASES, released(self._lease, datetime.now(UTC)))
 
     async def _look(self, changed: asyncio.Event) -> NoReturn:
         while True:

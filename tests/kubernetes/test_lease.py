@@ -85,6 +85,17 @@ async def test_one_leads_and_the_other_follows_at_once_when_it_is_given_back(
         assert not found.spec.holder_identity
 
 
+async def test_a_lease_that_was_written_without_our_knowing_is_given_back_nevertheless(
+    api: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a renewal whose answer we did not wait for."""
+    monkeypatch.setattr(lease, "FAREWELL_S", 60.0)
+    async with connected(str(api)) as cluster:
+        async with leading(cluster, "default", "overtaken", "us", lease_s=600):
+            await cluster.patch(LEASES, "overtaken", {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}, "default")
+        assert not (await cluster.get(LEASES, "overtaken", "default", as_=Lease)).spec.holder_identity
+
+
 async def test_a_leader_that_is_killed_is_followed(api: Path) -> None:
     async with candidate(api, "killed", "first") as first:
         assert await first.says() == "leading"
