@@ -77,7 +77,7 @@ def test_a_server_that_is_too_busy_to_hear_of_a_service_is_waited_for(
         ):
             assert failed == 2
             request = SignRequest(csr_pem="csr", subject=MeshLeaf(identity=Identity("default", "bookbuyer")))
-            assert await nats_rpc.ask(asker, SIGN, request, 5.0) == SignReply(outcome=Refused(why="no"))
+            assert await nats_rpc.ask(asker, SIGN, request, 60.0) == SignReply(outcome=Refused(why="no"))
 
     over_uvloop(binary, work)
 

@@ -25,7 +25,7 @@ from osm.contracts.names import Identity
 from osm.contracts.policy import Mesh, TcpRoute
 from osm.contracts.trust import MeshLeaf, Refused, SignReply, SignRequest
 from osm.testing.nats_server import NatsServer
-from osm.testing.picture import Picture
+from osm.testing.picture import PATIENCE_S, Picture
 from osm.testing.signing import signing
 
 pytestmark = pytest.mark.nats
@@ -156,7 +156,7 @@ async def test_a_question_whose_answer_would_go_elsewhere_is_not_answered(server
     ):
         await client.publish(SIGN.subject("local"), encode(REQUEST), reply=subject("certmgr", "bundle.x"))
         await client.flush()
-        await local.ask(SIGN, REQUEST)
+        await local.ask(SIGN, REQUEST, timeout_s=PATIENCE_S)
     assert asked == ["local"]
 
 

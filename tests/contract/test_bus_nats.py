@@ -213,7 +213,7 @@ async def leader(over_nats) -> AsyncIterator[asyncio.subprocess.Process]:
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()  # its end, and that of its pipe
 
 
 async def says(process: asyncio.subprocess.Process, word: str) -> str:

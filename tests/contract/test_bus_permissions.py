@@ -64,7 +64,7 @@ async def test_a_permitted_question_is_answered(server, settings) -> None:
     async with open_nats(server.url, "certmgr", settings("certmgr")) as certmgr, certmgr.serve(SIGN, sign):
         for caller in SIGN.callers:
             async with open_nats(server.url, caller, settings(caller)) as bus:
-                assert await bus.ask(SIGN, REQUEST) == SignReply(outcome=Refused(why=caller))
+                assert await bus.ask(SIGN, REQUEST, timeout_s=PATIENCE_S) == SignReply(outcome=Refused(why=caller))
 
 
 def forbidden(user: str) -> list[str]:
