@@ -4,6 +4,7 @@ Both ends. Children measure themselves: a parent that looked in from outside wou
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -61,8 +62,8 @@ class Child:
 
 
 @asynccontextmanager
-async def child(runs: str | Path, *arguments: object) -> AsyncIterator[Child]:
-    """Run a Python module or a program, and end it by closing its input."""
+async def child(runs: str | Path, *arguments: object, **environment: str) -> AsyncIterator[Child]:
+    """Run a Python module or a program, and end it by closing its input. `environment` is added to ours."""
     command = (runs,) if isinstance(runs, Path) else (sys.executable, "-m", runs)
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -70,6 +71,7 @@ async def child(runs: str | Path, *arguments: object) -> AsyncIterator[Child]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
+        env=os.environ | environment,
     )
     assert process.stdin is not None
     try:

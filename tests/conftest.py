@@ -56,7 +56,12 @@ def scraped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., float | N
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     stats = terminalreporter.stats
     tell(NOT_RUN, not_run_lines(stats.get("skipped", ())))
-    tell(SECOND_TRY, sorted({f"  {report.nodeid}" for report in stats.get("rerun", ())}))
+    tell(SECOND_TRY, sorted({f"  {report.nodeid}: {first_line(report)}" for report in stats.get("rerun", ())}))
+
+
+def first_line(report: pytest.TestReport) -> str:
+    """Of what was wrong the first time."""
+    return next((line for line in report.longreprtext.splitlines()[::-1] if line.startswith("E ")), "")[1:].strip()
 
 
 def not_run_lines(skipped: Iterable[pytest.TestReport]) -> list[str]:
