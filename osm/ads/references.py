@@ -4,7 +4,7 @@ Generic over Envoy's messages: it walks every field, packed ones included. Separ
 and nothing else of what is in a resource. What is referred to and never given is the owner's business.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from envoy.config.route.v3 import route_components_pb2
@@ -31,6 +31,11 @@ def needs(resource: Resource) -> frozenset[Key]:
     if resource.type_url not in (LISTENER, ROUTE):
         return frozenset()
     return _needs(resource.body)
+
+
+def routes_of(listeners: Iterable[Resource]) -> frozenset[Key]:
+    """The route configurations that any of them names."""
+    return frozenset(key for listener in listeners for key in needs(listener) if key[0] == ROUTE)
 
 
 def message_of(resource: Resource) -> Message:

@@ -21,10 +21,10 @@ from typing import Literal, Protocol
 
 from osm.ads.canaries import Group, Terms
 from osm.ads.last_good import Table, blend, flat, nested
-from osm.ads.references import Key, needs
+from osm.ads.references import Key, needs, routes_of
 from osm.ads.resource import Resource
 from osm.ads.trial import Trial
-from osm.ads.types import LISTENER, ROUTE
+from osm.ads.types import LISTENER
 
 Held = Callable[[int, str], Mapping[str, str]]
 """A member and a type URL → the versions it has accepted, by name."""
@@ -241,7 +241,8 @@ class Rollout:
         """The routes of listeners that are held back: no proxy asks for them, so none would ever hold them."""
         if self.canary is self._newest:
             return frozenset()
-        return _named(self._newest) - _named(self.canary)
+        wanted = routes_of(self._newest.get(LISTENER, {}).values())
+        return wanted - routes_of(self._offered(LISTENER).values())
 
     def _finish(self) -> None:
         """What follows once it is known what is pending. With nothing pending, what the canaries have is good."""
@@ -267,9 +268,3 @@ class Rollout:
     def _is_newest(self, resource: Resource) -> bool:
         newest = self.wants(resource.type_url, resource.name)
         return newest is not None and newest.version == resource.version
-
-
-def _named(table: Table) -> frozenset[Key]:
-    """The routes that the listeners of a table ask for."""
-    listeners = table.get(LISTENER, {}).values()
-    return frozenset(key for listener in listeners for key in needs(listener) if key[0] == ROUTE)
