@@ -20,6 +20,9 @@ from osm.contracts.status import AdminQuery, AdminReply
 
 app = typer.Typer(no_args_is_help=True, help="The mesh's Envoys, and what each of them believes.")
 
+ANSWER_WITHIN_S = 15.0
+"""Whoever asks the Envoy for us gives it ten."""
+
 
 class Query(StrEnum):
     """What can be asked of any proxy. A pod's sidecar answers some pages more, by Envoy's own names for them."""
@@ -122,7 +125,8 @@ async def _ask(bus: str | None, where: ClusterOptions, proxy: str, query: Query,
     async with mesh(bus, where) as connected:
         known = [line.workload for line in of_kind(await picture(connected, "status"), PROCESS_STATUS)]
         proxy_id = choose(proxy, known)
-        reply = await connected.ask(PROXY_ADMIN, AdminQuery(proxy_id=proxy_id, query=query.value, filter=grep))
+        question = AdminQuery(proxy_id=proxy_id, query=query.value, filter=grep)
+        reply = await connected.ask(PROXY_ADMIN, question, timeout_s=ANSWER_WITHIN_S)
     if reply.why:
         raise CommandError(f"proxy {proxy_id}: {reply.why}", remedy=f"{program()} status")
     return reply

@@ -22,8 +22,11 @@ PATHS = {
 }
 """Query → the page that answers it, for pages that need more than their name."""
 
-TIMEOUT_S = 3.0
-"""A config dump of thousands of clusters takes Envoy a second; more means that it is stuck."""
+TIMEOUT_S = 10.0
+"""For a page. A config dump of thousands of clusters takes Envoy a second, on a busy machine several."""
+
+LIVE_WITHIN_S = 3.0
+"""For a word; without it, Envoy is stuck."""
 
 _EXCERPT_CHARS = 200
 
@@ -36,7 +39,7 @@ async def read(socket: Path, query: str, names: str = "") -> AdminReply:
     """The answer to one of `AdminQuery`'s queries; `why` is set if there is none. `names` (RE2) is for `stats`."""
     chosen = f"&filter={quote(names)}" if names and query == "stats" else ""
     try:
-        status, body, content_type = await _get(socket, PATHS[query] + chosen)
+        status, body, content_type = await _get(socket, PATHS[query] + chosen, TIMEOUT_S)
     except NoReply as error:
         return AdminReply(why=str(error))
     if status == 404 and "resource=" in PATHS[query]:  # Envoy's word for none of them
@@ -49,15 +52,15 @@ async def read(socket: Path, query: str, names: str = "") -> AdminReply:
 async def is_live(socket: Path) -> bool:
     """Whether the Envoy has all the configuration it waits for and serves."""
     try:
-        status, _, _ = await _get(socket, "/ready")
+        status, _, _ = await _get(socket, "/ready", LIVE_WITHIN_S)
     except NoReply:
         return False
     return status == 200
 
 
-async def _get(socket: Path, path: str) -> tuple[int, str, str]:
+async def _get(socket: Path, path: str, within_s: float) -> tuple[int, str, str]:
     """Raises NoReply."""
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    timeout = aiohttp.ClientTimeout(total=within_s)
     try:
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session,
@@ -65,6 +68,6 @@ async def _get(socket: Path, path: str) -> tuple[int, str, str]:
         ):
             return response.status, await response.text(), response.content_type
     except TimeoutError as error:
-        raise NoReply(f"no answer at {socket} within {TIMEOUT_S:g} s") from error
+        raise NoReply(f"no answer at {socket} within {within_s:g} s") from error
     except (aiohttp.ClientError, OSError) as error:
         raise NoReply(f"no answer at {socket}: {error}") from error
