@@ -8,6 +8,7 @@ is the catalog's question.
     access      TrafficTarget
     specs       HTTPRouteGroup, TCPRoute
     regex       which regular expressions Envoy takes
+    durations   how long, as Go writes it
     split       TrafficSplit
     ingress     IngressBackend
     meshconfig  MeshConfig, its fields; meshsettings: what they mean

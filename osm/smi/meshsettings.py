@@ -7,7 +7,6 @@ An absent field means what an absent MeshConfig means: OSM 1.2's defaults (see `
 A field that is set to what OSM's own installation sets is not warned about: nothing was asked for.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from osm.contracts.policy import Mesh, Tracing
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
 from osm.manifests.wording import shown
+from osm.smi.durations import duration_s
 from osm.smi.meshconfig import Sidecar, Spec, TracingFields
 from osm.smi.newpods import injection, unusable
 
@@ -27,10 +27,6 @@ GRANTED_LEAF_S = 24 * 3600
 """The most that certmgr grants unless its own settings say otherwise; OSM granted whatever was asked for."""
 
 _TRACING_ADDRESS = "jaeger.osm-system.svc.cluster.local"
-_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_AMOUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_DURATION = re.compile(rf"(?:{_AMOUNT.pattern})+")
-_DURATION_MAX_S = 100 * 365 * 24 * 3600
 
 _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "sidecar.envoyWindowsImage": ("",),
@@ -62,16 +58,6 @@ _NOT_ENFORCED: Mapping[str, str] = {
     ),
 }
 """Switches that others' security rests on and that do nothing here: what that leads to, and what to do."""
-
-
-def duration_s(text: str) -> float | None:
-    """A Go duration such as `24h` or `1h30m`, in seconds; None if the text is none, or longer than a century."""
-    if text == "0":
-        return 0.0
-    if not _DURATION.fullmatch(text):
-        return None
-    seconds = sum(float(amount) * _UNITS_S[unit] for amount, unit in _AMOUNT.findall(text))
-    return seconds if seconds <= _DURATION_MAX_S else None
 
 
 def mesh(raw: RawDocument, spec: Spec) -> tuple[Mesh, tuple[Problem, ...]]:
