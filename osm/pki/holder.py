@@ -18,11 +18,13 @@ from osm.contracts.channels import SIGN
 from osm.contracts.codec import Undecodable
 from osm.contracts.names import Identity
 from osm.contracts.trust import Chain, ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
-from osm.pki.keys import PrivateKey, key_pem, make_csr, make_key
+from osm.pki.issuing import profile_of, request
+from osm.pki.keys import PrivateKey, key_pem, make_key
 from osm.pki.reading import BadCertificate, load_chain, not_after_s, spiffe_id
 from osm.pki.renewal import renew_at, retry_in
 
-ANSWER_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 10.0
+"""certmgr gives a certificate authority elsewhere eight seconds, unless it is told otherwise."""
 
 LEAST_PERIOD_S = 1.0
 """Between two certificates, however short they live: an issuer about to end must not be asked in a tight loop."""
@@ -75,6 +77,7 @@ class Holder:
         bus: Bus,
         subject: MeshLeaf | ProxyClient | ControlPlane,
         *,
+        trust_domain: str,
         lifetime_s: int | None = None,
         held: Held | None = None,
         clock: Callable[[], float] = time.time,
@@ -84,6 +87,7 @@ class Holder:
         self.subject = subject
         self.why = "certmgr has not answered yet"
         self._bus = bus
+        self._trust_domain = trust_domain
         self._lifetime_s = lifetime_s
         self._clock = clock
         self._jitter = jitter
@@ -159,7 +163,13 @@ class Holder:
             await self._wait(self._asked, self._pause_s(failures, held))
 
     async def _once(self) -> Held | Refused:
-        return await certify(self._bus, self.subject, lifetime_s=self._lifetime_s, clock=self._clock)
+        return await certify(
+            self._bus,
+            self.subject,
+            trust_domain=self._trust_domain,
+            lifetime_s=self._lifetime_s,
+            clock=self._clock,
+        )
 
     def _pause_s(self, failures: int, refused: Refused) -> float:
         if refused.retry:
@@ -175,14 +185,16 @@ async def certify(
     bus: Bus,
     subject: MeshLeaf | ProxyClient | ControlPlane,
     *,
+    trust_domain: str,
     lifetime_s: int | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Held | Refused:
     """One key, one question. A bus that is away and an answer that makes no sense are refusals to retry."""
     key = make_key()
-    request = SignRequest(csr_pem=make_csr(key), subject=subject, lifetime_s=lifetime_s)
+    csr_pem = request(key, profile_of(subject, trust_domain))
+    asked = SignRequest(csr_pem=csr_pem, subject=subject, lifetime_s=lifetime_s)
     try:
-        outcome = (await bus.ask(SIGN, request, timeout_s=ANSWER_WITHIN_S)).outcome
+        outcome = (await bus.ask(SIGN, asked, timeout_s=ANSWER_WITHIN_S)).outcome
     except (BusError, Undecodable) as error:
         outcome = Refused(why=str(error), retry=True)
     if isinstance(outcome, Refused):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
@@ -64,6 +64,17 @@ def profile_of(subject: MeshLeaf | ProxyClient | ControlPlane, trust_domain: str
             return Profile(uri=identity.spiffe(trust_domain), dns_names=dns_names, client=True, server=True)
 
 
+def request(key: PrivateKey, profile: Profile) -> str:
+    """A PKCS #10 request in PEM that proves possession of `key` and names what is asked for.
+
+    certmgr decides the names, and refuses others; authorities elsewhere take them from the request (cert-manager, and
+    Vault unless its role says otherwise).
+    """
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    csr = builder.add_extension(_names(profile), critical=True).sign(key, hashes.SHA256())
+    return csr.public_bytes(serialization.Encoding.PEM).decode()
+
+
 def make_root(key: PrivateKey, *, trust_domain: str, now_s: float, lifetime_s: int, serial: int) -> Certificate:
     """A self-signed root. Its name holds its key id, so that two roots of one mesh are never mistaken."""
     ski = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
@@ -104,6 +115,11 @@ def require_fit(root: Certificate, key: SigningKey) -> None:
     """Whether what this root signs would be accepted, wherever it was made. Raises UnfitRoot."""
     if root.public_key() != key.public_key():
         raise UnfitRoot("the key is not the one of the certificate")
+    require_root(root)
+
+
+def require_root(root: Certificate) -> None:
+    """Whether chains that lead to this certificate would be accepted. Raises UnfitRoot."""
     if root.issuer != root.subject:
         raise UnfitRoot(
             f"found a certificate signed by {root.issuer.rfc4514_string()!r}, allowed is a self-signed root"

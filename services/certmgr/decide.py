@@ -1,7 +1,8 @@
 """Whether a request is signed, and what the certificate will say: the rules of identity, and nothing else.
 
 The request names a subject; what is written into the certificate follows from that and from the trust domain,
-never from the CSR, which only proves who holds the key. Pure: what is in the mesh is a parameter.
+never from the CSR, which only proves who holds the key. If it asks for names, they are the same ones, since an issuer
+elsewhere may go by them. Pure: what is in the mesh is a parameter.
 """
 
 import re
@@ -12,12 +13,16 @@ from msgspec import Struct
 
 from osm.contracts.names import INJECTOR_IDENTITY, ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
 from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
+from osm.pki.content import Content, asked_for
 from osm.pki.issuing import Profile, profile_of
 from osm.pki.keys import BadRequest, Csr, read_csr
+from osm.pki.reading import BadCertificate
 
 Subject = MeshLeaf | ProxyClient | ControlPlane
 Kind = Literal["leaf", "proxy", "control"]
-Reason = Literal["caller", "reserved", "unknown-identity", "name", "lifetime", "csr", "issuer", "untrusted-root"]
+Reason = Literal[
+    "caller", "reserved", "unknown-identity", "name", "lifetime", "csr", "issuer", "wrong-answer", "untrusted-root"
+]
 
 MAY_ASK: Mapping[str, frozenset[Kind]] = {
     "xds": frozenset({"leaf", "control"}),
@@ -83,7 +88,8 @@ def decide(caller: str, request: SignRequest, *, identities: Collection[Identity
         return Refusal(reason="lifetime", why=f"lifetime_s: found {request.lifetime_s}, allowed are positive seconds")
     try:
         csr = read_csr(request.csr_pem)
-    except BadRequest as error:
+        _require_fit(asked_for(csr), profile)
+    except (BadRequest, BadCertificate) as error:
         return Refusal(reason="csr", why=str(error))
     return Order(kind=kind, csr=csr, profile=profile, lifetime_s=_lifetime_s(request.lifetime_s, kind, rules))
 
@@ -138,6 +144,15 @@ def _names(subject: Subject, profile: Profile, rules: Rules) -> Refusal | None:
             allowed = f"localhost and services in {rules.namespace}"
             return Refusal(reason="name", why=f"dns_names: found {strange[0]!r}, allowed are {allowed}")
     return None
+
+
+def _require_fit(asked: Content, profile: Profile) -> None:
+    """Raises BadRequest for a request that asks for anything but the names that will be written."""
+    allowed = Content(uris=(profile.uri,), dns_names=tuple(sorted(set(profile.dns_names))))
+    if asked not in (Content(), allowed):
+        found = ", ".join((*asked.uris, *asked.dns_names, *asked.others))
+        names = ", ".join((*allowed.uris, *allowed.dns_names))
+        raise BadRequest(f"csr_pem: found a request for {found}, allowed are no names or {names}")
 
 
 def _is_ours(name: str, namespace: str) -> bool:

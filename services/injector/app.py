@@ -49,7 +49,8 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
     async with connected(settings.kubeconfig) as cluster, asyncio.TaskGroup() as tasks:
         house = await _house(cluster, settings)
         heard = BusInputs(settings.trust_domain)
-        holder = Holder(bus, ControlPlane(identity=INJECTOR_IDENTITY, dns_names=_dns_names(settings.namespace)))
+        subject = ControlPlane(identity=INJECTOR_IDENTITY, dns_names=_dns_names(settings.namespace))
+        holder = Holder(bus, subject, trust_domain=settings.trust_domain)
         tasks.create_task(heard.run(bus), name="injector: bus")
         tasks.create_task(holder.run(), name="injector: certificate")
         certificate = await _first(heard, holder, health)

@@ -191,7 +191,7 @@ class SecretController:
 
     async def _certified(self, proxy: Proxy) -> Certificate:
         subject = ProxyClient(identity=proxy.identity, proxy_id=proxy.id)
-        match await certify(self._bus, subject):
+        match await certify(self._bus, subject, trust_domain=self._mesh.trust_domain):
             case Refused(why=why):
                 raise NotCertified(why)
             case Held() as held:

@@ -38,7 +38,13 @@ class Certificates:
     async def run(self) -> None:
         """Keep both fresh; endless. Raises OSError."""
         held = read_held(self.certificate, self._named)
-        holder = Holder(self._bus, self._subject, lifetime_s=self._lifetime_s, held=held)
+        holder = Holder(
+            self._bus,
+            self._subject,
+            trust_domain=self._named.trust_domain,
+            lifetime_s=self._lifetime_s,
+            held=held,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(holder.run())
             tasks.create_task(self._renewed(holder))

@@ -80,12 +80,13 @@ class _Xds:
         self._health = health
         self.complete = asyncio.Event()
         server_name = f"{XDS_IDENTITY.account}.{settings.namespace}.svc"
-        self.own = Holder(bus, ControlPlane(identity=XDS_IDENTITY, dns_names=(server_name,)))
+        subject = ControlPlane(identity=XDS_IDENTITY, dns_names=(server_name,))
+        self.own = Holder(bus, subject, trust_domain=settings.trust_domain)
         self.quarantine_read, self.unsaved = asyncio.Event(), asyncio.Event()
         self.engine, self.documents = engine, Documents()
         self.quarantine = Quarantine(self.unsaved.set)
         self.reporter = Reporter(bus.status(), health.service, health.replica)
-        self.leaves = Leaves(bus, tasks)
+        self.leaves = Leaves(bus, tasks, settings.trust_domain)
         self.probation = _probation(settings)
         self.fleet = Fleet(
             trust_domain=settings.trust_domain,

@@ -23,8 +23,9 @@ class Leaves:
     """Keeps a leaf for every identity that is wanted, and hands each new secret to whoever asked by `hand_to`, who is
     also told when one is kept no longer."""
 
-    def __init__(self, bus: Bus, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, bus: Bus, tasks: asyncio.TaskGroup, trust_domain: str) -> None:
         self._bus = bus
+        self._trust_domain = trust_domain
         self._tasks = tasks
         self._issued: Callable[[Resource], None] = lambda _: None
         self._forgotten: Callable[[str], None] = lambda _: None
@@ -40,7 +41,8 @@ class Leaves:
         """Begin to keep a leaf for this identity, unless it is kept already."""
         if identity in self._holders:
             return
-        holder = Holder(self._bus, MeshLeaf(identity=identity), lifetime_s=self._lifetime_s)
+        subject = MeshLeaf(identity=identity)
+        holder = Holder(self._bus, subject, trust_domain=self._trust_domain, lifetime_s=self._lifetime_s)
         self._holders[identity] = holder
         self._keepers[identity] = (
             self._tasks.create_task(holder.run(), name=f"xds: leaf of {identity}"),

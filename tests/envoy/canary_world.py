@@ -104,7 +104,9 @@ class World:
         proxy_id = f"store-{number}.shop"
         folder = self.folder / proxy_id
         folder.mkdir()
-        holder = Holder(self.core.bus("local"), ProxyClient(identity=STORE, proxy_id=proxy_id))
+        holder = Holder(
+            self.core.bus("local"), ProxyClient(identity=STORE, proxy_id=proxy_id), trust_domain="cluster.local"
+        )
         keeping = self._tasks.create_task(holder.run())
         self._stack.callback(keeping.cancel)
         held = await holder.obtain()

@@ -175,7 +175,7 @@ async def test_seconds_of_life_are_for_tests_only(tmp_path):
 
 async def test_a_holder_gets_its_certificate_once_its_identity_joins(tmp_path):
     core = MemoryCore()
-    holder = Holder(core.bus("xds"), MeshLeaf(identity=STORE), jitter=lambda: 0.0)
+    holder = Holder(core.bus("xds"), MeshLeaf(identity=STORE), trust_domain="cluster.local", jitter=lambda: 0.0)
     async with certmgr(core, tmp_path) as health, mesh(core) as writer:
         await active(health)
         keeping = asyncio.create_task(holder.run())

@@ -1,10 +1,13 @@
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
 from osm.contracts.names import INJECTOR_IDENTITY, ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
 from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient, SignRequest
+from osm.pki.issuing import profile_of, request
 from osm.pki.keys import make_csr, make_key
 from services.certmgr.decide import Order, Refusal, Rules, decide, is_reserved
 
@@ -199,3 +202,23 @@ def test_names_are_those_of_the_namespace_that_the_control_plane_is_in():
     assert isinstance(verdict("xds", ours, rules=rules), Order)
     refusal = verdict("xds", ControlPlane(identity=XDS_IDENTITY, dns_names=("x.osm-system.svc",)), rules=rules)
     assert refusal.why == "dns_names: found 'x.osm-system.svc', allowed are localhost and services in mesh"
+
+
+def test_a_request_may_name_what_will_be_written_and_nothing_else():
+    key = make_key()
+    assert isinstance(verdict("xds", LEAF, csr=request(key, profile_of(LEAF, "cluster.local"))), Order)
+    refusal = verdict("xds", LEAF, csr=request(key, profile_of(MeshLeaf(identity=ABSENT), "cluster.local")))
+    assert refusal.reason == "csr"
+    assert refusal.why == (
+        "csr_pem: found a request for spiffe://cluster.local/ns/bookthief/sa/bookthief, "
+        "bookthief.bookthief.cluster.local, allowed are no names or "
+        "spiffe://cluster.local/ns/bookstore/sa/bookstore-v1, bookstore-v1.bookstore.cluster.local"
+    )
+
+
+def test_a_request_to_be_an_authority_is_refused():
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    csr = builder.sign(make_key(), hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    refusal = verdict("xds", LEAF, csr=csr)
+    assert refusal.why.startswith("csr_pem: found a request for extension basicConstraints, allowed are no names or ")

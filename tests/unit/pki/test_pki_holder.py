@@ -58,7 +58,15 @@ class World:
             self.now_s += most_s
 
     def holder(self, **more):
-        return Holder(self, STORE, clock=lambda: self.now_s, jitter=lambda: 0.5, wait=self.wait, **more)
+        return Holder(
+            self,
+            STORE,
+            trust_domain="cluster.local",
+            clock=lambda: self.now_s,
+            jitter=lambda: 0.5,
+            wait=self.wait,
+            **more,
+        )
 
 
 @asynccontextmanager
@@ -181,13 +189,20 @@ async def test_a_chain_for_another_name_is_not_taken(subject, whom):
     world = World()
     real = world.signed
     world.signed = lambda request: real(structs.replace(request, subject=subject))
-    found = await certify(world, STORE, clock=lambda: world.now_s)
+    found = await certify(world, STORE, trust_domain="cluster.local", clock=lambda: world.now_s)
     assert found == Refused(why=f"the chain is for {whom}, asked for was bookstore/bookstore", retry=True)
 
 
 async def test_a_clock_that_is_days_ahead_is_told_and_not_renewed_for_ever():
     world = World()
-    holder = Holder(world, STORE, clock=lambda: world.now_s + 10**6, jitter=lambda: 0.5, wait=world.wait)
+    holder = Holder(
+        world,
+        STORE,
+        trust_domain="cluster.local",
+        clock=lambda: world.now_s + 10**6,
+        jitter=lambda: 0.5,
+        wait=world.wait,
+    )
     async with running(holder):
         while len(world.asked) < 10:
             await asyncio.sleep(0)
@@ -199,7 +214,14 @@ async def test_a_clock_that_is_days_ahead_is_told_and_not_renewed_for_ever():
 async def test_a_clock_that_is_ahead_does_not_ask_every_second():
     """To it a certificate of an hour is three quarters over when it is made."""
     world = World()
-    holder = Holder(world, STORE, clock=lambda: world.now_s + 2700, jitter=lambda: 0.5, wait=world.wait)
+    holder = Holder(
+        world,
+        STORE,
+        trust_domain="cluster.local",
+        clock=lambda: world.now_s + 2700,
+        jitter=lambda: 0.5,
+        wait=world.wait,
+    )
     async with running(holder):
         await newest(holder, 4)
     moments = [moment for moment, _ in world.asked]

@@ -26,7 +26,7 @@ async def test_the_leaf_of_an_identity_that_is_wanted_no_longer_is_forgotten_by_
     forgotten: list[str] = []
     bus = MemoryCore().bus("xds")
     async with asyncio.TaskGroup() as tasks:
-        leaves = Leaves(bus, tasks)
+        leaves = Leaves(bus, tasks, "cluster.local")
         leaves.hand_to(lambda _: None, forgotten.append)
         leaves.want(WEB)
         leaves.want(DB)
