@@ -9,6 +9,7 @@ from msgspec import Struct
 from osm.contracts.endpoints import Endpoint, Service
 from osm.contracts.names import Identity, ObjectRef, Port, ServiceName
 from osm.contracts.policy import HttpMatch
+from osm.contracts.traffic_settings import RetryTerms
 
 
 class HttpGrant(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,17 +35,27 @@ class Upstream(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True
     accounts: tuple[Identity, ...]
 
 
+class ServiceRetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When requests to `service` are sent again."""
+
+    origin: ObjectRef
+    service: ServiceName
+    terms: RetryTerms
+
+
 class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All that one identity may receive and reach while the mesh is not permissive.
+    """All that one identity may receive and reach while the mesh is not permissive, and how it asks.
 
     No grant means nothing may come in: deny by default, TCP included.
-    In permissive mode (a flag of `Mesh`, never an enumeration of pairs) this document is not asked.
+    In permissive mode (a flag of `Mesh`, never an enumeration of pairs) this document is not asked, but for
+    `retries`: at most one for a service, sorted by it.
     """
 
     identity: Identity
     http: tuple[HttpGrant, ...] = ()
     tcp: tuple[TcpGrant, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
+    retries: tuple[ServiceRetry, ...] = ()
 
 
 class WeightedBackend(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -23,6 +23,7 @@ from osm.contracts.status import (
     ProxyStatus,
     ServiceStatus,
 )
+from osm.contracts.traffic_settings import Retry
 from osm.contracts.trust import Bundle, SignReply, SignRequest
 
 T = TypeVar("T", bound=Struct)
@@ -106,6 +107,7 @@ TCP_ROUTE = State("meshspec", "tcp-route", ("namespace", "name"), TcpRoute, "nam
 INGRESS_BACKEND = State(
     "meshspec", "ingress-backend", ("namespace", "name"), IngressBackend, "who may call a service from outside the mesh"
 )
+RETRY = State("meshspec", "retry", ("namespace", "name"), Retry, "which failed requests are sent again")
 MESH_CONFIG = State("meshspec", "mesh", (), Mesh, "mesh-wide settings; absence means the defaults")
 
 LOCAL_WORKLOAD = State("local", "workload", ("id",), LocalWorkload, "a process with its sidecar on this machine")
@@ -228,6 +230,7 @@ STATES: tuple[State[Any], ...] = (
     HTTP_ROUTE_GROUP,
     TCP_ROUTE,
     INGRESS_BACKEND,
+    RETRY,
     MESH_CONFIG,
     LOCAL_WORKLOAD,
     IDENTITY,

@@ -11,6 +11,7 @@ is the catalog's question.
     durations   how long, as Go writes it
     split       TrafficSplit
     ingress     IngressBackend
+    retry       Retry
     meshconfig  MeshConfig, its fields; meshsettings: what they mean
     newpods     what it says of pods yet to be made
     onemesh     which MeshConfig counts

@@ -35,7 +35,7 @@ GROUPS: Mapping[str, Mapping[str, Kind]] = {
     "policy.openservicemesh.io": {
         "Egress": _POLICY,
         "IngressBackend": Kind(("v1alpha1",)),
-        "Retry": _POLICY,
+        "Retry": Kind(("v1alpha1",)),
         "UpstreamTrafficSetting": _POLICY,
         "Telemetry": _POLICY,
     },

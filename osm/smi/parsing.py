@@ -11,15 +11,16 @@ from msgspec import Struct
 from osm.contracts.codec import encode
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.problem import Problem, first
+from osm.contracts.traffic_settings import Retry
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
-from osm.smi import access, groups, ingress, meshconfig, meshsettings, specs, split
+from osm.smi import access, groups, ingress, meshconfig, meshsettings, retry, specs, split
 from osm.smi.shape import Object
 
 MAX_POLICY_BYTES = 1024 * 1024
 """About what a cluster stores in one object, and well below what the bus carries in one document."""
 
-Policy = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh
+Policy = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh | Retry
 
 
 class _Reading(Struct, frozen=True):
@@ -35,6 +36,7 @@ _READINGS: Mapping[str, _Reading] = {
     "TCPRoute": _Reading(specs.TcpDocument, specs.tcp_route),
     "TrafficSplit": _Reading(split.Document, split.traffic_split),
     "IngressBackend": _Reading(ingress.Document, ingress.ingress_backend),
+    "Retry": _Reading(retry.Document, retry.retry),
     "MeshConfig": _Reading(meshconfig.Document, meshsettings.mesh),
 }
 

@@ -16,6 +16,7 @@ from osm.contracts.channels import (
     IDENTITY,
     INGRESS_BACKEND,
     MESH_CONFIG,
+    RETRY,
     SERVICE,
     TCP_ROUTE,
     TRAFFIC_SPLIT,
@@ -35,6 +36,7 @@ from osm.contracts.policy import (
     TrafficTarget,
 )
 from osm.contracts.problem import Problem
+from osm.contracts.traffic_settings import Retry
 from services.catalog.state import Catalog
 
 CHANNELS: Mapping[type[Struct], State[Any]] = {
@@ -45,6 +47,7 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
         IDENTITY,
         INGRESS_BACKEND,
         MESH_CONFIG,
+        RETRY,
         SERVICE,
         TCP_ROUTE,
         TRAFFIC_SPLIT,
@@ -56,7 +59,7 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
 PLATFORM = "check"
 """Stands for the platform in the key of a service; one service has one key here."""
 
-Policies = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh
+Policies = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh | Retry
 Endpoints = MeshIdentity | ServiceEndpoints | BareService | Workload
 
 
@@ -89,6 +92,8 @@ def _assumed(policies: tuple[Policies, ...], services: tuple[Service, ...]) -> I
         match policy:
             case TrafficTarget(destination=destination, sources=sources):
                 yield from (MeshIdentity(identity=identity) for identity in (destination, *sources))
+            case Retry(source=who):
+                yield MeshIdentity(identity=who)
             case IngressBackend(sources=sources):
                 for source in sources:
                     if isinstance(source, SourceService):
@@ -96,13 +101,15 @@ def _assumed(policies: tuple[Policies, ...], services: tuple[Service, ...]) -> I
 
 
 def _named(policy: Policies) -> Iterator[ServiceName]:
-    """The services of its own namespace that a policy leads to."""
+    """The services that a policy leads to."""
     match policy:
         case TrafficSplit(namespace=namespace, service=root, backends=backends):
             yield ServiceName(namespace, root)
             yield from (ServiceName(namespace, backend.service) for backend in backends)
         case IngressBackend(namespace=namespace, backends=opened):
             yield from (ServiceName(namespace, backend.service) for backend in opened)
+        case Retry(destinations=destinations):
+            yield from destinations
 
 
 def picture(bucket: str, values: Iterable[Policies | Endpoints]) -> Update:

@@ -1,10 +1,10 @@
-"""What is derived from the inputs: services, targets, splits and ingress, in that order, stale ones only. Pure.
+"""What is derived from the inputs: services, targets, splits, ingress, retries, in that order, stale ones only. Pure.
 
 Each is derived from what the ones before came to, and marks what its own outcome makes stale. It refuses to look at
 anything that is not stale, and to write: what is published of it is asked of it (`service_document`, ...).
 """
 
-from osm.contracts.catalog import MeshService, Policy, Split
+from osm.contracts.catalog import MeshService, Policy, ServiceRetry, Split
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import IngressBackend, TrafficTarget
@@ -16,6 +16,7 @@ from services.catalog.reach import Reach
 from services.catalog.reference_lookup import Callers, Reading, account, callers, reference
 from services.catalog.reference_lookup import service as service_ref
 from services.catalog.resolve import policy, resolve_target
+from services.catalog.retries import resolve_retry
 from services.catalog.reverse_index import ReverseIndex
 from services.catalog.splits import overruled, resolve_split
 
@@ -29,13 +30,14 @@ class Derived:
         self._reach = Reach()
         self._services: dict[ServiceName, Merged] = {}
         self._splits: dict[ServiceName, Split] = {}
+        self._retries: dict[Identity, tuple[ServiceRetry, ...]] = {}
         self._ingress: dict[ObjectRef, Opened] = {}
         self._ingress_of: ReverseIndex[ObjectRef, ServiceName] = ReverseIndex()
 
     def derive(self) -> dict[ObjectRef, tuple[Problem, ...]]:
         """Everything stale but the documents; returns the problems of every object looked at."""
         stale = self._inputs.stale
-        problems: dict[ObjectRef, tuple[Problem, ...]] = dict.fromkeys(stale.splits, ())
+        problems: dict[ObjectRef, tuple[Problem, ...]] = dict.fromkeys(stale.splits | stale.retries, ())
         for name in stale.services:
             problems[service_ref(name)] = self._derive_service(name)
         for name in stale.services | stale.callers:
@@ -46,6 +48,8 @@ class Derived:
             problems |= self._derive_split(root)
         for opening in stale.ingress:
             problems[opening] = self._derive_ingress(opening)
+        for source in stale.retrying:
+            problems |= self._derive_retries(source)
         return problems
 
     def service_document(self, name: ServiceName) -> MeshService | None:
@@ -65,7 +69,9 @@ class Derived:
         meshed = self._known.get(MeshIdentity, account(identity)) is not None
         if not meshed and not self._reach.is_destination(identity):
             return None
-        return policy(identity, self._reach.granted_at(identity), self._reach.upstreams(identity))
+        return policy(
+            identity, self._reach.granted_at(identity), self._reach.upstreams(identity), self._retries.get(identity, ())
+        )
 
     def _derive_service(self, name: ServiceName) -> tuple[Problem, ...]:
         stale, merged = self._inputs.stale, merge(name, self._inputs.service(name))
@@ -121,4 +127,17 @@ class Derived:
         self._inputs.stale.documents |= moved
         self._ingress_of.put(ref, opened)
         set_or_drop(self._ingress, ref, opened or None)
+        return problems
+
+    def _derive_retries(self, source: Identity) -> dict[ObjectRef, tuple[Problem, ...]]:
+        """In the order of their names, so that each knows what those before it have taken."""
+        problems: dict[ObjectRef, tuple[Problem, ...]] = {}
+        found: list[ServiceRetry] = []
+        for retry in self._inputs.retries(source):
+            reading = Reading(self._known)
+            more, problems[reference(retry)] = resolve_retry(retry, reading, found)
+            self._known.keep(reference(retry), reading)
+            found += more
+        set_or_drop(self._retries, source, tuple(sorted(found, key=lambda each: each.service)) or None)
+        self._inputs.stale.identities.add(source)
         return problems

@@ -14,6 +14,7 @@ from osm.contracts.channels import BARE, SERVICE
 from osm.contracts.endpoints import BareService, MeshIdentity, ServiceEndpoints, Workload
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.traffic_settings import Retry
 from services.catalog.input_buckets import Change
 from services.catalog.reference_lookup import KINDS, ReferenceLookup, account, reference
 from services.catalog.reverse_index import ReverseIndex
@@ -33,6 +34,8 @@ class Stale:
     splits: set[ObjectRef] = field(default_factory=set)
     roots: set[ServiceName] = field(default_factory=set)
     ingress: set[ObjectRef] = field(default_factory=set)
+    retries: set[ObjectRef] = field(default_factory=set)
+    retrying: set[Identity] = field(default_factory=set)
     workloads: set[str] = field(default_factory=set)
     identities: set[Identity] = field(default_factory=set)
     documents: set[ServiceName] = field(default_factory=set)
@@ -49,6 +52,7 @@ class Inputs:
         self._services: dict[ServiceName, dict[str, ServiceEndpoints]] = {}
         self._bare: dict[ServiceName, dict[str, BareService]] = {}
         self._roots: ReverseIndex[ObjectRef, ServiceName] = ReverseIndex()
+        self._retrying: ReverseIndex[ObjectRef, Identity] = ReverseIndex()
 
     def learn(self, change: Change) -> None:
         """Enter one input document."""
@@ -76,6 +80,8 @@ class Inputs:
                 self.put(reference(opening), change.new)
             case TrafficSplit() as split:
                 self._learn_split(reference(split), change.new)
+            case Retry() as retry:
+                self._learn_retry(reference(retry), change.new)
             case TrafficTarget() as target:
                 self.stale.targets.add(reference(target))
                 self.put(reference(target), change.new)
@@ -89,6 +95,8 @@ class Inputs:
                 self.stale.targets.add(reader)
             elif reader.kind == KINDS[IngressBackend]:
                 self.stale.ingress.add(reader)
+            elif reader.kind == KINDS[Retry]:
+                self.stale.retrying |= self._retrying.values(reader)
             else:
                 self.stale.roots |= self._roots.values(reader)
 
@@ -105,12 +113,24 @@ class Inputs:
         found = (self.known.get(TrafficSplit, ref) for ref in sorted(self._roots.keys(root)))
         return [split for split in found if split is not None]
 
+    def retries(self, source: Identity) -> list[Retry]:
+        """Those of the source, by name."""
+        found = (self.known.get(Retry, ref) for ref in sorted(self._retrying.keys(source)))
+        return [retry for retry in found if retry is not None]
+
     def _learn_split(self, ref: ObjectRef, new: Struct | None) -> None:
         root = ServiceName(new.namespace, new.service) if isinstance(new, TrafficSplit) else None
         self.stale.splits.add(ref)
         self.stale.roots |= self._roots.put(ref, (root,) if root else ())
         self.stale.roots |= self._roots.values(ref)
         self.known.keep(ref, None)  # the first split of its root reads again when that is derived
+        self.put(ref, new)
+
+    def _learn_retry(self, ref: ObjectRef, new: Struct | None) -> None:
+        self.stale.retries.add(ref)
+        self.stale.retrying |= self._retrying.put(ref, (new.source,) if isinstance(new, Retry) else ())
+        self.stale.retrying |= self._retrying.values(ref)
+        self.known.keep(ref, None)  # it reads again when those of its source are derived
         self.put(ref, new)
 
 

@@ -25,6 +25,7 @@ def narrowed_policy(last: Policy, now: Policy) -> Policy:
         http=tuple(grant for grant in http if grant.sources and grant.matches),
         tcp=tuple(grant for grant in tcp if grant is not None and grant.sources),
         upstreams=_upstreams(last.upstreams, now.upstreams),
+        retries=last.retries,
     )
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.traffic_settings import Retry
 from services.catalog.reverse_index import ReverseIndex
 
 T = TypeVar("T", bound=Struct)
@@ -29,6 +30,7 @@ KINDS: dict[type[Struct], str] = {
     HttpRouteGroup: "HTTPRouteGroup",
     IngressBackend: "IngressBackend",
     MeshIdentity: "ServiceAccount",
+    Retry: "Retry",
     Service: "Service",
     TcpRoute: "TCPRoute",
     TrafficSplit: "TrafficSplit",
@@ -39,7 +41,7 @@ KINDS: dict[type[Struct], str] = {
 ANY = ""
 """As a name: the set of names of a kind in a namespace, which a sentence about a missing one lists."""
 
-Named = HttpRouteGroup | TcpRoute | IngressBackend | TrafficSplit | TrafficTarget
+Named = HttpRouteGroup | TcpRoute | IngressBackend | Retry | TrafficSplit | TrafficTarget
 
 
 def reference(value: Named) -> ObjectRef:

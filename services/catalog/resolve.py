@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from osm.contracts.catalog import HttpGrant, Policy, TcpGrant, Upstream
+from osm.contracts.catalog import HttpGrant, Policy, ServiceRetry, TcpGrant, Upstream
 from osm.contracts.endpoints import MeshIdentity
 from osm.contracts.names import Identity, Port
 from osm.contracts.policy import HttpMatch, HttpRouteGroup, HttpRule, TcpRoute, TcpRule, TrafficTarget
@@ -60,7 +60,12 @@ def resolve_target(target: TrafficTarget, read: Reading) -> tuple[Granted, tuple
     return Granted(destination=target.destination, http=http, tcp=tcp), tuple(problems)
 
 
-def policy(identity: Identity, grants: Iterable[Granted], upstreams: tuple[Upstream, ...]) -> Policy:
+def policy(
+    identity: Identity,
+    grants: Iterable[Granted],
+    upstreams: tuple[Upstream, ...],
+    retries: tuple[ServiceRetry, ...] = (),
+) -> Policy:
     """The policy of an identity that receives `grants`. None of them: deny."""
     granted = tuple(grants)
     return Policy(
@@ -68,6 +73,7 @@ def policy(identity: Identity, grants: Iterable[Granted], upstreams: tuple[Upstr
         http=tuple(sorted((one.http for one in granted if one.http), key=lambda grant: grant.origin)),
         tcp=tuple(sorted((one.tcp for one in granted if one.tcp), key=lambda grant: grant.origin)),
         upstreams=upstreams,
+        retries=retries,
     )
 
 

@@ -12,6 +12,7 @@ from osm.contracts.channels import (
     HTTP_ROUTE_GROUP,
     INGRESS_BACKEND,
     MESH_CONFIG,
+    RETRY,
     TCP_ROUTE,
     TRAFFIC_SPLIT,
     TRAFFIC_TARGET,
@@ -32,6 +33,7 @@ _CHANNELS: Mapping[str, State[Any]] = {
     "TrafficTarget": TRAFFIC_TARGET,
     "TrafficSplit": TRAFFIC_SPLIT,
     "IngressBackend": INGRESS_BACKEND,
+    "Retry": RETRY,
 }
 """Kind → channel, what others refer to first: the order in which documents are written."""
 

@@ -16,7 +16,7 @@ from osm.contracts.endpoints import Backed
 from osm.contracts.names import ServiceName
 from osm.contracts.policy import Mesh
 from osm.contracts.trust import MeshLeaf, ProxyClient
-from services.xds.translate.route import NOT_DELIVERED
+from services.xds.translate.retry import NOT_DELIVERED
 from tests.envoy.admin_page import page
 from tests.envoy.translate_world import BUYER, HOST, HTTP, OPS, SHOP, THIEF, TRUST_DOMAIN, Client, Store, World
 

@@ -20,6 +20,7 @@ from services.xds.translate.inbound import Served
 from services.xds.translate.messages import socket_address
 from services.xds.translate.model import Built, Part, View
 from services.xds.translate.reach import Destination
+from services.xds.translate.retry import retries
 from services.xds.translate.tls import TlsIdentity
 
 HTTP_PROXY = "outbound-http-proxy"
@@ -42,12 +43,13 @@ def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tu
     """One configuration for the HTTP proxy, and one for each upstream port, where the sidecar says who is called."""
     identity = workload.identity
     refusal = outbound.refusal(identity, permissive=view.mesh.permissive)
+    again = retries(view)
     own = (
-        outbound.own_routes(to, authority=f"{to.service.fqdn}:{to.port.port}")
+        outbound.own_routes(to, again, authority=f"{to.service.fqdn}:{to.port.port}")
         for to in reach
         if to.http and to.port.explicit_port is not None
     )
-    return (outbound.routes_by_host(outbound.HTTP_PROXY_ROUTES, reach, identity.namespace, refusal), *own)
+    return (outbound.routes_by_host(outbound.HTTP_PROXY_ROUTES, reach, identity.namespace, refusal, again), *own)
 
 
 def app_clusters(mode: Explicit, serves: tuple[Served, ...]) -> tuple[Built, ...]:

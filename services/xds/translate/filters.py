@@ -38,7 +38,8 @@ from services.xds.translate.access import HTTP_FILTER
 from services.xds.translate.cluster import TRACING
 from services.xds.translate.messages import from_ads, packed, seconds
 from services.xds.translate.reach import Share
-from services.xds.translate.route import NOT_DELIVERED, bounded
+from services.xds.translate.retry import NOT_DELIVERED
+from services.xds.translate.route import bounded
 
 SILENT_STREAM_S = 3600
 """WebSocket and gRPC streams may be silent for long; Envoy's five minutes would cut them."""

@@ -31,6 +31,10 @@ def seconds(count: float) -> Duration:
     return Duration(seconds=whole, nanos=round((count - whole) * 1_000_000_000))
 
 
+def milliseconds(count: int) -> Duration:
+    return Duration(seconds=count // 1000, nanos=count % 1000 * 1_000_000)
+
+
 def socket_address(address: Address) -> EnvoyAddress:
     return EnvoyAddress(socket_address=SocketAddress(address=address.host, port_value=address.port))
 

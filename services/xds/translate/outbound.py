@@ -13,11 +13,13 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from osm.contracts.names import DnsLabel, Identity, ObjectRef
 from osm.contracts.policy import Tracing
+from osm.contracts.traffic_settings import RetryTerms
 from services.xds.translate.cluster import direct_cluster, upstream_cluster
 from services.xds.translate.filters import outbound_http, tcp
 from services.xds.translate.model import Built, Planned
 from services.xds.translate.reach import Destination, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match
+from services.xds.translate.retry import Retries
 from services.xds.translate.route import configuration, outbound_host, outbound_routes, plain_route
 from services.xds.translate.tls import TlsIdentity
 
@@ -50,13 +52,19 @@ def traffic(to: Destination, tracing: Tracing | None) -> Filter:
     return tcp(stat_prefix(to), to.division.shares if to.division else [Share(cluster=to.name, weight=1)])
 
 
-def own_routes(to: Destination, *, authority: str = "") -> Planned:
+def own_routes(to: Destination, retries: Retries, *, authority: str = "") -> Planned:
     """Routes for a listener or chain that serves `to` alone, whatever host the app names."""
-    return Planned(name=routes_name(to), build=_own_routes, of=(to, authority), origins=to.origins)
+    retry = retries.get(to.service)
+    return Planned(
+        name=routes_name(to),
+        build=_own_routes,
+        of=(to, authority, retry.terms if retry else None),
+        origins=_with_retries([to], retries),
+    )
 
 
-def _own_routes(to: Destination, authority: str) -> RouteConfiguration:
-    host = outbound_host(to.name, ["*"], outbound_routes(to, authority=authority))
+def _own_routes(to: Destination, authority: str, retry: RetryTerms | None) -> RouteConfiguration:
+    host = outbound_host(to.name, ["*"], outbound_routes(to, authority=authority), retry)
     return configuration(routes_name(to), [host])
 
 
@@ -65,6 +73,7 @@ def routes_by_host(
     reach: Iterable[Destination],
     namespace: DnsLabel,
     otherwise: VirtualHost,
+    retries: Retries,
     *,
     pods: Iterable[Destination] = (),
     port_known: bool = False,
@@ -76,12 +85,13 @@ def routes_by_host(
     """
     reach = tuple(to for to in reach if to.http)
     names = {to: host_names(to, namespace, port_known=port_known) for to in (*reach, *pods)}
-    hosts = [outbound_host(to.name, names[to], outbound_routes(to)) for to in reach]
-    hosts += [outbound_host(to.direct, pod_names(names[to]), [_directly(to)]) for to in pods]
+    again = {to: retry.terms for to in names if (retry := retries.get(to.service))}
+    hosts = [outbound_host(to.name, names[to], outbound_routes(to), again.get(to)) for to in reach]
+    hosts += [outbound_host(to.direct, pod_names(names[to]), [_directly(to)], again.get(to)) for to in pods]
     return Built(
         name=name,
         message=configuration(name, [*hosts, otherwise]),
-        origins=origins(reach),
+        origins=_with_retries(names, retries),
     )
 
 
@@ -126,3 +136,9 @@ def refusal(identity: Identity, *, permissive: bool) -> VirtualHost:
 
 def origins(reach: Iterable[Destination]) -> tuple[ObjectRef, ...]:
     return tuple(sorted({origin for to in reach for origin in to.origins}))
+
+
+def _with_retries(reach: Iterable[Destination], retries: Retries) -> tuple[ObjectRef, ...]:
+    reach = tuple(reach)
+    asked = {retry.origin for to in reach if (retry := retries.get(to.service))}
+    return tuple(sorted({*origins(reach), *asked}))

@@ -1,16 +1,12 @@
-"""Route actions, virtual hosts and route configurations: where a request goes, and when it is tried again.
+"""Route actions, virtual hosts and route configurations: where a request goes.
 
-Outbound requests are tried again only if the app cannot have seen them: the connection was never made, the stream
-was refused, or nothing of the request had been sent when the connection broke. A request that may have been handled
-is never repeated on the user's behalf, whatever its method. The next try goes to another endpoint if there is one.
+When it is tried again is said in `retry`.
 """
 
 from collections.abc import Iterable
 from itertools import product
 
 from envoy.config.route.v3.route_components_pb2 import (
-    HeaderMatcher,
-    RetryPolicy,
     Route,
     RouteAction,
     RouteMatch,
@@ -18,26 +14,13 @@ from envoy.config.route.v3.route_components_pb2 import (
     WeightedCluster,
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
-from services.xds.translate.messages import NEVER, packed, seconds
+from osm.contracts.traffic_settings import RetryTerms
+from services.xds.translate.messages import NEVER
 from services.xds.translate.reach import Destination, Division, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match, shapes
-
-UNSEEN_BY_THE_APP = "connect-failure,refused-stream,reset-before-request,retriable-headers"
-RETRIES = 3
-"""One dead endpoint costs one; a rollout takes down two or three at once."""
-
-RETRY_AFTER_S = 0.005
-RETRY_AFTER_AT_MOST_S = 0.1
-"""Elsewhere is likely to work at once; the growing pause is for a service that has nowhere else."""
-
-ANOTHER_HOST_ATTEMPTS = 5
-"""How often the balancer is asked for an endpoint not tried before; then any will do."""
-
-NOT_DELIVERED = "x-osm-not-delivered"
-"""Set by the server's sidecar on a 503 of its own when it could not connect to its app: the app saw nothing."""
+from services.xds.translate.retry import NOT_DELIVERED, retry_policy
 
 OTHER_SPELLINGS = tuple(
     f"x{first}forwarded{second}client{third}cert"
@@ -63,12 +46,14 @@ def outbound_routes(to: Destination, *, authority: str = "") -> list[Route]:
     return routes
 
 
-def outbound_host(name: str, domains: Iterable[str], routes: Iterable[Route]) -> VirtualHost:
+def outbound_host(
+    name: str, domains: Iterable[str], routes: Iterable[Route], retry: RetryTerms | None = None
+) -> VirtualHost:
     return VirtualHost(
         name=name,
         domains=domains,
         routes=routes,
-        retry_policy=_retry_unseen(),
+        retry_policy=retry_policy(retry),
         response_headers_to_remove=[NOT_DELIVERED],
     )
 
@@ -120,20 +105,3 @@ def _as(authority: str, action: RouteAction) -> RouteAction:
     if authority:
         action.host_rewrite_literal = authority
     return action
-
-
-def _retry_unseen() -> RetryPolicy:
-    return RetryPolicy(
-        retry_on=UNSEEN_BY_THE_APP,
-        num_retries=UInt32Value(value=RETRIES),
-        retriable_headers=[HeaderMatcher(name=NOT_DELIVERED, present_match=True)],
-        retry_back_off=RetryPolicy.RetryBackOff(
-            base_interval=seconds(RETRY_AFTER_S), max_interval=seconds(RETRY_AFTER_AT_MOST_S)
-        ),
-        retry_host_predicate=[
-            RetryPolicy.RetryHostPredicate(
-                name="envoy.retry_host_predicates.previous_hosts", typed_config=packed(PreviousHostsPredicate())
-            )
-        ],
-        host_selection_retry_max_attempts=ANOTHER_HOST_ATTEMPTS,
-    )

@@ -30,6 +30,7 @@ from services.xds.translate.messages import packed, socket_address
 from services.xds.translate.model import Built, Part, Planned, View
 from services.xds.translate.reach import Destination, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match
+from services.xds.translate.retry import retries
 from services.xds.translate.route import plain_route
 from services.xds.translate.tls import TlsIdentity
 
@@ -47,18 +48,20 @@ def listeners(
 def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Part, ...]:
     """One configuration for each service with an address, and one for each port that headless services use."""
     otherwise, reach = _elsewhere(workload.identity, view), _answered(reach)
+    again = retries(view)
     by_host = (
         outbound.routes_by_host(
             _port_routes(port),
             there,
             workload.identity.namespace,
             otherwise,
+            again,
             pods=_chosen_by_app(there),
             port_known=True,
         )
         for port, there in _headless(reach)
     )
-    return (*(outbound.own_routes(to) for to in _addressed(reach) if to.http), *by_host)
+    return (*(outbound.own_routes(to, again) for to in _addressed(reach) if to.http), *by_host)
 
 
 def app_clusters(mode: Transparent, serves: tuple[Served, ...]) -> tuple[Built, ...]:
