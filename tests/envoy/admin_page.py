@@ -14,3 +14,10 @@ async def page(socket: Path, query: str, names: str = "") -> str:
         while (reply := await admin.read(socket, query, names)).why:
             await asyncio.sleep(0.05)
     return reply.body
+
+
+async def counter(admin_socket: Path, name: str) -> int:
+    """The value of one of Envoy's counters, which must exist."""
+    stats = (await page(admin_socket, "stats")).splitlines()
+    (value,) = (line.removeprefix(f"{name}: ") for line in stats if line.startswith(f"{name}: "))
+    return int(value)

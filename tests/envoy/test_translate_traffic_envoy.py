@@ -17,7 +17,7 @@ from osm.contracts.names import ServiceName
 from osm.contracts.policy import Mesh
 from osm.contracts.trust import MeshLeaf, ProxyClient
 from services.xds.translate.retry import NOT_DELIVERED
-from tests.envoy.admin_page import page
+from tests.envoy.admin_page import counter
 from tests.envoy.translate_world import BUYER, HOST, HTTP, OPS, SHOP, THIEF, TRUST_DOMAIN, Client, Store, World
 
 pytestmark = pytest.mark.envoy
@@ -173,13 +173,6 @@ async def test_only_a_workloads_certificate_opens_an_inbound_port(world: World) 
     nobodys.set_alpn_protocols(["osm"])
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await _first_byte(store.inbound, nobodys)
-
-
-async def counter(admin_socket: Path, name: str) -> int:
-    """The value of one of Envoy's counters, which must exist."""
-    stats = (await page(admin_socket, "stats")).splitlines()
-    (value,) = (line.removeprefix(f"{name}: ") for line in stats if line.startswith(f"{name}: "))
-    return int(value)
 
 
 async def _first_byte(port: int, context: ssl.SSLContext) -> None:

@@ -109,6 +109,24 @@ class World:
         self._stack.push_async_callback(runner.cleanup)
         return runner
 
+    async def failing(self, port: int, error: type[web.HTTPException], *, times: int) -> list[str]:
+        """Says `error` this many times, then 200; what it returns grows by the path of each request."""
+        seen: list[str] = []
+
+        async def answer(request: web.Request) -> web.Response:
+            seen.append(request.path)
+            if len(seen) <= times:
+                raise error
+            return web.Response()
+
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", answer)
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, HOST, port).start()
+        self._stack.push_async_callback(runner.cleanup)
+        return seen
+
     async def echo(self, port: int) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(await reader.readline())
