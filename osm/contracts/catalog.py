@@ -6,6 +6,7 @@ Each part carries the user's object it came from, so that a rejection by Envoy c
 
 from msgspec import Struct
 
+from osm.contracts.egress import EgressGrant
 from osm.contracts.endpoints import Endpoint, Service
 from osm.contracts.names import Identity, ObjectRef, Port, ServiceName
 from osm.contracts.policy import HttpMatch
@@ -56,6 +57,8 @@ class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tcp: tuple[TcpGrant, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     retries: tuple[ServiceRetry, ...] = ()
+    egress: tuple[EgressGrant, ...] = ()
+    """What of the outside may be reached while egress is off, in permissive mode too."""
 
 
 class WeightedBackend(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,6 +84,20 @@ class Ingress(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True)
     ranges: tuple[str, ...]
 
 
+class TlsIngress(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """Callers at addresses in `ranges` (as of `Ingress`) may call the container port over TLS, under these names.
+
+    Unless `any_client`, they show a certificate of the mesh's roots that has one of `principals`; none is nobody.
+    """
+
+    origin: ObjectRef
+    target_port: Port
+    ranges: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
+    any_client: bool = False
+    principals: tuple[str, ...] = ()
+
+
 class MeshService(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A service, its platforms merged. A change of `endpoints` alone touches load assignments and nothing else."""
 
@@ -88,3 +105,4 @@ class MeshService(Struct, frozen=True, kw_only=True, omit_defaults=True):
     split: Split | None = None
     ingress: tuple[Ingress, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    tls_ingress: tuple[TlsIngress, ...] = ()

@@ -111,13 +111,31 @@ class IngressPort(Struct, frozen=True, kw_only=True, order=True, omit_defaults=T
     target_port: Port
 
 
+class IngressTls(Struct, frozen=True, kw_only=True, order=True, omit_defaults=True):
+    """A service of the policy's namespace and the container port that its sidecar serves to outside over TLS."""
+
+    service: DnsLabel
+    target_port: Port
+    hosts: tuple[str, ...] = ()
+    """Server names (SNI) it is served under: lower case, one that starts with `*.` is all below; empty is any."""
+    any_client: bool = False
+    """Whether callers come without a certificate of the mesh (tls.skipClientCertValidation)."""
+
+
 class IngressBackend(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """OSM IngressBackend: who may call from outside the mesh, without mutual TLS. Of its own namespace only."""
+    """OSM IngressBackend: who may call from outside the mesh. Of its own namespace only.
+
+    What TLS is about stands apart: who does not know of it opens nothing in its place.
+    """
 
     namespace: DnsLabel
     name: DnsName
     backends: tuple[IngressPort, ...]
     sources: tuple[SourceService | SourceRange, ...]
+    """Where callers are; over TLS, none is anywhere."""
+    tls_backends: tuple[IngressTls, ...] = ()
+    principals: tuple[str, ...] = ()
+    """Names, one of which the certificate of a caller over TLS has: a DNS name, or the SPIFFE URI of a mesh leaf."""
 
 
 TlsVersion = Literal["TLS_AUTO", "TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3"]

@@ -1,14 +1,18 @@
-"""What is derived from the inputs: services, targets, splits, ingress, retries, in that order, stale ones only. Pure.
+"""What is derived from the inputs: services, targets, splits, ways in and out, retries, in that order. Pure.
 
 Each is derived from what the ones before came to, and marks what its own outcome makes stale. It refuses to look at
 anything that is not stale, and to write: what is published of it is asked of it (`service_document`, ...).
 """
 
-from osm.contracts.catalog import MeshService, Policy, ServiceRetry, Split
+from collections.abc import Iterable
+
+from osm.contracts.catalog import Ingress, MeshService, Policy, ServiceRetry, Split, TlsIngress
+from osm.contracts.egress import Egress
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import IngressBackend, TrafficTarget
 from osm.contracts.problem import Problem
+from services.catalog.egress import resolve_egress
 from services.catalog.ingress import Opened, resolve_ingress
 from services.catalog.inputs import Inputs, set_or_drop
 from services.catalog.merge import Merged, merge
@@ -19,6 +23,7 @@ from services.catalog.resolve import policy, resolve_target
 from services.catalog.retries import resolve_retry
 from services.catalog.reverse_index import ReverseIndex
 from services.catalog.splits import overruled, resolve_split
+from services.catalog.ways_out import WaysOut
 
 
 class Derived:
@@ -31,6 +36,7 @@ class Derived:
         self._services: dict[ServiceName, Merged] = {}
         self._splits: dict[ServiceName, Split] = {}
         self._retries: dict[Identity, tuple[ServiceRetry, ...]] = {}
+        self._ways_out = WaysOut()
         self._ingress: dict[ObjectRef, Opened] = {}
         self._ingress_of: ReverseIndex[ObjectRef, ServiceName] = ReverseIndex()
 
@@ -48,6 +54,7 @@ class Derived:
             problems |= self._derive_split(root)
         for opening in stale.ingress:
             problems[opening] = self._derive_ingress(opening)
+        problems |= self._derive_egress(stale.egress)
         for source in stale.retrying:
             problems |= self._derive_retries(source)
         return problems
@@ -56,12 +63,13 @@ class Derived:
         merged = self._services.get(name)
         if merged is None:
             return None
-        ingress = sorted(each for ref in self._ingress_of.keys(name) for each in self._ingress[ref][name])
+        ingress = [each for ref in self._ingress_of.keys(name) for each in self._ingress[ref][name]]
         return MeshService(
             service=merged.service,
             split=self._splits.get(name),
-            ingress=tuple(ingress),
+            ingress=tuple(sorted(each for each in ingress if isinstance(each, Ingress))),
             endpoints=merged.endpoints,
+            tls_ingress=tuple(sorted(each for each in ingress if isinstance(each, TlsIngress))),
         )
 
     def policy_document(self, identity: Identity) -> Policy | None:
@@ -70,7 +78,11 @@ class Derived:
         if not meshed and not self._reach.is_destination(identity):
             return None
         return policy(
-            identity, self._reach.granted_at(identity), self._reach.upstreams(identity), self._retries.get(identity, ())
+            identity,
+            self._reach.granted_at(identity),
+            self._reach.upstreams(identity),
+            self._retries.get(identity, ()),
+            self._ways_out.of(identity),
         )
 
     def _derive_service(self, name: ServiceName) -> tuple[Problem, ...]:
@@ -128,6 +140,19 @@ class Derived:
         self._ingress_of.put(ref, opened)
         set_or_drop(self._ingress, ref, opened or None)
         return problems
+
+    def _derive_egress(self, stale: Iterable[ObjectRef]) -> dict[ObjectRef, tuple[Problem, ...]]:
+        """All of them first: what one means beside the others is said when it is known of each."""
+        problems: dict[ObjectRef, tuple[Problem, ...]] = dict.fromkeys(stale, ())
+        moved: set[Identity] = set()
+        for ref in problems:
+            found = self._known.get(Egress, ref)
+            reading = Reading(self._known) if found else None
+            grants, wrong = resolve_egress(found, reading) if found and reading else ((), ())
+            self._known.keep(ref, reading)
+            moved |= self._ways_out.grant(ref, found, grants, wrong)
+        self._inputs.stale.identities |= moved
+        return problems | self._ways_out.problems(moved)
 
     def _derive_retries(self, source: Identity) -> dict[ObjectRef, tuple[Problem, ...]]:
         """In the order of their names, so that each knows what those before it have taken."""

@@ -108,7 +108,7 @@ class Documents:
 
 
 def _shape(service: MeshService) -> tuple[Any, ...]:
-    return service.service, service.split, service.ingress
+    return service.service, service.split, service.ingress, service.tls_ingress
 
 
 READS: tuple[State[Any], ...] = (POLICY, MESH_SERVICE, MESH_WORKLOAD, MESH, BUNDLE)

@@ -14,7 +14,7 @@ from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from osm.contracts.catalog import HttpGrant, Ingress, TcpGrant
+from osm.contracts.catalog import HttpGrant, Ingress, TcpGrant, TlsIngress
 from osm.contracts.names import Identity, ObjectRef, Port
 from services.xds.translate.messages import exactly, matching
 from services.xds.translate.request_match import permission, shapes
@@ -62,6 +62,27 @@ def ingress_rules(entries: Iterable[Ingress]) -> RBAC:
         (entry.origin, Policy(permissions=[Permission(any=True)], principals=[_at(each) for each in entry.ranges]))
         for entry in entries
     )
+
+
+def tls_ingress_rules(entries: Iterable[TlsIngress]) -> RBAC:
+    """Callers at the entry's addresses, and unless it takes any, with one of its names in their certificate."""
+    return _allowing(
+        (entry.origin, Policy(permissions=[Permission(any=True)], principals=callers))
+        for entry in entries
+        if (callers := _tls_callers(entry))
+    )
+
+
+def _tls_callers(entry: TlsIngress) -> list[Principal]:
+    places = [_at(each) for each in entry.ranges]
+    if entry.any_client or not (places and entry.principals):
+        return places if entry.any_client else []
+    names = [_who(exactly(name)) for name in entry.principals]
+    return [Principal(and_ids=Principal.Set(ids=[_any_of(places), _any_of(names)]))]
+
+
+def _any_of(principals: list[Principal]) -> Principal:
+    return Principal(or_ids=Principal.Set(ids=principals))
 
 
 def per_route(rules: RBAC) -> http_rbac.RBACPerRoute:

@@ -88,12 +88,13 @@ def _inbound_listener(port: InboundPort, serves: tuple[Served, ...], own: TlsIde
         listener_filters=[tls_inspector()],
         filter_chains=[
             *(inbound.inbound_chain(it, own, view, destination_port=None) for it in serves),
-            *(ingress.ingress_chain(it, view, by_destination=False) for it in ingress.entrances(serves, view)),
+            *ingress.ingress_chains(serves, own, view, by_destination=False),
         ],
         traffic_direction=TrafficDirection.INBOUND,
         enable_reuse_port=BoolValue(value=False),
     )
     origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*own.origins}
+    origins |= ingress.ingress_origins(serves, view)
     return Built(name=name, message=listener, origins=tuple(sorted(origins)))
 
 

@@ -10,6 +10,7 @@ its principals. Sound whichever way policies are cut: a pair stays only if it is
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
@@ -104,8 +105,19 @@ def _is_plain(rules: RBAC) -> bool:
 def _pairs(rules: RBAC) -> Iterator[Pair]:
     for policy in rules.policies.values():
         for permission in policy.permissions:
-            for principal in policy.principals:
+            for principal in (each for one in policy.principals for each in _apart(one)):
                 yield permission.SerializeToString(deterministic=True), principal.SerializeToString(deterministic=True)
+
+
+def _apart(principal: Principal) -> Iterator[Principal]:
+    """One of several places and one of several names: a principal for each of both, or one that is gone would take
+    the others along."""
+    if not principal.HasField("and_ids"):
+        yield principal
+        return
+    choices = [each.or_ids.ids if each.HasField("or_ids") else [each] for each in principal.and_ids.ids]
+    for parts in product(*choices):
+        yield Principal(and_ids=Principal.Set(ids=parts))
 
 
 def _within(pair: Pair, others: Iterable[Pair]) -> bool:

@@ -1,7 +1,7 @@
-"""Mutual TLS between sidecars, both ends of it.
+"""TLS: between sidecars, both ends of it, and what a sidecar serves to callers from outside.
 
-The roots say who belongs to the mesh; the names beside them say who is meant. Both are always present: Envoy takes
-an empty list of names as "anyone", so an upstream without accounts must not get as far as this module.
+Between sidecars the roots say who belongs to the mesh, and the names beside them who is meant. Both are always present:
+Envoy takes an empty list of names as "anyone", so an upstream without accounts must not get as far as this module.
 
 Sessions are never resumed: each connection proves the certificates of today, so that rotation and revocation do not
 wait for tickets to expire.
@@ -72,7 +72,7 @@ def upstream_tls(own: TlsIdentity, service: ServiceName, accounts: tuple[Identit
         raise ValueError(f"{service}: TLS towards no account at all would accept any of the mesh")
     names = (exactly(account.spiffe(own.trust_domain)) for account in accounts)
     context = UpstreamTlsContext(
-        common_tls_context=_common(own, names), sni=service.fqdn, max_session_keys=UInt32Value(value=0)
+        common_tls_context=_common(own, _uris(names)), sni=service.fqdn, max_session_keys=UInt32Value(value=0)
     )
     context.common_tls_context.alpn_protocols.append(MESH_ALPN)
     return _socket(context)
@@ -86,13 +86,27 @@ def downstream_tls(own: TlsIdentity, callers: Iterable[StringMatcher] | None = N
     if none was.
     """
     context = DownstreamTlsContext(
-        common_tls_context=_common(own, [matching(mesh_leaf_regex(own.trust_domain))]),
+        common_tls_context=_common(own, _uris([matching(mesh_leaf_regex(own.trust_domain))])),
         require_client_certificate=BoolValue(value=True),
         disable_stateless_session_resumption=True,
         disable_stateful_session_resumption=True,
     )
     socket = _socket(context)
     return socket if callers is None else accepting(socket, callers)
+
+
+def outside_tls(own: TlsIdentity, *, any_client: bool, alpn: Iterable[str] = ()) -> TransportSocket:
+    """From callers outside the mesh: of any kind, without asking for a certificate, or of all who have one with a name
+    that a workload or a gateway can have. Which of those is access control's question, so that they can be told 403."""
+    names = [*_uris([matching(mesh_leaf_regex(own.trust_domain))]), *_dns_names([matching(".+")])]
+    context = DownstreamTlsContext(
+        common_tls_context=_common(own, None if any_client else names),
+        require_client_certificate=BoolValue(value=not any_client),
+        disable_stateless_session_resumption=True,
+        disable_stateful_session_resumption=True,
+    )
+    context.common_tls_context.alpn_protocols.extend(alpn)
+    return _socket(context)
 
 
 def accepting(socket: TransportSocket, callers: Iterable[StringMatcher]) -> TransportSocket:
@@ -109,8 +123,9 @@ def mesh_leaf_regex(trust_domain: str) -> str:
     return rf"spiffe://{trust_domain.replace('.', '[.]')}/ns/[^/]+/sa/[^/]+"
 
 
-def _common(own: TlsIdentity, names: Iterable[StringMatcher]) -> CommonTlsContext:
-    return CommonTlsContext(
+def _common(own: TlsIdentity, names: Iterable[SubjectAltNameMatcher] | None) -> CommonTlsContext:
+    """Without `names` the other end is not asked for a certificate at all."""
+    context = CommonTlsContext(
         tls_params=TlsParameters(
             tls_minimum_protocol_version=TlsParameters.TlsProtocol.Value(own.minimum),
             tls_maximum_protocol_version=TlsParameters.TlsProtocol.Value(own.maximum),
@@ -118,15 +133,23 @@ def _common(own: TlsIdentity, names: Iterable[StringMatcher]) -> CommonTlsContex
             ecdh_curves=own.ecdh_curves,
         ),
         tls_certificate_sds_secret_configs=[_by_sds(leaf_name(own.identity))],
-        combined_validation_context=CommonTlsContext.CombinedCertificateValidationContext(
-            default_validation_context=CertificateValidationContext(match_typed_subject_alt_names=_uris(names)),
-            validation_context_sds_secret_config=_by_sds(bundle_name(own.trust_domain)),
-        ),
     )
+    if names is not None:
+        context.combined_validation_context.CopyFrom(
+            CommonTlsContext.CombinedCertificateValidationContext(
+                default_validation_context=CertificateValidationContext(match_typed_subject_alt_names=names),
+                validation_context_sds_secret_config=_by_sds(bundle_name(own.trust_domain)),
+            )
+        )
+    return context
 
 
 def _uris(names: Iterable[StringMatcher]) -> list[SubjectAltNameMatcher]:
     return [SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.SanType.URI, matcher=name) for name in names]
+
+
+def _dns_names(names: Iterable[StringMatcher]) -> list[SubjectAltNameMatcher]:
+    return [SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.SanType.DNS, matcher=name) for name in names]
 
 
 def _by_sds(name: str) -> SdsSecretConfig:

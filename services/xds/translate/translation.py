@@ -33,11 +33,10 @@ def translate(workload: Workload, view: View) -> Translation:
                 *transparent.egress_clusters(view),
             )
     inbound_routes = (inbound.inbound_routes(it, view) for it in serves if it.http)
-    ingress_routes = (ingress.ingress_routes(it) for it in ingress.entrances(serves, view))
     return Translation(
         clusters=_sorted([*outbound.clusters(reach, own), *others, *_tracing(view)]),
         listeners=_sorted(listeners),
-        routes=_sorted([*routes, *inbound_routes, *ingress_routes]),
+        routes=_sorted([*routes, *inbound_routes, *ingress.ingress_routes(serves, view)]),
         assignments=tuple(to.assignment for to in reach if to.accounts),
         secrets=tuple(sorted((bundle_name(view.trust_domain), leaf_name(workload.identity)))),
     )

@@ -168,11 +168,12 @@ def _inbound(own: TlsIdentity, view: View, serves: tuple[Served, ...]) -> Built 
         listener_filters=[tls_inspector(), _original_dst()],
         filter_chains=[
             *(inbound.inbound_chain(it, own, view, destination_port=it.backed.target_port) for it in serves),
-            *(ingress.ingress_chain(it, view, by_destination=True) for it in ingress.entrances(serves, view)),
+            *ingress.ingress_chains(serves, own, view, by_destination=True),
         ],
         traffic_direction=TrafficDirection.INBOUND,
     )
     origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*own.origins}
+    origins |= ingress.ingress_origins(serves, view)
     return Built(name=INBOUND, message=listener, origins=tuple(sorted(origins)))
 
 

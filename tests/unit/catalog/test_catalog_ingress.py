@@ -1,11 +1,11 @@
 """Who is admitted from outside the mesh: by which policy, from where, and what follows when addresses change."""
 
 from osm.bus import Document, Update
-from osm.contracts.catalog import Ingress, MeshService
+from osm.contracts.catalog import Ingress, MeshService, TlsIngress
 from osm.contracts.channels import BARE, INGRESS_BACKEND, MESH_SERVICE
 from osm.contracts.endpoints import BareService, Endpoint, Service, ServiceEndpoints, ServicePort
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
-from osm.contracts.policy import IngressBackend, IngressPort, SourceRange, SourceService
+from osm.contracts.policy import IngressBackend, IngressPort, IngressTls, SourceRange, SourceService
 from services.catalog.check import PLATFORM, Endpoints, Policies, picture
 from services.catalog.state import Catalog
 
@@ -109,3 +109,79 @@ def test_endpoints_that_move_open_nothing_else() -> None:
     before = admitted(catalog)
     catalog.apply(picture("endpoints", (web("10.1.0.2"),)))
     assert admitted(catalog) == before
+
+
+def served_over_tls(
+    *sources: SourceService | SourceRange,
+    name: str = "open",
+    hosts: tuple[str, ...] = (),
+    any_client: bool = False,
+    principals: tuple[str, ...] = ("gateway.edge.cluster.local",),
+) -> IngressBackend:
+    backend = IngressTls(service="web", target_port=8080, hosts=hosts, any_client=any_client)
+    return IngressBackend(
+        namespace="shop", name=name, backends=(), sources=sources, tls_backends=(backend,), principals=principals
+    )
+
+
+def admitted_over_tls(catalog: Catalog) -> tuple[TlsIngress, ...]:
+    document = catalog.documents[MESH_SERVICE.key("shop", "web")]
+    assert isinstance(document, MeshService)
+    assert document.ingress == ()
+    return document.tls_ingress
+
+
+def test_over_tls_a_principal_comes_from_anywhere_unless_a_source_says_where() -> None:
+    (anywhere,) = admitted_over_tls(settle((served_over_tls(hosts=("shop.example",)),)))
+    assert anywhere == TlsIngress(
+        origin=OPENING,
+        target_port=8080,
+        ranges=("0.0.0.0/0", "::/0"),
+        hosts=("shop.example",),
+        principals=("gateway.edge.cluster.local",),
+    )
+    (there,) = admitted_over_tls(settle((served_over_tls(SourceRange(cidr="10.0.0.0/8")),)))
+    assert there.ranges == ("10.0.0.0/8",)
+
+
+def test_over_tls_a_source_without_an_address_admits_nobody() -> None:
+    catalog = settle((served_over_tls(SourceService(service=NGINX)),))
+    assert admitted_over_tls(catalog) == ()
+    assert said(catalog) == ["warning spec.sources: endpoints not found for service edge/nginx; it admits nobody"]
+    catalog.apply(bare("10.9.0.1"))
+    assert [each.ranges for each in admitted_over_tls(catalog)] == [("10.9.0.1/32",)]
+
+
+def test_over_tls_nobody_is_admitted_without_a_principal_unless_any_client_is() -> None:
+    inside = SourceRange(cidr="10.0.0.0/8")
+    assert admitted_over_tls(settle((served_over_tls(inside, principals=()),))) == ()
+    (entry,) = admitted_over_tls(settle((served_over_tls(inside, any_client=True),)))
+    assert entry == TlsIngress(origin=OPENING, target_port=8080, ranges=("10.0.0.0/8",), any_client=True)
+
+
+def test_of_two_policies_for_one_name_the_one_that_asks_for_certificates_stands() -> None:
+    lax = served_over_tls(hosts=("a.example", "b.example"), any_client=True)
+    strict = served_over_tls(name="strict", hosts=("b.example", "c.example"))
+    catalog = settle((lax, strict))
+    assert [each.origin.name for each in admitted_over_tls(catalog)] == ["strict"]
+    assert said(catalog) == [
+        "error spec.backends: web:8080 asks for client certificates in IngressBackend shop/strict, which serves the "
+        "same sniHosts; nobody is admitted to it without one"
+    ]
+    key = INGRESS_BACKEND.key("shop", "strict")
+    gone = Document(bucket="meshspec", key=key, value=None, revision=9, deleted=True)
+    catalog.apply(Update(bucket="meshspec", full=False, documents=(gone,), revision=9))
+    assert [each.origin.name for each in admitted_over_tls(catalog)] == ["open"]
+    assert said(catalog) == []
+
+
+def test_policies_for_other_names_or_of_one_mind_add_up() -> None:
+    lax = served_over_tls(hosts=("a.example",), any_client=True)
+    others = (
+        served_over_tls(name="any"),
+        served_over_tls(name="below", hosts=("*.example",)),
+        served_over_tls(name="like", hosts=("a.example",), any_client=True),
+    )
+    catalog = settle((lax, *others))
+    assert [each.origin.name for each in admitted_over_tls(catalog)] == ["any", "below", "like", "open"]
+    assert catalog.problems == {}

@@ -1,8 +1,10 @@
 """What stays of a last good form is in both forms; nothing that either does not have."""
 
+from typing import Any
+
 import pytest
 
-from osm.contracts.catalog import HttpGrant, Ingress, MeshService, Policy, TcpGrant, Upstream
+from osm.contracts.catalog import HttpGrant, Ingress, MeshService, Policy, TcpGrant, TlsIngress, Upstream
 from osm.contracts.endpoints import Endpoint, Service
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch
@@ -62,3 +64,19 @@ def test_an_opening_and_an_endpoint_that_are_gone_do_not_stay() -> None:
         ("11.0.0.0/8",), ("10.1.0.2",)
     )
     assert narrowed_service(last, form((), ())) == form((), ())
+
+
+def test_over_tls_who_may_call_is_who_may_in_both_forms() -> None:
+    def form(*ranges: str, names: tuple[str, ...] = ("a", "b"), **terms: Any) -> MeshService:
+        entry = TlsIngress(origin=T, target_port=80, ranges=ranges, principals=names, **terms)
+        return MeshService(service=Service(name=WEB, ports=()), tls_ingress=(entry,))
+
+    last, closed = form("10.0.0.0/8", "11.0.0.0/8"), MeshService(service=Service(name=WEB, ports=()))
+    assert narrowed_service(last, form("11.0.0.0/8", names=("b", "c"))) == form("11.0.0.0/8", names=("b",))
+    assert narrowed_service(last, form("12.0.0.0/8")) == closed
+    assert narrowed_service(last, form("10.0.0.0/8", names=("c",))) == closed
+    assert narrowed_service(last, form("10.0.0.0/8", hosts=("h",))) == closed
+    assert narrowed_service(last, form("10.0.0.0/8", any_client=True)) == closed
+    anyone = form("10.0.0.0/8", names=(), any_client=True)
+    assert narrowed_service(anyone, last) == closed
+    assert narrowed_service(anyone, anyone) == anyone
