@@ -5,6 +5,7 @@ made elsewhere. It judges nothing. Pure.
 """
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
@@ -53,6 +54,14 @@ def content_of(certificate: Certificate) -> Content:
         usages=tuple(sorted(name for name in _USAGES if getattr(usage, name))) if usage is not None else (),
         is_ca=isinstance(limits, x509.BasicConstraints) and limits.ca,
     )
+
+
+def is_for_key_of(certificate: Certificate, csr: Csr) -> bool:
+    """Whether it is the request's key that it certifies; a key that cannot be read is another."""
+    try:
+        return certificate.public_key() == csr.public_key()
+    except (UnsupportedAlgorithm, ValueError):
+        return False
 
 
 def asked_for(csr: Csr) -> Content:

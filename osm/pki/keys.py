@@ -60,6 +60,11 @@ def read_csr(pem: str) -> Csr:
     return csr
 
 
+def csr_pem(csr: Csr) -> str:
+    """The request alone, whatever stood around it."""
+    return csr.public_bytes(serialization.Encoding.PEM).decode()
+
+
 def _require_strong(key: object) -> None:
     allowed = f"ECDSA on P-256 or P-384, or RSA of {RSA_BITS[0]} to {RSA_BITS[-1]} bits"
     if isinstance(key, ec.EllipticCurvePublicKey):

@@ -1,21 +1,15 @@
 """The shell: read who is in the mesh, publish the bundle if elected, answer requests whether elected or not."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import NoReturn
 
 from osm.bus import Bus
 from osm.contracts.channels import BUNDLE, IDENTITY, SIGN
 from osm.contracts.trust import Bundle
-from osm.k8s.client import connected
 from osm.runtime.health import Health
-from services.certmgr import cluster, folder
+from services.certmgr import authority
 from services.certmgr.decide import Rules
 from services.certmgr.issuer import Issuer
-from services.certmgr.ledger import Ledger
 from services.certmgr.settings import Settings
 from services.certmgr.signer import Signer
 from services.certmgr.state import Picture
@@ -24,10 +18,10 @@ from services.certmgr.state import Picture
 async def run(bus: Bus, settings: Settings, health: Health) -> None:
     """Endless. Raises BadRoot or BadLedger if the root cannot be used, LeadershipLost if it is not alone.
 
-    With a root in a cluster, NoCluster and ApiError too, if it cannot be read.
+    With a root or its record in a cluster, NoCluster and ApiError too, if they cannot be read.
     """
     health.starting("the root")
-    async with authority(settings) as (issuer, ledger):
+    async with authority.opened(settings, health.starting) as (issuer, ledger):
         picture = Picture(settings.trust_domain)
         read = asyncio.Event()
         health.starting(*_missing(picture, issuer))
@@ -51,34 +45,6 @@ def rules(settings: Settings) -> Rules:
         floor_s=settings.floor_s,
         namespace=settings.namespace,
     )
-
-
-@asynccontextmanager
-async def authority(settings: Settings) -> AsyncIterator[tuple[Issuer, Ledger]]:
-    """The root that signs and the record of what it has granted, made now if there are none."""
-    if settings.store == "kubernetes":
-        async with connected() as api:
-            yield (
-                await cluster.open_tresor(
-                    api,
-                    settings.namespace,
-                    settings.ca_secret,
-                    trust_domain=settings.trust_domain,
-                    lifetime_s=settings.root_lifetime_s,
-                    now_s=time.time(),
-                ),
-                await cluster.open_ledger(api, settings.namespace),
-            )
-    else:
-        yield await asyncio.to_thread(_open_folder, settings)
-
-
-def _open_folder(settings: Settings) -> tuple[Issuer, Ledger]:
-    place = Path(settings.ca_folder).expanduser()
-    tresor = folder.open_tresor(
-        place, trust_domain=settings.trust_domain, lifetime_s=settings.root_lifetime_s, now_s=time.time()
-    )
-    return tresor, folder.FolderLedger(place)
 
 
 async def _read(bus: Bus, picture: Picture, issuer: Issuer, read: asyncio.Event, health: Health) -> None:

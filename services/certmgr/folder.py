@@ -37,6 +37,11 @@ def open_tresor(folder: Path, *, trust_domain: str, lifetime_s: int, now_s: floa
     return read_root(key=body, certificate=body, trust_domain=trust_domain, place=str(path))
 
 
+def open_ledger(folder: Path) -> "FolderLedger":
+    """The record in `folder`, which is made if it is not there. Blocks on the disk. Raises BadLedger, OSError."""
+    return FolderLedger(private_folder(folder))
+
+
 class FolderLedger:
     """One folder's record, changed under a lock between processes."""
 

@@ -14,7 +14,7 @@ class IssuerUnavailable(Exception):
 
 
 class IssuerEnded(Exception):
-    """It will never sign again as it is; the message says what to do."""
+    """It will not sign this, or anything, as it is; the message says what to do."""
 
 
 class Issuer(Protocol):
@@ -36,4 +36,7 @@ class Issuer(Protocol):
         """The latest end that a certificate for this order may have. Raises IssuerEnded."""
 
     async def sign(self, order: Order, now_s: float) -> Chain:
-        """A chain that ends no later than `expiry_s` said. Raises IssuerUnavailable, IssuerEnded."""
+        """A chain that ends no later than `expiry_s` said. Raises IssuerUnavailable, IssuerEnded.
+
+        One elsewhere also raises `verified.WrongAnswer`.
+        """

@@ -1,4 +1,4 @@
-"""What can be set about certmgr: where its root lies, and how long certificates live."""
+"""What can be set about certmgr: who signs, where a root of its own lies, and how long certificates live."""
 
 from typing import Literal
 
@@ -10,12 +10,21 @@ DAY_S = 24 * 3600
 LIFETIME_FLOOR_S = 600
 """A certmgr that is down for five minutes must not stop traffic, and a mesh of thousands must not only renew."""
 
+LONGEST_TIMEOUT_S = 10
+"""Whoever wants a certificate has given up then (`osm.pki.holder.ANSWER_WITHIN_S`)."""
+
+MOST_AT_ONCE = 64
+"""The bus gives a replica no more questions at once (`osm.bus.nats_rpc.AT_ONCE`)."""
+
 
 class Settings(Common, frozen=True, kw_only=True):
     """Read from `OSM_CERTMGR_…`. A request may ask for less than these lifetimes, never for more."""
 
+    provider: Literal["tresor", "external"] = "tresor"
+    """Who signs: the built-in root (tresor), or a plug-in before any CA (external)."""
     store: Literal["folder", "kubernetes"] = "folder"
-    """Where the built-in root is kept: a `folder` of this machine, or a Secret of the cluster (`kubernetes`)."""
+    """Where a root of our own and the record of what was granted are kept: a `folder` of this machine, or the cluster
+    (`kubernetes`: a Secret and a ConfigMap)."""
     namespace: str = ROOT_NAMESPACE
     """The control plane's namespace: our services' certificates may name services in it, and the Secret is there."""
     ca_secret: str = "osm-ca-bundle"  # noqa: S105  # its name
@@ -30,6 +39,22 @@ class Settings(Common, frozen=True, kw_only=True):
     """Life of our own services' certificates, in seconds."""
     root_lifetime_s: int = 3650 * DAY_S
     """Life of the built-in root, in seconds; it bounds every other life. OSM's default: ten years."""
+    root_file: str = ""
+    """With another provider than tresor: a file with its root certificate, PEM. Else the provider is asked for it."""
+    ca_timeout_s: float = 8.0
+    """With another provider: how long it has for an answer, in seconds. Who wants a certificate waits for ten."""
+    ca_concurrency: int = 16
+    """With another provider: how many certificates are asked for at once; more wait their turn, within the timeout."""
+    external_address: str = ""
+    """With provider external: the plug-in, `host:port` (TLS) or `unix:/path` (a socket of mode 0600)."""
+    external_ca_file: str = ""
+    """The roots that the plug-in's own certificate must lead to, PEM. Read again when it changes."""
+    external_certificate_file: str = ""
+    """certmgr's own certificate towards the plug-in, PEM; empty shows none. Read again when it changes."""
+    external_key_file: str = ""
+    """The key of that certificate, PEM, of mode 0600."""
+    external_server_name: str = ""
+    """The name in the plug-in's certificate, if it is not the host of the address."""
     allow_short_lifetimes: bool = False
     """Allow lives below 10 minutes: for tests and demonstrations of rotation."""
 
@@ -42,6 +67,31 @@ class Settings(Common, frozen=True, kw_only=True):
         for field in ("leaf_lifetime_s", "proxy_lifetime_s", "control_lifetime_s"):
             self._require(field, self.floor_s, self.root_lifetime_s)
         self._require("root_lifetime_s", self.floor_s, 100 * 365 * DAY_S)
+        if not 0 < self.ca_timeout_s < LONGEST_TIMEOUT_S:
+            allowed = f"seconds from above 0 to below {LONGEST_TIMEOUT_S}"
+            raise ValueError(f"ca_timeout_s: found {self.ca_timeout_s:g}, allowed are {allowed}")
+        if not 1 <= self.ca_concurrency <= MOST_AT_ONCE:
+            raise ValueError(f"ca_concurrency: found {self.ca_concurrency}, allowed are 1 to {MOST_AT_ONCE}")
+        self._require_provider()
+
+    def _require_provider(self) -> None:
+        """Raises ValueError for what the chosen provider lacks."""
+        if self.provider == "external":
+            self._require_external()
+
+    def _require_external(self) -> None:
+        address = self.external_address
+        is_socket = address.startswith("unix:/")
+        host, _, port = address.rpartition(":")
+        if not is_socket and not (host and port.isdecimal() and 0 < int(port) < 2**16):
+            raise ValueError(f"external_address: found {address!r}, allowed are host:port and unix:/path")
+        if not is_socket and not self.external_ca_file:
+            raise ValueError(
+                "external_ca_file: found nothing, allowed is the file with the roots of the plug-in's certificate; "
+                "plain text is spoken over a Unix socket alone"
+            )
+        if bool(self.external_certificate_file) != bool(self.external_key_file):
+            raise ValueError("external_key_file: found a certificate or a key alone, allowed are both or neither")
 
     def _require(self, field: str, least: int, most: int) -> None:
         if not least <= (found := getattr(self, field)) <= most:

@@ -14,6 +14,7 @@ from services.certmgr.issuer import Issuer, IssuerEnded, IssuerUnavailable
 from services.certmgr.ledger import BadLedger, Ledger, LedgerUnavailable
 from services.certmgr.rotation import raised
 from services.certmgr.state import Picture
+from services.certmgr.verified import WrongAnswer
 
 log = structlog.get_logger()
 
@@ -71,6 +72,9 @@ class Signer:
             return await self._issuer.sign(order, now_s)
         except IssuerEnded as error:
             return Refusal(reason="issuer", why=str(error))
+        except WrongAnswer as error:
+            why = f"the certificate authority answered with another certificate than was ordered: {error}"
+            return Refusal(reason="wrong-answer", why=why, retry=True)
         except (IssuerUnavailable, BadLedger, LedgerUnavailable, OSError) as error:
             return Refusal(reason="issuer", why=f"cannot sign now: {error}", retry=True)
 
