@@ -1,10 +1,11 @@
 """Classes of proxies: what a proxy's configuration depends on, and which change touches which class.
 
 Pure. Configuration is built per class, never per proxy; a class is built when its first proxy connects
-and forgotten with its last. Resources with equal content are one object, whichever class they are in.
+and forgotten with its last. Resources with equal content and of the same objects of users are one object, whichever
+class they are in.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from weakref import WeakValueDictionary
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -60,7 +61,7 @@ class Classes:
         self._documents = documents
         self._built: dict[ProxyClass, Configuration] = {}
         self._ones: dict[ProxyClass, ProxyClass] = {}
-        self._interned: WeakValueDictionary[tuple[str, str, str], Resource] = WeakValueDictionary()
+        self._interned: WeakValueDictionary[tuple[Hashable, ...], Resource] = WeakValueDictionary()
 
     def __iter__(self) -> Iterator[ProxyClass]:
         return iter(self._built)
@@ -170,7 +171,9 @@ class Classes:
         return self._intern(Resource.of(key.name, load_assignment(key, self._documents.services[key.service])))
 
     def _intern(self, resource: Resource) -> Resource:
-        return self._interned.setdefault((resource.type_url, resource.name, resource.version), resource)
+        """Origins count too: two users' objects may ask for the same, and a rejection must name the right one."""
+        key = resource.type_url, resource.name, resource.version, resource.origins
+        return self._interned.setdefault(key, resource)
 
 
 def _by_service(keys: Iterable[AssignmentKey]) -> Mapping[ServiceName, tuple[AssignmentKey, ...]]:

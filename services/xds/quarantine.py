@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 
-from msgspec import Struct, json
+from msgspec import Struct, json, structs
 
 from osm.ads.references import unpack_body
 from osm.ads.resource import Resource
@@ -45,7 +45,7 @@ class Quarantine:
         self._tell_unsaved = unsaved
         self._documents: dict[str, RejectedResource | GoodResource] = {}
         self._rejected: dict[Version, str] = {}
-        self._stands: dict[str, dict[str, None]] = {}
+        self._stands: dict[str, dict[str, tuple[ObjectRef, ...]]] = {}  # class → key → what makes it there now
         self._unwanted_since: dict[str, float] = {}
         self._unsaved: dict[str, None] = {}
         self._lifted: dict[str, None] = {}
@@ -80,7 +80,7 @@ class Quarantine:
         If objects have joined in making it since the last good one, it is one of those that is told.
         """
         joined = frozenset(resource.origins) - frozenset(good.origins if good else ())
-        origins = tuple(sorted(ref for ref in joined or resource.origins if isinstance(ref, ObjectRef)))
+        origins = tuple(ref for ref in _objects(resource) if not joined or ref in joined)
         document = RejectedResource(
             type_url=resource.type_url,
             name=resource.name,
@@ -106,14 +106,14 @@ class Quarantine:
         part = class_hash(proxy_class)
         before = self._stands.pop(part, {})
         stands = {
-            key: None
+            key: _objects(newest)
             for (type_url, name, version), key in self._rejected.items()
             if (newest := wanted(type_url, name)) is not None and newest.version == version
         }
         if stands:
             for good in fallbacks():
                 key = GOOD.key(part, _hash(_version(good)))
-                stands[key] = None
+                stands[key] = ()
                 if key not in self._documents:
                     self._say(key, _document(good, now_s))
         if stands:
@@ -172,15 +172,24 @@ class Quarantine:
 
     def standing(self) -> tuple[RejectedResource, ...]:
         """The rejections that stand in a class here, sorted."""
-        keys = {key for stands in self._stands.values() for key in stands}
-        found = (self._documents.get(key) for key in sorted(keys))
-        return tuple(document for document in found if isinstance(document, RejectedResource))
+        return self._told(self._stands.values())
 
     def standing_of(self, proxy_class: ProxyClass) -> tuple[RejectedResource, ...]:
-        found = (self._documents.get(key) for key in sorted(self._stands.get(class_hash(proxy_class), {})))
-        return tuple(document for document in found if isinstance(document, RejectedResource))
+        return self._told([self._stands.get(class_hash(proxy_class), {})])
 
     # Inside
+
+    def _told(self, classes: Iterable[Mapping[str, tuple[ObjectRef, ...]]]) -> tuple[RejectedResource, ...]:
+        """Of the objects that were accused, those that still have a part in it. Where none has (one was renamed, or
+        another user asks another class for the same), all that have now."""
+        found: dict[str, RejectedResource] = {}
+        for key, now in (item for stands in classes for item in stands.items()):
+            document = self._documents.get(key)
+            if isinstance(document, RejectedResource):
+                accused = set(document.origins).intersection(now) or set(now)
+                accused.update(found[key].origins if key in found else ())
+                found[key] = structs.replace(document, origins=tuple(sorted(accused)))
+        return tuple(found[key] for key in sorted(found))
 
     def _say(self, key: str, document: RejectedResource | GoodResource) -> None:
         self._learn(key, document)
@@ -230,9 +239,14 @@ def _document(good: Resource, now_s: float) -> GoodResource:
         version=good.version,
         body=good.body,
         companions=good.companions,
-        origins=tuple(sorted(ref for ref in good.origins if isinstance(ref, ObjectRef))),
+        origins=_objects(good),
         at_s=now_s,
     )
+
+
+def _objects(resource: Resource) -> tuple[ObjectRef, ...]:
+    """The users' objects that it was made from."""
+    return tuple(sorted(ref for ref in resource.origins if isinstance(ref, ObjectRef)))
 
 
 def _version(resource: Resource) -> Version:

@@ -33,9 +33,9 @@ def refused(before: Refusals, resources: Iterable[Resource], reason: str) -> Ref
 
 
 def standing(refusals: Refusals, offered: Mapping[str, Mapping[str, Resource]]) -> Refusals:
-    """Those whose resource is still offered as it was when it was refused."""
+    """Those whose resource is still offered as it was when it was refused, and what it is made from by now."""
     return {
-        name: refusal
+        name: refusal if now is refusal.resource else Refusal(resource=now, reason=refusal.reason)
         for name, refusal in refusals.items()
         if (now := offered.get(name[0], {}).get(name[1])) is not None and now.version == refusal.resource.version
     }

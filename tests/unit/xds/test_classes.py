@@ -4,18 +4,21 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from msgspec import structs
 
 from osm.ads.references import message_of
-from osm.ads.types import ENDPOINT
+from osm.ads.resource import Resource
+from osm.ads.types import ENDPOINT, ROUTE
 from osm.bus import Document, Update
-from osm.contracts.catalog import MeshService
-from osm.contracts.channels import BUNDLE, MESH, MESH_SERVICE
+from osm.contracts.catalog import MeshService, Policy, ServiceRetry, Upstream
+from osm.contracts.channels import BUNDLE, MESH, MESH_SERVICE, POLICY
 from osm.contracts.endpoints import Endpoint, Explicit, Service, ServicePort, Workload
-from osm.contracts.names import Address, Identity, ServiceName
+from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import Mesh
+from osm.contracts.traffic_settings import RetryTerms
 from osm.contracts.trust import Bundle
 from services.xds.classes import Classes, Configuration, ProxyClass
 from services.xds.documents import Documents
 
 STORE, BUYER = Identity("bookstore", "bookstore-v1"), Identity("bookbuyer", "bookbuyer")
+OTHER = Identity("othershop", "other")
 NAME = ServiceName("bookstore", "bookstore")
 SERVICE = MeshService(service=Service(name=NAME, ports=(ServicePort(port=14001),), accounts=(STORE,)))
 WORKLOAD = Workload(
@@ -41,6 +44,54 @@ def hosts(configuration: Configuration) -> list[str]:
     message = message_of(assignment)
     assert isinstance(message, ClusterLoadAssignment)
     return [each.endpoint.address.socket_address.address for group in message.endpoints for each in group.lb_endpoints]
+
+
+def policy(identity: Identity, retry: str) -> Document:
+    """The identity may call the service, and asks again because of the Retry of this name."""
+    origin = ObjectRef("Retry", identity.namespace, retry)
+    said = Policy(
+        identity=identity,
+        upstreams=(Upstream(service=NAME, accounts=(STORE,)),),
+        retries=(ServiceRetry(origin=origin, service=NAME, terms=RetryTerms(on=("5xx",))),),
+    )
+    key = POLICY.key(identity.namespace, identity.account)
+    return Document(bucket="catalog", key=key, value=said, revision=1)
+
+
+def routes_of(configuration: Configuration) -> dict[str, Resource]:
+    return {name: one for name, one in configuration.resources[ROUTE].items() if one.origins}
+
+
+def test_a_resource_that_two_users_ask_for_alike_names_the_object_of_each() -> None:
+    documents = Documents()
+    documents.apply(of_service(SERVICE, full=True))
+    said = (policy(BUYER, "mine"), policy(OTHER, "theirs"))
+    documents.apply(Update(bucket="catalog", full=False, revision=2, documents=said))
+    classes = Classes("cluster.local", documents)
+    mine, theirs = (
+        routes_of(classes.configuration(ProxyClass.of(structs.replace(WORKLOAD, identity=each))))
+        for each in (BUYER, OTHER)
+    )
+    shared = [name for name in mine if mine[name].version == theirs[name].version]
+    assert shared
+    for name in shared:
+        assert mine[name].origins == (ObjectRef("Retry", BUYER.namespace, "mine"),)
+        assert theirs[name].origins == (ObjectRef("Retry", OTHER.namespace, "theirs"),)
+
+
+def test_an_object_that_is_renamed_and_says_the_same_is_named_from_then_on() -> None:
+    documents = Documents()
+    documents.apply(of_service(SERVICE, full=True))
+    documents.apply(Update(bucket="catalog", full=False, revision=2, documents=(policy(BUYER, "old"),)))
+    classes, it = Classes("cluster.local", documents), ProxyClass.of(WORKLOAD)
+    before = routes_of(classes.configuration(it))
+    renamed = Update(bucket="catalog", full=False, revision=3, documents=(policy(BUYER, "new"),))
+    (after,) = classes.rebuild(documents.apply(renamed)).values()
+    assert before
+    for name, was in before.items():
+        now = routes_of(after)[name]
+        assert now.version == was.version, "nothing is sent"
+        assert now.origins == (ObjectRef("Retry", BUYER.namespace, "new"),)
 
 
 def test_a_proxy_that_joins_a_class_finds_the_endpoints_of_now() -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from msgspec import structs
 
 from osm.ads.resource import Resource
 from osm.bus import Document, Update
@@ -149,6 +150,33 @@ def test_all_objects_are_told_if_none_has_joined() -> None:
     kept = quarantine()
     reject(kept)
     assert kept.standing()[0].origins == (OLD,)
+
+
+def test_an_object_that_took_over_from_the_one_that_was_accused_is_told_of_instead() -> None:
+    kept = quarantine()
+    reject(kept)
+    renamed = structs.replace(BAD, origins=(JOINED,))
+    kept.stand(CLASS, lambda _url, _name: renamed, tuple, now_s=2.0)
+    assert [each.origins for each in kept.standing()] == [(JOINED,)]
+    assert kept.is_rejected(renamed)
+
+
+def test_each_class_is_told_of_its_own_object_though_both_ask_for_the_same() -> None:
+    kept = quarantine()
+    reject(kept)
+    of_other = structs.replace(BAD, origins=(JOINED,))
+    kept.stand(OTHER, lambda _url, _name: of_other, tuple, now_s=2.0)
+    assert [each.origins for each in kept.standing_of(CLASS)] == [(OLD,)]
+    assert [each.origins for each in kept.standing_of(OTHER)] == [(JOINED,)]
+    assert [each.origins for each in kept.standing()] == [(JOINED, OLD)]
+
+
+def test_an_object_that_had_a_part_in_the_last_good_one_too_is_not_told_of_though_it_still_has_one() -> None:
+    kept = quarantine()
+    both = structs.replace(BAD, origins=(JOINED, OLD))
+    kept.reject(both, GOOD_ONE, reason="no", proxy_id="p", now_s=1.0)
+    kept.stand(CLASS, lambda _url, _name: both, tuple, now_s=1.0)
+    assert [each.origins for each in kept.standing_of(CLASS)] == [(JOINED,)]
 
 
 def test_a_class_without_proxies_lifts_nothing_until_it_is_forgotten_for_good() -> None:

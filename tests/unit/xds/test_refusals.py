@@ -25,6 +25,12 @@ def test_a_refusal_stands_while_the_same_is_offered() -> None:
     assert standing(refusals, {CLUSTER: {"a": BAD, "b": cluster("b")}}) == refusals
 
 
+def test_a_refusal_tells_of_the_objects_that_make_the_resource_now() -> None:
+    refusals = refused({}, [cluster("a", "bad", TARGET)], "no")
+    (rejection,) = told(standing(refusals, {CLUSTER: {"a": cluster("a", "bad", MESH)}}))
+    assert (rejection.reason, rejection.origins) == ("no", (MESH,))
+
+
 def test_a_refusal_ends_when_something_else_or_nothing_is_offered() -> None:
     refusals = refused({}, [BAD], "no")
     assert standing(refusals, {CLUSTER: {"a": cluster("a", "good")}}) == {}
