@@ -1,11 +1,12 @@
 """What an older resource may still grant, judged by asking both sets of rules about requests."""
 
+import itertools
 import re
 
 from envoy.config.core.v3.address_pb2 import Address as EnvoyAddress
 from envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.rbac.v3.rbac_pb2 import RBAC
+from envoy.config.rbac.v3.rbac_pb2 import RBAC, Principal
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from osm.ads.references import message_of
 from osm.ads.resource import Resource
 from osm.ads.types import CLUSTER
-from osm.contracts.catalog import HttpGrant
+from osm.contracts.catalog import HttpGrant, TlsIngress
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.policy import HttpMatch, Mesh
 from services.xds.fallback import stand_in
@@ -29,10 +30,11 @@ from services.xds.translate.access import (
     named,
     per_connection,
     per_route,
+    tls_ingress_rules,
 )
 from services.xds.translate.cluster import passthrough_cluster
 from services.xds.translate.filters import network_filter
-from services.xds.translate.messages import packed
+from services.xds.translate.messages import exactly, packed
 from services.xds.translate.narrow import NOTHING, both
 from services.xds.translate.tls import TlsIdentity, downstream_tls
 
@@ -90,6 +92,49 @@ def test_rules_that_nothing_was_taken_from_stay_as_they_are(same: RBAC) -> None:
 
 def test_rules_of_another_kind_allow_nothing() -> None:
     assert both(RBAC(action=RBAC.Action.DENY), anyone_rules(DOMAIN)) == NOTHING
+
+
+SITES = ("10.1.0.0/16", "10.2.0.0/16")
+NAMES = ("gateway.edge.cluster.local", "other.edge.cluster.local")
+
+tls_entries = st.builds(
+    TlsIngress,
+    origin=st.sampled_from([ObjectRef("IngressBackend", "shop", name) for name in ("t", "u")]),
+    target_port=st.just(80),
+    ranges=st.lists(st.sampled_from(SITES), min_size=1, unique=True).map(tuple),
+    any_client=st.booleans(),
+    principals=st.lists(st.sampled_from(NAMES), unique=True).map(tuple),
+)
+
+
+def admits(rbac: RBAC, site: str, name: str | None) -> bool:
+    """Whether a caller from `site` is let in that shows a certificate of this name, or none."""
+
+    def meant(principal: Principal) -> bool:
+        match principal.WhichOneof("identifier"):
+            case "and_ids":
+                return all(map(meant, principal.and_ids.ids))
+            case "or_ids":
+                return any(map(meant, principal.or_ids.ids))
+            case "direct_remote_ip":
+                return site.startswith(f"{principal.direct_remote_ip.address_prefix}/")
+        return name is not None and principal == Principal(
+            authenticated=Principal.Authenticated(principal_name=exactly(name))
+        )
+
+    return any(meant(principal) for policy in rbac.policies.values() for principal in policy.principals)
+
+
+@given(st.lists(tls_entries, max_size=3), st.lists(tls_entries, max_size=3))
+def test_of_an_entrance_stays_at_most_what_both_admit(older: list[TlsIngress], newest: list[TlsIngress]) -> None:
+    """And all of it, where both ask for a certificate: one place or name that is gone takes no other along."""
+    before, now = tls_ingress_rules(older), tls_ingress_rules(newest)
+    stays = both(before, now)
+    asking = not any(entry.any_client for entry in (*older, *newest))
+    for site, name in itertools.product(SITES, (*NAMES, None)):
+        allowed = admits(before, site, name) and admits(now, site, name)
+        assert admits(stays, site, name) <= allowed
+        assert not asking or admits(stays, site, name) == allowed
 
 
 def routes(*hosts: tuple[str, RBAC]) -> RouteConfiguration:

@@ -31,11 +31,12 @@ def offers(backend: IngressBackend, called: Called, port: int) -> Result:
     if called.namespace != backend.namespace:
         reason = f'It is in namespace "{backend.namespace}", and an IngressBackend speaks of its own namespace'
         return failed(context, reason, f"put it into namespace {called.namespace}")
-    found = [each for each in backend.backends if each.service == called.name]
+    plain = [each.target_port for each in backend.backends if each.service == called.name]
+    found = plain + [each.target_port for each in backend.tls_backends if each.service == called.name]
     if not found:
         return failed(context, f'No backend names "{called.name}"', "add one to spec.backends")
-    if port not in {each.target_port for each in found}:
-        ports = ", ".join(str(each.target_port) for each in found)
+    if port not in found:
+        ports = ", ".join(map(str, found))
         return failed(
             context, f"It names port {ports}; the number is the container's port", "correct spec.backends[].port.number"
         )
@@ -46,7 +47,7 @@ def admits(backend: IngressBackend, source: Called) -> Result:
     context = f'Verify if it admits the gateway "{source}"'
     services = {str(each.service) for each in backend.sources if isinstance(each, SourceService)}
     ranges = [each for each in backend.sources if not isinstance(each, SourceService)]
-    if str(source) in services or ranges:
+    if str(source) in services or ranges or (not services and backend.tls_backends and backend.principals):
         return Result(context=context)
     return failed(
         context, f"Its sources are {', '.join(sorted(services)) or 'none'}", "add the service to spec.sources"
