@@ -99,7 +99,7 @@ class _Xds:
             changed=self.reporter.touch,
             probation=self.probation,
         )
-        self.leaves.hand_to(self.fleet.put_secret, self.fleet.forget_secret)
+        self.leaves.hand_to(self.fleet.put_leaf, self.fleet.forget_leaf)
         measure(
             self.fleet.overview,
             engine.tally,
@@ -127,7 +127,7 @@ class _Xds:
             return
         self.leaves.lifetime(self.documents.mesh.leaf_lifetime_s)
         if changes.bundle or not self.complete.is_set():
-            self.fleet.put_secret(bundle_resource(bundle))
+            self.fleet.put_bundle(bundle_resource(bundle))
         self.fleet.take(changes, self.documents.revisions["catalog"])
         self.reporter.touch()
         self.complete.set()

@@ -1,24 +1,21 @@
 """Classes of proxies: what a proxy's configuration depends on, and which change touches which class.
 
 Pure. Configuration is built per class, never per proxy; a class is built when its first proxy connects
-and forgotten with its last. Resources with equal content and of the same objects of users are one object, whichever
-class they are in.
+and forgotten with its last. What several classes have in common is made once (`made`).
 """
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
-from weakref import WeakValueDictionary
+from collections.abc import Iterable, Iterator, Mapping
 
-from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from google.protobuf.message import Message
 from msgspec import Struct
 
 from osm.ads.resource import Resource
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from osm.contracts.catalog import Upstream
 from osm.contracts.endpoints import Backed, Explicit, Transparent, Workload
 from osm.contracts.names import Identity, ServiceName
 from services.xds.documents import Changes, Documents
-from services.xds.translate import AssignmentKey, Part, Planned, View, load_assignment, translate
+from services.xds.made import Made
+from services.xds.translate import AssignmentKey, Destination, View, destinations, translate
 
 
 class ProxyClass(Struct, frozen=True, cache_hash=True):
@@ -38,7 +35,7 @@ class ProxyClass(Struct, frozen=True, cache_hash=True):
 
 
 class Configuration(Struct, frozen=True):
-    """A class's resources by type and name, the plans they came of, and the names of the secrets they refer to.
+    """A class's resources by type and name; their secrets are its identity's leaf and the bundle.
 
     Load assignments are kept up to date in place: a copy of thousands for every endpoint that moves would cost more
     than all the rest, and whoever takes the configuration later (a proxy that joins the class) must find them fresh.
@@ -46,11 +43,6 @@ class Configuration(Struct, frozen=True):
 
     resources: Mapping[str, dict[str, Resource]]
     assignments: Mapping[ServiceName, tuple[AssignmentKey, ...]]
-    secrets: tuple[str, ...]
-    plans: Mapping[str, Mapping[str, Planned]] = {}
-
-
-NOTHING = Configuration(resources={}, assignments={}, secrets=())
 
 
 class Classes:
@@ -61,7 +53,8 @@ class Classes:
         self._documents = documents
         self._built: dict[ProxyClass, Configuration] = {}
         self._ones: dict[ProxyClass, ProxyClass] = {}
-        self._interned: WeakValueDictionary[tuple[Hashable, ...], Resource] = WeakValueDictionary()
+        self._made = Made(documents)
+        self._reached: tuple[tuple[Upstream, ...] | None, tuple[Destination, ...]] | None = None
 
     def __iter__(self) -> Iterator[ProxyClass]:
         return iter(self._built)
@@ -85,38 +78,33 @@ class Classes:
     def rebuild(self, changes: Changes) -> dict[ProxyClass, Configuration]:
         """Every class whose clusters, listeners or routes may have changed, built anew.
 
-        What comes of a plan that stays as it was is taken over, and so are assignments of untouched services.
+        Nothing that stays as it was is made anew.
         """
+        self._made.forget_endpoints(changes.shapes | changes.endpoints)
+        if changes.mesh or changes.shapes:
+            self._reached = None
         touched = [proxy_class for proxy_class in self._built if self._touches(changes, proxy_class)]
-        moved = changes.shapes | changes.endpoints
         for proxy_class in touched:
-            self._built[proxy_class] = self._build(proxy_class, self._built[proxy_class], moved)
+            self._built[proxy_class] = self._build(proxy_class)
         return {proxy_class: self._built[proxy_class] for proxy_class in touched}
 
     def moved(self, changes: Changes) -> dict[ProxyClass, tuple[Resource, ...]]:
         """Load assignments of services of which nothing but endpoints changed, for each class that has them."""
         if not changes.endpoints:
             return {}
+        self._made.forget_endpoints(changes.endpoints)
         moved = sorted(changes.endpoints)
-        fresh: dict[AssignmentKey, Resource] = {}
         out: dict[ProxyClass, tuple[Resource, ...]] = {}
         for proxy_class, configuration in self._built.items():
             keys = [key for service in moved for key in configuration.assignments.get(service, ())]
-            for key in keys:
-                if key not in fresh:
-                    fresh[key] = self._assignment(key)
             if keys:
-                out[proxy_class] = tuple(fresh[key] for key in keys)
-                configuration.resources[ENDPOINT].update({key.name: fresh[key] for key in keys})
+                fresh = out[proxy_class] = tuple(map(self._made.assignment, keys))
+                configuration.resources[ENDPOINT].update((each.name, each) for each in fresh)
         return out
 
     def assignment(self, name: str) -> Resource:
         """A load assignment by its name, for a cluster that is served though the newest has it no more."""
-        key = AssignmentKey.parse(name)
-        service = self._documents.services.get(key.service)
-        if service is None:
-            return self._intern(Resource.of(name, ClusterLoadAssignment(cluster_name=name)))
-        return self._intern(Resource.of(name, load_assignment(key, service)))
+        return self._made.assignment(AssignmentKey.parse(name))
 
     def _touches(self, changes: Changes, proxy_class: ProxyClass) -> bool:
         if changes.mesh or proxy_class.identity in changes.policies:
@@ -128,52 +116,29 @@ class Classes:
         policy = self._documents.policies.get(proxy_class.identity)
         return policy is not None and any(upstream.service in changes.shapes for upstream in policy.upstreams)
 
-    def _build(
-        self, proxy_class: ProxyClass, before: Configuration = NOTHING, moved: Collection[ServiceName] = ()
-    ) -> Configuration:
-        documents = self._documents
-        translation = translate(
-            proxy_class.member(),
-            View(
-                trust_domain=self._trust_domain,
-                mesh=documents.mesh,
-                policy=documents.policies.get(proxy_class.identity),
-                services=documents.services,
-            ),
+    def _build(self, proxy_class: ProxyClass) -> Configuration:
+        view = View(
+            trust_domain=self._trust_domain,
+            mesh=self._documents.mesh,
+            policy=self._documents.policies.get(proxy_class.identity),
+            services=self._documents.services,
         )
+        translation = translate(proxy_class.member(), view, self._reach(view))
         parts = {CLUSTER: translation.clusters, LISTENER: translation.listeners, ROUTE: translation.routes}
-        known = before.resources.get(ENDPOINT, {})
-        assignments = {key.name: key for key in translation.assignments}
         return Configuration(
             resources={
-                **{type_url: self._encode(type_url, some, before) for type_url, some in parts.items()},
-                ENDPOINT: {
-                    name: known[name] if name in known and key.service not in moved else self._assignment(key)
-                    for name, key in assignments.items()
-                },
-            },
-            plans={
-                type_url: {one.name: one for one in some if isinstance(one, Planned)}
-                for type_url, some in parts.items()
+                **{type_url: {one.name: self._made.of(one) for one in some} for type_url, some in parts.items()},
+                ENDPOINT: {key.name: self._made.assignment(key) for key in translation.assignments},
             },
             assignments=_by_service(translation.assignments),
-            secrets=translation.secrets,
         )
 
-    def _encode(self, type_url: str, parts: Iterable[Part], before: Configuration) -> dict[str, Resource]:
-        plans, resources = before.plans.get(type_url, {}), before.resources.get(type_url, {})
-        return {
-            one.name: resources[one.name] if one == plans.get(one.name) else self._intern(_resource(one))
-            for one in parts
-        }
-
-    def _assignment(self, key: AssignmentKey) -> Resource:
-        return self._intern(Resource.of(key.name, load_assignment(key, self._documents.services[key.service])))
-
-    def _intern(self, resource: Resource) -> Resource:
-        """Origins count too: two users' objects may ask for the same, and a rejection must name the right one."""
-        key = resource.type_url, resource.name, resource.version, resource.origins
-        return self._interned.setdefault(key, resource)
+    def _reach(self, view: View) -> tuple[Destination, ...]:
+        """In a permissive mesh it is everybody's."""
+        upstreams = None if view.mesh.permissive else view.policy.upstreams if view.policy else ()
+        if self._reached is None or self._reached[0] != upstreams:
+            self._reached = upstreams, destinations(view)
+        return self._reached[1]
 
 
 def _by_service(keys: Iterable[AssignmentKey]) -> Mapping[ServiceName, tuple[AssignmentKey, ...]]:
@@ -182,16 +147,3 @@ def _by_service(keys: Iterable[AssignmentKey]) -> Mapping[ServiceName, tuple[Ass
     for key in keys:
         found.setdefault(key.service, []).append(key)
     return {service: tuple(of_service) for service, of_service in found.items()}
-
-
-def _resource(part: Part) -> Resource:
-    message = part.message
-    return Resource.of(part.name, message, companions=_companions(message), origins=part.origins)
-
-
-def _companions(message: Message) -> tuple[tuple[str, str], ...]:
-    """An EDS cluster takes its load assignment along whenever it is sent: Envoy warms it only then."""
-    match message:
-        case Cluster(type=Cluster.EDS, eds_cluster_config=config):
-            return ((ENDPOINT, config.service_name),)
-    return ()

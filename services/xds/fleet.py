@@ -173,7 +173,7 @@ class Fleet:
         began_ns = time.time_ns()
         batch = self.timeline.advance(revision)
         for proxy_class, configuration in self._classes.rebuild(changes).items():
-            secrets = self.secrets.of(configuration.secrets)
+            secrets = self.secrets.of(proxy_class.identity)
             if secrets is not None and proxy_class in self.lanes:
                 self.lanes.offer(proxy_class, configuration, secrets)
         for proxy_class, resources in self._classes.moved(changes).items():
@@ -188,21 +188,19 @@ class Fleet:
         self._engine.advance(batch)
         self._pushes.begin(batch, began_ns)
 
-    def put_secret(self, secret: Resource) -> None:
-        """A leaf was issued or renewed, or the bundle changed: those who use it get it, those held for it go on."""
-        self.secrets.ready[secret.name] = secret
-        batch = self.timeline.advance(self._documents.revisions.get("catalog", 0))
-        for proxy_class in self._classes:
-            if secret.name in self._classes.configuration(proxy_class).secrets:
-                self.lanes.put(proxy_class, secret)
-        for stream_id, member in self._roster:
-            if member.held_for:
-                self._move(stream_id, member)
-        self._engine.advance(batch)
+    def put_leaf(self, identity: Identity, leaf: Resource) -> None:
+        """It was issued or renewed: the identity's proxies get it, those held for it go on."""
+        self.secrets.leaves[identity] = leaf
+        self._put_secret(leaf, [each for each in self._classes if each.identity == identity])
 
-    def forget_secret(self, name: str) -> None:
+    def put_bundle(self, bundle: Resource) -> None:
+        """Whom to trust has changed: all proxies get it."""
+        self.secrets.bundle = bundle
+        self._put_secret(bundle, self._classes)
+
+    def forget_leaf(self, identity: Identity) -> None:
         """Nobody here uses it any more, so it is not renewed: who needs it again waits for a new one."""
-        self.secrets.ready.pop(name, None)
+        self.secrets.leaves.pop(identity, None)
 
     def newest_stream(self, proxy_id: str) -> int | None:
         """None if the proxy is not connected here."""
@@ -214,6 +212,15 @@ class Fleet:
 
     # Inside
 
+    def _put_secret(self, secret: Resource, classes: Iterable[ProxyClass]) -> None:
+        batch = self.timeline.advance(self._documents.revisions.get("catalog", 0))
+        for proxy_class in classes:
+            self.lanes.put(proxy_class, secret)
+        for stream_id, member in self._roster:
+            if member.held_for:
+                self._move(stream_id, member)
+        self._engine.advance(batch)
+
     def _place(self, proxy: Proxy) -> tuple[ProxyClass | None, str]:
         """The proxy's class, its resources in the engine; or None and what is missing. Raises Denied."""
         workload = self._documents.workloads.get(proxy.id)
@@ -223,7 +230,7 @@ class Fleet:
             raise Denied(f"proxy {proxy.id} belongs to {workload.identity}, its certificate to {proxy.identity}")
         proxy_class = self._classes.of(workload)
         configuration = self._classes.configuration(proxy_class)
-        secrets = self.secrets.of(configuration.secrets)
+        secrets = self.secrets.of(proxy_class.identity)
         if secrets is None:
             return None, "its certificate has not been issued yet"
         if proxy_class not in self.lanes:

@@ -13,7 +13,7 @@ from osm.bus import Bus
 from osm.contracts.names import Identity
 from osm.contracts.trust import Bundle, MeshLeaf
 from osm.pki.holder import Held, Holder
-from services.xds.translate import bundle_name, bundle_secret, leaf_name, leaf_secret
+from services.xds.translate import LEAF, bundle_name, bundle_secret, leaf_secret
 
 GRACE_S = 60.0
 """How long a leaf is kept fresh after its identity's last proxy has left: most come back."""
@@ -27,14 +27,15 @@ class Leaves:
         self._bus = bus
         self._trust_domain = trust_domain
         self._tasks = tasks
-        self._issued: Callable[[Resource], None] = lambda _: None
-        self._forgotten: Callable[[str], None] = lambda _: None
+        self._issued: Callable[[Identity, Resource], None] = lambda *_: None
+        self._forgotten: Callable[[Identity], None] = lambda _: None
         self._holders: dict[Identity, Holder] = {}
         self._keepers: dict[Identity, tuple[asyncio.Task[None], asyncio.Task[None]]] = {}
         self._lifetime_s: int | None = None
 
-    def hand_to(self, issued: Callable[[Resource], None], forgotten: Callable[[str], None]) -> None:
-        """From now on, call `issued` with every new secret, and `forgotten` with the name of one not kept any more."""
+    def hand_to(self, issued: Callable[[Identity, Resource], None], forgotten: Callable[[Identity], None]) -> None:
+        """From now on, call `issued` with every new secret and whose it is, and `forgotten` with an identity whose leaf
+        is not kept any more."""
         self._issued, self._forgotten = issued, forgotten
 
     def want(self, identity: Identity) -> None:
@@ -64,7 +65,7 @@ class Leaves:
             del self._holders[identity]
             for task in self._keepers.pop(identity):
                 task.cancel()
-            self._forgotten(leaf_name(identity))
+            self._forgotten(identity)
 
     def lifetime(self, seconds: int) -> None:
         """The mesh's wish for leaves' lives; those that live longer than a new wish are renewed now."""
@@ -77,15 +78,14 @@ class Leaves:
 
     async def _hand_out(self, identity: Identity, holder: Holder) -> None:
         async for held in holder.changes():
-            self._issued(leaf_resource(identity, held))
+            self._issued(identity, leaf_resource(held))
 
 
-def leaf_resource(identity: Identity, held: Held) -> Resource:
+def leaf_resource(held: Held) -> Resource:
     """The SDS secret of a leaf. Its version is made of public parts alone."""
     chain = held.chain
     version = blake2b(f"{chain.issuer} {chain.not_after_s} {chain.chain_pem}".encode(), digest_size=8).hexdigest()
-    name = leaf_name(identity)
-    return Resource.of(name, leaf_secret(name, chain.chain_pem, held.key_pem()), version=version)
+    return Resource.of(LEAF, leaf_secret(chain.chain_pem, held.key_pem()), version=version)
 
 
 def bundle_resource(bundle: Bundle) -> Resource:

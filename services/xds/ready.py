@@ -1,16 +1,20 @@
 """The secrets that are there already: what the fleet needs to know of certificates, and no more."""
 
 from osm.ads.resource import Resource
+from osm.contracts.names import Identity
 
 
 class Secrets:
-    """By name. A class whose secrets are not all here is not served: half of a configuration would not warm."""
+    """The trust bundle, and a leaf for each identity that has one. A class without both is not served: half of a
+    configuration would not warm."""
 
     def __init__(self) -> None:
-        self.ready: dict[str, Resource] = {}
+        self.bundle: Resource | None = None
+        self.leaves: dict[Identity, Resource] = {}
 
-    def of(self, names: tuple[str, ...]) -> dict[str, Resource] | None:
-        """All of them by name, or None while one is missing."""
-        if any(name not in self.ready for name in names):
+    def of(self, identity: Identity) -> dict[str, Resource] | None:
+        """Both by name, or None while one is missing."""
+        leaf = self.leaves.get(identity)
+        if leaf is None or self.bundle is None:
             return None
-        return {name: self.ready[name] for name in names}
+        return {each.name: each for each in (leaf, self.bundle)}

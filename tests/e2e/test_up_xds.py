@@ -13,8 +13,10 @@ from pathlib import Path
 import grpc
 import pytest
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from google.protobuf.message import Message
 
+from osm.ads.peer import Peer
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from osm.cli.client import of_kind, picture
 from osm.cli.demo.stolen_certificate import shown_to_xds, steal
@@ -29,7 +31,7 @@ from osm.testing.ads_status import StreamEnded
 from osm.testing.manifests import documents, http, mesh_config, route_group, service, target, workload
 from osm.testing.mesh import MeshProcess, mesh_process
 from services.xds.app import SERVER_NAME
-from services.xds.translate import leaf_name
+from services.xds.translate import LEAF
 from tests.e2e.outside import PATIENCE_S, Outside, outside
 
 WEB, OTHER = "web-0.front", "other-0.front"
@@ -118,26 +120,29 @@ async def ended(it: Outside, node_id: str, identity: ClientIdentity | None) -> S
 async def test_a_proxy_is_told_what_its_identity_may_see_and_nothing_else(mesh: MeshProcess) -> None:
     async with outside(mesh) as it:
         await it.in_service(WORKLOADS)
-        own = leaf_name(OTHER_IDENTITY)
         async with second_stream(it, WEB) as web, second_stream(it, OTHER) as other:
             assert {name for name in web.versions[CLUSTER] if name.startswith("shop/")} == {API}
             assert {name for name in other.versions[CLUSTER] if name.startswith("shop/")} == set()
-            assert leaf_name(WEB_IDENTITY) in web.versions[SECRET]
+            assert LEAF in web.versions[SECRET]
             curious = {
                 CLUSTER: (API, HIDDEN),
                 ENDPOINT: (*web.versions[ENDPOINT], API),
                 ROUTE: ("rds-inbound.shop/api|8080",),
-                SECRET: (leaf_name(WEB_IDENTITY), own),
+                SECRET: (LEAF, f"{LEAF}:{WEB_IDENTITY}"),
             }
             async with ads_client(
                 xds(mesh), node_id=OTHER, identity=await proof(it, OTHER), follow=False, subscribe=curious
             ) as asking:
-                await asking.version(SECRET, own)
+                await asking.version(SECRET, LEAF)
                 await asking.until(lambda: asking.pushes_received >= 2)
                 asking.subscribe(ROUTE, ["rds-outbound.http-proxy"])
                 await asking.version(ROUTE, "rds-outbound.http-proxy")
                 held = {type_url: set(names) for type_url, names in asking.versions.items() if names}
-            assert held == {SECRET: {own}, ROUTE: {"rds-outbound.http-proxy"}}
+            assert held == {SECRET: {LEAF}, ROUTE: {"rds-outbound.http-proxy"}}
+            leaf = asking.messages[SECRET][LEAF]
+            assert isinstance(leaf, Secret)
+            chain = leaf.tls_certificate.certificate_chain.inline_string.encode()
+            assert Peer.from_pem(chain).uris == (OTHER_IDENTITY.spiffe("cluster.local"),)
 
 
 async def test_an_app_that_dies_costs_each_client_one_load_assignment(mesh: MeshProcess) -> None:
@@ -199,7 +204,7 @@ async def test_the_node_id_must_be_the_certificates(mesh: MeshProcess) -> None:
 
 async def test_a_workloads_own_certificate_is_not_a_proxys(mesh: MeshProcess) -> None:
     async with outside(mesh) as it:
-        leaf = await steal(xds(mesh), WEB, WEB_IDENTITY, mesh.run_folder / "workloads" / WEB, await roots(it))
+        leaf = await steal(xds(mesh), WEB, mesh.run_folder / "workloads" / WEB, await roots(it))
         identity = ClientIdentity(
             chain_pem=leaf.chain_pem, key_pem=leaf.key_pem, roots_pem=await roots(it), server_name=SERVER_NAME
         )

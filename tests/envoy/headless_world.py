@@ -26,7 +26,7 @@ from osm.envoy.bootstrap import SO_MARK, SOL_SOCKET
 from osm.envoy.process import EnvoyProcess
 from osm.isolation.network import MARK
 from osm.testing.sidecar_folder import launch_of
-from services.xds.translate import bundle_name, bundle_secret, leaf_name, leaf_secret
+from services.xds.translate import bundle_name, bundle_secret, leaf_secret
 from tests.envoy.admin_page import PATIENCE_S
 from tests.envoy.translate_world import TRUST_DOMAIN, Authority
 from tests.golden.translate.bootstrap import static
@@ -112,7 +112,7 @@ async def sidecar(case: Case, listen: str, folder: Path, authority: Authority, s
     folder = folder / workload.proxy_id
     folder.mkdir()
     secrets = [
-        leaf_secret(leaf_name(workload.identity), *authority.leaf(MeshLeaf(identity=workload.identity))),
+        leaf_secret(*authority.leaf(MeshLeaf(identity=workload.identity))),
         bundle_secret(bundle_name(TRUST_DOMAIN), (authority.root_pem,)),
     ]
     bootstrap = static(translation, case.assignments(translation), secrets)

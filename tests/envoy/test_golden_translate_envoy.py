@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 from google.protobuf.json_format import MessageToJson
 
 from osm.envoy import binary
-from services.xds.translate import bundle_name, bundle_secret, leaf_name, leaf_secret
+from services.xds.translate import bundle_name, bundle_secret, leaf_secret
 from tests.golden.translate import bootstrap, cases
 
 pytestmark = pytest.mark.envoy
@@ -45,7 +45,7 @@ def test_envoy_takes_the_case(name: str, certificate: tuple[str, str], tmp_path:
     translation = case.translate()
     chain, key = certificate
     secrets = [
-        leaf_secret(leaf_name(case.workload.identity), chain, key),
+        leaf_secret(chain, key),
         bundle_secret(bundle_name(case.trust_domain), (chain,)),
     ]
     config = tmp_path / "bootstrap.json"

@@ -10,9 +10,9 @@ import pytest
 
 from osm.ads.types import SECRET
 from osm.envoy.bootstrap import XDS_CLUSTER
-from services.xds.translate import leaf_name
+from services.xds.translate import LEAF
 from tests.envoy.xds_proxies import envoy, light, names, stats
-from tests.envoy.xds_world import WEB, until, world, xds
+from tests.envoy.xds_world import until, world, xds
 
 pytestmark = [pytest.mark.envoy, pytest.mark.nats, pytest.mark.timeout(300)]
 
@@ -35,7 +35,7 @@ async def test_a_replica_that_ends_loses_no_proxy_and_they_are_sent_nothing_but_
                 await mesh.move_endpoint()
                 await mesh.settled("b", proxies=32)
                 assert await staying.end() == 0
-        assert all(again == [(SECRET, leaf_name(WEB))] for again in proxies.again.values())
+        assert all(again == [(SECRET, LEAF)] for again in proxies.again.values())
 
 
 async def test_old_connections_move_on_and_envoy_is_sent_nothing_again(tmp_path):

@@ -30,7 +30,7 @@ from osm.pki.issuing import make_root, profile_of, sign
 from osm.pki.keys import key_pem, make_key
 from osm.testing.free_ports import free_port
 from osm.testing.sidecar_folder import launch_of
-from services.xds.translate import bundle_name, bundle_secret, leaf_name, leaf_secret
+from services.xds.translate import bundle_name, bundle_secret, leaf_secret
 from tests.envoy.admin_page import PATIENCE_S
 from tests.golden.translate.bootstrap import static
 from tests.golden.translate.cases import Case
@@ -175,7 +175,7 @@ class World:
         folder.mkdir()
         translation = case.translate()
         secrets = [
-            leaf_secret(leaf_name(workload.identity), *self.authority.leaf(MeshLeaf(identity=workload.identity))),
+            leaf_secret(*self.authority.leaf(MeshLeaf(identity=workload.identity))),
             bundle_secret(bundle_name(TRUST_DOMAIN), (self.authority.root_pem,)),
         ]
         bootstrap = static(translation, case.assignments(translation), secrets)

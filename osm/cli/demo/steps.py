@@ -14,10 +14,9 @@ from osm.cli.demo.mesh_status import PATIENCE_S
 from osm.cli.demo.shop import BUY, BUYER, STORES, THIEF, WAREHOUSE, WORKLOADS, Burst, turned_away
 from osm.cli.demo.stage import Change, Measured, Stage, Step
 from osm.cli.demo.stolen_certificate import steal
-from osm.contracts.names import Identity, ServiceName
+from osm.contracts.names import ServiceName
 
 STORE_V1 = ServiceName("bookstore", "bookstore-v1")
-THIEF_IDENTITY = Identity("bookthief", "bookthief")
 
 
 async def buyer_buys(stage: Stage) -> Measured:
@@ -40,7 +39,7 @@ async def thief_is_refused(stage: Stage) -> Measured:
 
 async def stolen_certificate_is_refused(stage: Stage) -> Measured:
     """The proof of access control is at the server: its sidecar answers, its app hears nothing."""
-    credential = await steal(stage.xds, THIEF, THIEF_IDENTITY, stage.home(THIEF), await stage.roots_pem())
+    credential = await steal(stage.xds, THIEF, stage.home(THIEF), await stage.roots_pem())
     address = await stage.inbound(STORES[0])
     denied_before, reached_before = await evidence.denied(stage, STORES[0]), await evidence.reached(stage, STORES[0])
     replies = [await ask_tls(address, STORE_V1, f"{BUY}?stolen", credential) for _ in range(5)]

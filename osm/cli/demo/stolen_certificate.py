@@ -12,10 +12,9 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
 from osm.ads.types import SECRET
 from osm.cli.demo.direct_request import Credential
-from osm.contracts.names import Identity
 from osm.testing.ads_client import ClientIdentity, ads_client
 from services.xds.app import SERVER_NAME
-from services.xds.translate import leaf_name
+from services.xds.translate import LEAF
 
 _TIMEOUT_S = 15.0
 
@@ -29,8 +28,8 @@ def shown_to_xds(workload: Path) -> Credential:
     )
 
 
-async def steal(xds: str, proxy_id: str, identity: Identity, workload: Path, roots_pem: bytes) -> Credential:
-    """Ask xds for the leaf of `identity` with the proxy's certificate in its workload's folder."""
+async def steal(xds: str, proxy_id: str, workload: Path, roots_pem: bytes) -> Credential:
+    """Ask xds for the proxy's leaf with its certificate in its workload's folder."""
     shown = shown_to_xds(workload)
     proof = ClientIdentity(
         chain_pem=shown.chain_pem,
@@ -38,11 +37,10 @@ async def steal(xds: str, proxy_id: str, identity: Identity, workload: Path, roo
         roots_pem=roots_pem,
         server_name=SERVER_NAME,
     )
-    name = leaf_name(identity)
     async with asyncio.timeout(_TIMEOUT_S):
-        async with ads_client(xds, node_id=proxy_id, identity=proof, subscribe={SECRET: (name,)}) as client:
-            await client.version(SECRET, name)
-            secret = client.messages[SECRET][name]
+        async with ads_client(xds, node_id=proxy_id, identity=proof, subscribe={SECRET: (LEAF,)}) as client:
+            await client.version(SECRET, LEAF)
+            secret = client.messages[SECRET][LEAF]
     assert isinstance(secret, Secret), "the type URL says so"
     leaf = secret.tls_certificate
     return Credential(

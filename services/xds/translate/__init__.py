@@ -12,21 +12,24 @@ from services.xds.translate.assignment import load_assignment
 from services.xds.translate.cluster import PASSTHROUGH
 from services.xds.translate.model import ALL, AssignmentKey, Built, Part, Planned, Translation, View
 from services.xds.translate.narrow import narrowed
-from services.xds.translate.secret import bundle_name, bundle_secret, leaf_name, leaf_secret
+from services.xds.translate.reach import Destination, destinations
+from services.xds.translate.secret import LEAF, bundle_name, bundle_secret, leaf_secret
 from services.xds.translate.translation import translate
 
 __all__ = [
     "ALL",
+    "LEAF",
     "PASSTHROUGH",
     "AssignmentKey",
     "Built",
+    "Destination",
     "Part",
     "Planned",
     "Translation",
     "View",
     "bundle_name",
     "bundle_secret",
-    "leaf_name",
+    "destinations",
     "leaf_secret",
     "load_assignment",
     "narrowed",

@@ -98,7 +98,6 @@ class Translation(Struct, frozen=True, kw_only=True):
     listeners: tuple[Part, ...]
     routes: tuple[Part, ...]
     assignments: tuple[AssignmentKey, ...]
-    secrets: tuple[str, ...]
 
 
 def cluster_name(service: ServiceName, port: Port) -> str:

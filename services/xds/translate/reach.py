@@ -30,7 +30,7 @@ class Division(Struct, frozen=True, kw_only=True):
     matches: tuple[HttpMatch, ...] = ()
 
 
-class Destination(Struct, frozen=True, kw_only=True):
+class Destination(Struct, frozen=True, kw_only=True, cache_hash=True):
     """One reachable service port.
 
     `accounts` is who may answer; empty if the service has no workloads of its own, such as a root that is only split.

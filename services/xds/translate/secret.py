@@ -7,12 +7,8 @@ from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import CertificateValidationContext, TlsCertificate
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
-from osm.contracts.names import Identity
-
-
-def leaf_name(identity: Identity) -> str:
-    """OSM's name for a workload's own certificate."""
-    return f"service-cert:{identity}"
+LEAF = "service-cert"
+"""A workload's own certificate. Not named for whose it is: so what refers to it is the same for every identity."""
 
 
 def bundle_name(trust_domain: str) -> str:
@@ -20,10 +16,10 @@ def bundle_name(trust_domain: str) -> str:
     return f"trust-bundle:{trust_domain}"
 
 
-def leaf_secret(name: str, chain_pem: str, key_pem: str) -> Secret:
+def leaf_secret(chain_pem: str, key_pem: str) -> Secret:
     """A certificate chain, leaf first, and its private key."""
     return Secret(
-        name=name,
+        name=LEAF,
         tls_certificate=TlsCertificate(
             certificate_chain=DataSource(inline_string=chain_pem), private_key=DataSource(inline_string=key_pem)
         ),

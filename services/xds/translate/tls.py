@@ -29,7 +29,7 @@ from msgspec import Struct
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import Mesh, TlsVersion
 from services.xds.translate.messages import exactly, from_ads, matching, packed
-from services.xds.translate.secret import bundle_name, leaf_name
+from services.xds.translate.secret import LEAF, bundle_name
 
 MESH_ALPN = "osm"
 """What sidecars of the mesh offer; it keeps their chains apart from any other TLS on the same port."""
@@ -39,13 +39,12 @@ NOBODY = exactly("nobody")
 """A name that no certificate has: it is no URI. Without any name Envoy would take everyone."""
 
 
-class TlsIdentity(Struct, frozen=True, kw_only=True):
-    """Whose certificate, against whose roots, by which TLS settings: what all connections of a proxy share.
+class TlsIdentity(Struct, frozen=True, kw_only=True, cache_hash=True):
+    """Against whose roots, by which TLS settings: what all connections of a mesh's proxies share.
 
     `origins`: the MeshConfig, if it says anything of this.
     """
 
-    identity: Identity
     trust_domain: str
     minimum: TlsVersion
     maximum: TlsVersion
@@ -54,9 +53,8 @@ class TlsIdentity(Struct, frozen=True, kw_only=True):
     origins: tuple[ObjectRef, ...] = ()
 
     @classmethod
-    def of(cls, identity: Identity, trust_domain: str, mesh: Mesh) -> "TlsIdentity":
+    def of(cls, trust_domain: str, mesh: Mesh) -> "TlsIdentity":
         return cls(
-            identity=identity,
             trust_domain=trust_domain,
             minimum=mesh.tls_min,
             maximum=mesh.tls_max,
@@ -132,7 +130,7 @@ def _common(own: TlsIdentity, names: Iterable[SubjectAltNameMatcher] | None) -> 
             cipher_suites=own.cipher_suites,
             ecdh_curves=own.ecdh_curves,
         ),
-        tls_certificate_sds_secret_configs=[_by_sds(leaf_name(own.identity))],
+        tls_certificate_sds_secret_configs=[_by_sds(LEAF)],
     )
     if names is not None:
         context.combined_validation_context.CopyFrom(

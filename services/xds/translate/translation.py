@@ -7,15 +7,17 @@ from services.xds.translate import explicit, inbound, ingress, outbound, transpa
 from services.xds.translate.cluster import TRACING, tracing_cluster
 from services.xds.translate.inbound import served
 from services.xds.translate.model import Built, Part, Translation, View
-from services.xds.translate.reach import destinations
-from services.xds.translate.secret import bundle_name, leaf_name
+from services.xds.translate.reach import Destination, destinations
 from services.xds.translate.tls import TlsIdentity
 
 
-def translate(workload: Workload, view: View) -> Translation:
-    """Equal for all workloads that differ in `proxy_id` alone, and untouched by endpoints."""
-    own = TlsIdentity.of(workload.identity, view.trust_domain, view.mesh)
-    reach = destinations(view)
+def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | None = None) -> Translation:
+    """Equal for all workloads that differ in `proxy_id` alone, and untouched by endpoints.
+
+    `reach`: the `destinations` of the view, from who has them already.
+    """
+    own = TlsIdentity.of(view.trust_domain, view.mesh)
+    reach = destinations(view) if reach is None else reach
     serves = served(workload)
     listeners: tuple[Part, ...]
     routes: tuple[Part, ...]
@@ -38,7 +40,6 @@ def translate(workload: Workload, view: View) -> Translation:
         listeners=_sorted(listeners),
         routes=_sorted([*routes, *inbound_routes, *ingress.ingress_routes(serves, view)]),
         assignments=tuple(to.assignment for to in reach if to.accounts),
-        secrets=tuple(sorted((bundle_name(view.trust_domain), leaf_name(workload.identity)))),
     )
 
 

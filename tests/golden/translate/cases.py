@@ -66,8 +66,7 @@ def rendered(case: Case) -> dict[str, str]:
         "routes.yaml": translation.routes,
         "assignments.yaml": case.assignments(translation),
     }
-    files = {name: _yaml([_entry(one) for one in some]) for name, some in built.items() if some}
-    return files | {"secrets.yaml": _yaml(list(translation.secrets))}
+    return {name: _yaml([_entry(one) for one in some]) for name, some in built.items() if some}
 
 
 def _entry(built: Built) -> dict[str, Any]:

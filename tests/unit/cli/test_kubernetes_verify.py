@@ -35,7 +35,7 @@ def dump(account: str, *, chains: dict[str, list[str]], egress: bool = False, **
         "cluster_name": "store/store|80@store/store",
         "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
     }
-    secrets = [{"name": f"service-cert:{account}"}, {"name": "trust-bundle:cluster.local"}]
+    secrets = [{"name": "service-cert"}, {"name": "trust-bundle:cluster.local"}]
     parts: list[dict[str, Any]] = [
         {"bootstrap": {}},
         {"dynamic_listeners": listeners, **more},
@@ -131,7 +131,7 @@ FAULTS: dict[str, tuple[tuple[End, End, Called, World], str]] = {
     ),
     "no certificate": (
         (structs.replace(BUYER, believed=structs.replace(BUYER.believed, secrets=frozenset())), STORE, CALLED, WORLD),
-        "Envoy has no secret service-cert:buyer/buyer",
+        "Envoy has no secret service-cert",
     ),
     "refused": (
         (

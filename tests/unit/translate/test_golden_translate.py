@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.xds.translate import Planned
 from tests.golden.translate import cases
 
 
@@ -19,6 +20,14 @@ def test_translation_is_as_written(name: str, rewrite_golden: bool) -> None:
     assert present == expected.keys(), "missing or stale files; run with --rewrite-golden and read the diff"
     for file, content in expected.items():
         assert (folder / file).read_text() == content, f"{name}/{file}"
+
+
+@pytest.mark.parametrize("name", cases.names())
+def test_equal_plans_are_found_again(name: str) -> None:
+    once, again = (cases.read(name).translate() for _ in range(2))
+    made = {one: one.name for one in (*once.clusters, *once.listeners, *once.routes) if isinstance(one, Planned)}
+    planned = [one for one in (*again.clusters, *again.listeners, *again.routes) if isinstance(one, Planned)]
+    assert [made[one] for one in planned] == [one.name for one in planned]
 
 
 def test_there_are_cases_for_both_interception_modes() -> None:

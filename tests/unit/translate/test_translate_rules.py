@@ -119,7 +119,7 @@ def test_an_upstream_without_accounts_gets_no_cluster_and_no_assignment() -> Non
 
 
 def test_tls_towards_nobody_in_particular_cannot_be_built() -> None:
-    own = TlsIdentity.of(Identity("a", "b"), "cluster.local", Mesh())
+    own = TlsIdentity.of("cluster.local", Mesh())
     with pytest.raises(ValueError, match="no account"):
         upstream_tls(own, BOOKSTORE, ())
 

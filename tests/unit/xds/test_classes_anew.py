@@ -84,15 +84,16 @@ def test_an_edit_builds_what_it_concerns_and_nothing_else(monkeypatch: pytest.Mo
     monkeypatch.setattr(outbound, "upstream_cluster", counted(built, cluster.upstream_cluster))
     monkeypatch.setattr(outbound, "_own_routes", counted(built, outbound._own_routes))
     line = Line()
-    of_all = len(built)
+    assert len(built) == len(set(built)) * 2, "a cluster and its routes are built once, whoever may call"
     built.clear()
     line.write("meshspec", target_key(0), WORLD.target(0, edited=True))
     assert built == [], "what may be called at the own services concerns no way out"
     line.write("meshspec", target_key(0), shut(0))
     assert built == [], "a way that is closed leaves the others as they are"
     line.write("meshspec", target_key(0), WORLD.target(0))
-    opened = [name for name in built if name.startswith("bench/service-")]
-    assert 0 < len(opened) < of_all / 4, "a way that is opened is all that is built"
+    assert built == [], "a way that is opened is one that others have"
+    line.write("endpoints", WORLD.service_key(2), with_port(2))
+    assert built == ["bench/service-2|81"] * 2, "a port more is all that is built, and once for everybody"
 
 
 def counted(built: list[str], real: Callable[..., Message]) -> Callable[..., Message]:

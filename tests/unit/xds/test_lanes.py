@@ -57,7 +57,7 @@ class Fleet:
         made = {name: resource(CDS, name, version) for name, version in clusters.items()}
         self.assigned = {name: resource(EDS, name, "first") for name in clusters}
         configuration = Configuration(
-            resources={CLUSTER: made, LISTENER: {}, ROUTE: {}, ENDPOINT: self.assigned}, assignments=(), secrets=()
+            resources={CLUSTER: made, LISTENER: {}, ROUTE: {}, ENDPOINT: self.assigned}, assignments={}
         )
         self.lanes.offer(CLASS, configuration, {})
         self.engine.advance(batch)

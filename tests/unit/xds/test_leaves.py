@@ -17,23 +17,23 @@ from services.xds.documents import Documents
 from services.xds.fleet import Fleet
 from services.xds.leaves import Leaves
 from services.xds.quarantine import Quarantine
-from services.xds.translate import bundle_name, leaf_name
+from services.xds.translate import LEAF, bundle_name
 
 WEB, DB = Identity("shop", "web"), Identity("shop", "db")
 
 
-async def test_the_leaf_of_an_identity_that_is_wanted_no_longer_is_forgotten_by_its_name() -> None:
-    forgotten: list[str] = []
+async def test_the_leaf_of_an_identity_that_is_wanted_no_longer_is_forgotten() -> None:
+    forgotten: list[Identity] = []
     bus = MemoryCore().bus("xds")
     async with asyncio.TaskGroup() as tasks:
         leaves = Leaves(bus, tasks, "cluster.local")
-        leaves.hand_to(lambda _: None, forgotten.append)
+        leaves.hand_to(lambda *_: None, forgotten.append)
         leaves.want(WEB)
         leaves.want(DB)
         leaves.keep_only({DB})
-        assert forgotten == [leaf_name(WEB)]
+        assert forgotten == [WEB]
         leaves.keep_only(set())
-    assert forgotten == [leaf_name(WEB), leaf_name(DB)]
+    assert forgotten == [WEB, DB]
 
 
 def test_a_proxy_that_comes_back_waits_for_a_new_leaf_and_is_not_served_with_the_old_one() -> None:
@@ -63,13 +63,14 @@ def test_a_proxy_that_comes_back_waits_for_a_new_leaf_and_is_not_served_with_the
         assert line is not None
         return line.why
 
-    for name in (bundle_name("cluster.local"), leaf_name(WEB)):
-        fleet.put_secret(Resource.of(name, Secret(name=name)))
+    name = bundle_name("cluster.local")
+    fleet.put_bundle(Resource.of(name, Secret(name=name)))
+    fleet.put_leaf(WEB, Resource.of(LEAF, Secret(name=LEAF)))
     first = came()
     assert held_for() == ""
     fleet.disconnected(first, "test")
-    fleet.forget_secret(leaf_name(WEB))
+    fleet.forget_leaf(WEB)
     came()
     assert held_for() == "its certificate has not been issued yet"
-    fleet.put_secret(Resource.of(leaf_name(WEB), Secret(name=leaf_name(WEB))))
+    fleet.put_leaf(WEB, Resource.of(LEAF, Secret(name=LEAF)))
     assert held_for() == ""

@@ -187,7 +187,7 @@ def test_a_chain_is_narrowed_by_its_counterpart_and_denied_without_one() -> None
 
 
 def test_tls_turns_away_whom_the_narrowed_rules_do_not_name() -> None:
-    own = TlsIdentity.of(SOURCES[2], DOMAIN, Mesh())
+    own = TlsIdentity.of(DOMAIN, Mesh())
     older = listener("db", anyone_rules(DOMAIN))
     older.filter_chains[0].transport_socket.CopyFrom(downstream_tls(own, named(anyone_rules(DOMAIN))))
     for newest, expected in ((ALL_OF_A, named(ALL_OF_A)), (NOTHING, ())):

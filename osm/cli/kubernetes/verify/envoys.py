@@ -34,9 +34,8 @@ def _listener(found: Believed, name: str) -> Result:
 
 def _secrets(end: End) -> Result:
     context = f'Verify if the certificates of "{end.identity}" are there'
-    certificate = f"service-cert:{end.identity}"
-    if certificate not in end.believed.secrets:
-        return failed(context, f"Envoy has no secret {certificate}", "kubectl logs of osm-certmgr and osm-xds say why")
+    if "service-cert" not in end.believed.secrets:
+        return failed(context, "Envoy has no secret service-cert", "kubectl logs of osm-certmgr and osm-xds say why")
     if not any(name.startswith("trust-bundle:") for name in end.believed.secrets):
         return failed(context, "Envoy has no trust bundle", "kubectl logs of osm-certmgr say why")
     return Result(context=context)
