@@ -10,7 +10,7 @@ from osm.contracts.egress import EgressGrant
 from osm.contracts.endpoints import Endpoint, Service
 from osm.contracts.names import Identity, ObjectRef, Port, ServiceName
 from osm.contracts.policy import HttpMatch
-from osm.contracts.traffic_settings import RetryTerms
+from osm.contracts.traffic_settings import RetryTerms, TrafficSettings
 
 
 class HttpGrant(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,6 +98,13 @@ class TlsIngress(Struct, frozen=True, kw_only=True, order=True, omit_defaults=Tr
     principals: tuple[str, ...] = ()
 
 
+class ServiceSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Limits of the traffic towards a service: its clients' sidecars keep those of connections, its own the others."""
+
+    origin: ObjectRef
+    settings: TrafficSettings
+
+
 class MeshService(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A service, its platforms merged. A change of `endpoints` alone touches load assignments and nothing else."""
 
@@ -106,3 +113,4 @@ class MeshService(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ingress: tuple[Ingress, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     tls_ingress: tuple[TlsIngress, ...] = ()
+    settings: ServiceSettings | None = None

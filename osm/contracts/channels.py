@@ -23,7 +23,7 @@ from osm.contracts.status import (
     ProxyStatus,
     ServiceStatus,
 )
-from osm.contracts.traffic_settings import Retry
+from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from osm.contracts.trust import Bundle, SignReply, SignRequest
 
 T = TypeVar("T", bound=Struct)
@@ -108,6 +108,13 @@ INGRESS_BACKEND = State(
     "meshspec", "ingress-backend", ("namespace", "name"), IngressBackend, "who may call a service from outside the mesh"
 )
 RETRY = State("meshspec", "retry", ("namespace", "name"), Retry, "which failed requests are sent again")
+UPSTREAM_TRAFFIC_SETTING = State(
+    "meshspec",
+    "upstream-traffic-setting",
+    ("namespace", "name"),
+    UpstreamTrafficSetting,
+    "limits of the traffic towards a service",
+)
 MESH_CONFIG = State("meshspec", "mesh", (), Mesh, "mesh-wide settings; absence means the defaults")
 
 LOCAL_WORKLOAD = State("local", "workload", ("id",), LocalWorkload, "a process with its sidecar on this machine")
@@ -231,6 +238,7 @@ STATES: tuple[State[Any], ...] = (
     TCP_ROUTE,
     INGRESS_BACKEND,
     RETRY,
+    UPSTREAM_TRAFFIC_SETTING,
     MESH_CONFIG,
     LOCAL_WORKLOAD,
     IDENTITY,

@@ -12,6 +12,7 @@ is the catalog's question.
     split       TrafficSplit
     ingress     IngressBackend
     retry       Retry
+    trafficsetting  UpstreamTrafficSetting; ratelimit, descriptors: parts of it
     meshconfig  MeshConfig, its fields; meshsettings: what they mean
     newpods     what it says of pods yet to be made
     onemesh     which MeshConfig counts

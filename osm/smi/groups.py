@@ -36,7 +36,7 @@ GROUPS: Mapping[str, Mapping[str, Kind]] = {
         "Egress": _POLICY,
         "IngressBackend": Kind(("v1alpha1",)),
         "Retry": Kind(("v1alpha1",)),
-        "UpstreamTrafficSetting": _POLICY,
+        "UpstreamTrafficSetting": Kind(("v1alpha1",)),
         "Telemetry": _POLICY,
     },
 }

@@ -11,16 +11,18 @@ from msgspec import Struct
 from osm.contracts.codec import encode
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.problem import Problem, first
-from osm.contracts.traffic_settings import Retry
+from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
-from osm.smi import access, groups, ingress, meshconfig, meshsettings, retry, specs, split
+from osm.smi import access, groups, ingress, meshconfig, meshsettings, retry, specs, split, trafficsetting
 from osm.smi.shape import Object
 
 MAX_POLICY_BYTES = 1024 * 1024
 """About what a cluster stores in one object, and well below what the bus carries in one document."""
 
-Policy = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh | Retry
+Policy = (
+    TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh | Retry | UpstreamTrafficSetting
+)
 
 
 class _Reading(Struct, frozen=True):
@@ -37,6 +39,7 @@ _READINGS: Mapping[str, _Reading] = {
     "TrafficSplit": _Reading(split.Document, split.traffic_split),
     "IngressBackend": _Reading(ingress.Document, ingress.ingress_backend),
     "Retry": _Reading(retry.Document, retry.retry),
+    "UpstreamTrafficSetting": _Reading(trafficsetting.Document, trafficsetting.upstream_traffic_setting),
     "MeshConfig": _Reading(meshconfig.Document, meshsettings.mesh),
 }
 

@@ -18,7 +18,7 @@ from osm.smi.shape import Object, ordered, repeated
 
 METHODS = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _AUTHORITY = {"host": ":authority"}
 """Envoy keeps HTTP/1's Host as HTTP/2's :authority."""
 
@@ -121,7 +121,7 @@ def _method_problems(raw: RawDocument, field: str, match: Match) -> Iterator[Pro
 
 def _header_problems(raw: RawDocument, field: str, match: Match) -> Iterator[Problem]:
     for place, name, regex in _headers(match):
-        if not _HEADER.fullmatch(name.removeprefix(":") if name == ":authority" else name):
+        if not HEADER_NAME.fullmatch(name.removeprefix(":") if name == ":authority" else name):
             yield raw.problem(f"{field}.{place}", f"{shown(name)} is no header name; paths and methods have own fields")
         why = complaint(regex)
         if why:

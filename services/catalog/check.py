@@ -21,6 +21,7 @@ from osm.contracts.channels import (
     TCP_ROUTE,
     TRAFFIC_SPLIT,
     TRAFFIC_TARGET,
+    UPSTREAM_TRAFFIC_SETTING,
     WORKLOAD,
     State,
 )
@@ -36,7 +37,7 @@ from osm.contracts.policy import (
     TrafficTarget,
 )
 from osm.contracts.problem import Problem
-from osm.contracts.traffic_settings import Retry
+from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.state import Catalog
 
 CHANNELS: Mapping[type[Struct], State[Any]] = {
@@ -52,6 +53,7 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
         TCP_ROUTE,
         TRAFFIC_SPLIT,
         TRAFFIC_TARGET,
+        UPSTREAM_TRAFFIC_SETTING,
         WORKLOAD,
     )
 }
@@ -59,7 +61,9 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
 PLATFORM = "check"
 """Stands for the platform in the key of a service; one service has one key here."""
 
-Policies = TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh | Retry
+Policies = (
+    TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh | Retry | UpstreamTrafficSetting
+)
 Endpoints = MeshIdentity | ServiceEndpoints | BareService | Workload
 
 
@@ -110,6 +114,8 @@ def _named(policy: Policies) -> Iterator[ServiceName]:
             yield from (ServiceName(namespace, backend.service) for backend in opened)
         case Retry(destinations=destinations):
             yield from destinations
+        case UpstreamTrafficSetting(namespace=namespace, service=str(limited)):
+            yield ServiceName(namespace, limited)
 
 
 def picture(bucket: str, values: Iterable[Policies | Endpoints]) -> Update:

@@ -6,7 +6,7 @@ anything that is not stale, and to write: what is published of it is asked of it
 
 from collections.abc import Iterable
 
-from osm.contracts.catalog import Ingress, MeshService, Policy, ServiceRetry, Split, TlsIngress
+from osm.contracts.catalog import Ingress, MeshService, Policy, ServiceRetry, ServiceSettings, Split, TlsIngress
 from osm.contracts.egress import Egress
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
@@ -23,6 +23,8 @@ from services.catalog.resolve import policy, resolve_target
 from services.catalog.retries import resolve_retry
 from services.catalog.reverse_index import ReverseIndex
 from services.catalog.splits import overruled, resolve_split
+from services.catalog.traffic_settings import overruled as overruled_settings
+from services.catalog.traffic_settings import resolve_settings
 from services.catalog.ways_out import WaysOut
 
 
@@ -35,6 +37,7 @@ class Derived:
         self._reach = Reach()
         self._services: dict[ServiceName, Merged] = {}
         self._splits: dict[ServiceName, Split] = {}
+        self._settings: dict[ServiceName, ServiceSettings] = {}
         self._retries: dict[Identity, tuple[ServiceRetry, ...]] = {}
         self._ways_out = WaysOut()
         self._ingress: dict[ObjectRef, Opened] = {}
@@ -43,7 +46,9 @@ class Derived:
     def derive(self) -> dict[ObjectRef, tuple[Problem, ...]]:
         """Everything stale but the documents; returns the problems of every object looked at."""
         stale = self._inputs.stale
-        problems: dict[ObjectRef, tuple[Problem, ...]] = dict.fromkeys(stale.splits | stale.retries, ())
+        problems: dict[ObjectRef, tuple[Problem, ...]] = dict.fromkeys(
+            stale.splits | stale.retries | stale.settings, ()
+        )
         for name in stale.services:
             problems[service_ref(name)] = self._derive_service(name)
         for name in stale.services | stale.callers:
@@ -57,6 +62,8 @@ class Derived:
         problems |= self._derive_egress(stale.egress)
         for source in stale.retrying:
             problems |= self._derive_retries(source)
+        for limited in stale.limited:
+            problems |= self._derive_settings(limited)
         return problems
 
     def service_document(self, name: ServiceName) -> MeshService | None:
@@ -70,6 +77,7 @@ class Derived:
             ingress=tuple(sorted(each for each in ingress if isinstance(each, Ingress))),
             endpoints=merged.endpoints,
             tls_ingress=tuple(sorted(each for each in ingress if isinstance(each, TlsIngress))),
+            settings=self._settings.get(name),
         )
 
     def policy_document(self, identity: Identity) -> Policy | None:
@@ -153,6 +161,20 @@ class Derived:
             moved |= self._ways_out.grant(ref, found, grants, wrong)
         self._inputs.stale.identities |= moved
         return problems | self._ways_out.problems(moved)
+
+    def _derive_settings(self, name: ServiceName) -> dict[ObjectRef, tuple[Problem, ...]]:
+        """The first by name is the one that counts; what the others would read does not matter."""
+        stale, settings = self._inputs.stale, self._inputs.settings(name)
+        problems = overruled_settings(settings)
+        found = None
+        if settings:
+            reading = Reading(self._known)
+            found, problems[reference(settings[0])] = resolve_settings(settings[0], reading)
+            self._known.keep(reference(settings[0]), reading)
+        if found != self._settings.get(name):
+            set_or_drop(self._settings, name, found)
+            stale.documents.add(name)
+        return problems
 
     def _derive_retries(self, source: Identity) -> dict[ObjectRef, tuple[Problem, ...]]:
         """In the order of their names, so that each knows what those before it have taken."""

@@ -14,7 +14,7 @@ from osm.contracts.channels import BARE, SERVICE
 from osm.contracts.endpoints import BareService, MeshIdentity, ServiceEndpoints, Workload
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
-from osm.contracts.traffic_settings import Retry
+from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.input_buckets import Change
 from services.catalog.reference_lookup import KINDS, ReferenceLookup, account, reference
 from services.catalog.reverse_index import ReverseIndex
@@ -36,6 +36,8 @@ class Stale:
     ingress: set[ObjectRef] = field(default_factory=set)
     retries: set[ObjectRef] = field(default_factory=set)
     retrying: set[Identity] = field(default_factory=set)
+    settings: set[ObjectRef] = field(default_factory=set)
+    limited: set[ServiceName] = field(default_factory=set)
     workloads: set[str] = field(default_factory=set)
     identities: set[Identity] = field(default_factory=set)
     documents: set[ServiceName] = field(default_factory=set)
@@ -53,6 +55,7 @@ class Inputs:
         self._bare: dict[ServiceName, dict[str, BareService]] = {}
         self._roots: ReverseIndex[ObjectRef, ServiceName] = ReverseIndex()
         self._retrying: ReverseIndex[ObjectRef, Identity] = ReverseIndex()
+        self._limited: ReverseIndex[ObjectRef, ServiceName] = ReverseIndex()
 
     def learn(self, change: Change) -> None:
         """Enter one input document."""
@@ -82,6 +85,8 @@ class Inputs:
                 self._learn_split(reference(split), change.new)
             case Retry() as retry:
                 self._learn_retry(reference(retry), change.new)
+            case UpstreamTrafficSetting() as setting:
+                self._learn_setting(reference(setting), change.new)
             case TrafficTarget() as target:
                 self.stale.targets.add(reference(target))
                 self.put(reference(target), change.new)
@@ -97,6 +102,8 @@ class Inputs:
                 self.stale.ingress.add(reader)
             elif reader.kind == KINDS[Retry]:
                 self.stale.retrying |= self._retrying.values(reader)
+            elif reader.kind == KINDS[UpstreamTrafficSetting]:
+                self.stale.limited |= self._limited.values(reader)
             else:
                 self.stale.roots |= self._roots.values(reader)
 
@@ -118,6 +125,11 @@ class Inputs:
         found = (self.known.get(Retry, ref) for ref in sorted(self._retrying.keys(source)))
         return [retry for retry in found if retry is not None]
 
+    def settings(self, service: ServiceName) -> list[UpstreamTrafficSetting]:
+        """Those of the service, by name."""
+        found = (self.known.get(UpstreamTrafficSetting, ref) for ref in sorted(self._limited.keys(service)))
+        return [setting for setting in found if setting is not None]
+
     def _learn_split(self, ref: ObjectRef, new: Struct | None) -> None:
         root = ServiceName(new.namespace, new.service) if isinstance(new, TrafficSplit) else None
         self.stale.splits.add(ref)
@@ -131,6 +143,14 @@ class Inputs:
         self.stale.retrying |= self._retrying.put(ref, (new.source,) if isinstance(new, Retry) else ())
         self.stale.retrying |= self._retrying.values(ref)
         self.known.keep(ref, None)  # it reads again when those of its source are derived
+        self.put(ref, new)
+
+    def _learn_setting(self, ref: ObjectRef, new: Struct | None) -> None:
+        meant = isinstance(new, UpstreamTrafficSetting) and new.service
+        self.stale.settings.add(ref)
+        self.stale.limited |= self._limited.put(ref, (ServiceName(ref.namespace, meant),) if meant else ())
+        self.stale.limited |= self._limited.values(ref)
+        self.known.keep(ref, None)  # the first of its service reads again when that is derived
         self.put(ref, new)
 
 

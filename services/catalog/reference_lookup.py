@@ -13,7 +13,7 @@ from msgspec import Struct
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, TcpRoute, TrafficSplit, TrafficTarget
-from osm.contracts.traffic_settings import Retry
+from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.reverse_index import ReverseIndex
 
 T = TypeVar("T", bound=Struct)
@@ -35,13 +35,14 @@ KINDS: dict[type[Struct], str] = {
     TcpRoute: "TCPRoute",
     TrafficSplit: "TrafficSplit",
     TrafficTarget: "TrafficTarget",
+    UpstreamTrafficSetting: "UpstreamTrafficSetting",
 }
 """What users call the things that the contracts hold."""
 
 ANY = ""
 """As a name: the set of names of a kind in a namespace, which a sentence about a missing one lists."""
 
-Named = HttpRouteGroup | TcpRoute | IngressBackend | Retry | TrafficSplit | TrafficTarget
+Named = HttpRouteGroup | TcpRoute | IngressBackend | Retry | TrafficSplit | TrafficTarget | UpstreamTrafficSetting
 
 
 def reference(value: Named) -> ObjectRef:

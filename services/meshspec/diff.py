@@ -9,10 +9,19 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct
 
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
-from osm.contracts.traffic_settings import Retry
+from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.meshspec.state import Picture
 
-_LAST_FIRST = (Retry, IngressBackend, TrafficSplit, TrafficTarget, TcpRoute, HttpRouteGroup, Mesh)
+_LAST_FIRST = (
+    UpstreamTrafficSetting,
+    Retry,
+    IngressBackend,
+    TrafficSplit,
+    TrafficTarget,
+    TcpRoute,
+    HttpRouteGroup,
+    Mesh,
+)
 """Removals go out with what refers to others first."""
 
 

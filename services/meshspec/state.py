@@ -16,6 +16,7 @@ from osm.contracts.channels import (
     TCP_ROUTE,
     TRAFFIC_SPLIT,
     TRAFFIC_TARGET,
+    UPSTREAM_TRAFFIC_SETTING,
     State,
 )
 from osm.contracts.names import ObjectRef
@@ -34,6 +35,7 @@ _CHANNELS: Mapping[str, State[Any]] = {
     "TrafficSplit": TRAFFIC_SPLIT,
     "IngressBackend": INGRESS_BACKEND,
     "Retry": RETRY,
+    "UpstreamTrafficSetting": UPSTREAM_TRAFFIC_SETTING,
 }
 """Kind → channel, what others refer to first: the order in which documents are written."""
 

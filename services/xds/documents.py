@@ -27,7 +27,7 @@ class Changes:
     policies: set[Identity] = field(default_factory=set)
     workloads: set[str] = field(default_factory=set)
     shapes: set[ServiceName] = field(default_factory=set)
-    """Services whose ports, accounts, addresses, split or ingress changed, or that came or went."""
+    """Services whose ports, accounts, addresses, split, ingress or settings changed, or that came or went."""
     endpoints: set[ServiceName] = field(default_factory=set)
     """Services of which nothing but endpoints changed."""
 
@@ -108,7 +108,7 @@ class Documents:
 
 
 def _shape(service: MeshService) -> tuple[Any, ...]:
-    return service.service, service.split, service.ingress, service.tls_ingress
+    return service.service, service.split, service.ingress, service.tls_ingress, service.settings
 
 
 READS: tuple[State[Any], ...] = (POLICY, MESH_SERVICE, MESH_WORKLOAD, MESH, BUNDLE)

@@ -11,16 +11,15 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster, UpstreamConnectionOptio
 from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
 from envoy.config.core.v3.address_pb2 import TcpKeepalive
 from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
-from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions as CommonHttpOptions
 from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
-from google.protobuf.any_pb2 import Any
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from osm.contracts.names import Address
 from osm.contracts.policy import Tracing
-from services.xds.translate.messages import from_ads, packed, seconds, socket_address
+from osm.contracts.traffic_settings import ConnectionSettings
+from services.xds.translate.messages import from_ads, milliseconds, packed, seconds, socket_address
 from services.xds.translate.reach import Destination
 from services.xds.translate.tls import TlsIdentity, upstream_tls
 
@@ -49,13 +48,15 @@ MAX_EJECTED_PERCENT = 50
 UNLIMITED = 2**32 - 1
 """Circuit breakers are the user's to set; Envoy's own default of 1,024 surprises under load."""
 
+WITHOUT_LIMITS = ConnectionSettings()
+
 KEEPALIVE_S = 60
 """Idle TCP connections notice a vanished peer within a few minutes, not two hours."""
 
 
-def upstream_cluster(to: Destination, own: TlsIdentity) -> Cluster:
+def upstream_cluster(to: Destination, own: TlsIdentity, limits: ConnectionSettings) -> Cluster:
     """Endpoints come by EDS, under the assignment's name. `to` must have accounts."""
-    cluster = _towards(to, own)
+    cluster = _towards(to, own, limits)
     cluster.name = to.name
     cluster.type = Cluster.DiscoveryType.EDS
     cluster.eds_cluster_config.eds_config.CopyFrom(from_ads())
@@ -65,29 +66,29 @@ def upstream_cluster(to: Destination, own: TlsIdentity) -> Cluster:
     return cluster
 
 
-def direct_cluster(to: Destination, own: TlsIdentity) -> Cluster:
+def direct_cluster(to: Destination, own: TlsIdentity, limits: ConnectionSettings) -> Cluster:
     """To the address that the app has dialled, if a workload of the service is there: it must prove one of `accounts`.
 
     So nothing about single pods has to be known here, and none that is not ready yet is out of reach of its peers.
     """
-    cluster = _towards(to, own)
+    cluster = _towards(to, own, limits)
     cluster.name = to.direct
     cluster.type = Cluster.DiscoveryType.ORIGINAL_DST
     cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
     return cluster
 
 
-def _towards(to: Destination, own: TlsIdentity) -> Cluster:
+def _towards(to: Destination, own: TlsIdentity, limits: ConnectionSettings) -> Cluster:
     cluster = Cluster(
-        connect_timeout=seconds(CONNECT_TIMEOUT_S),
-        circuit_breakers=_unlimited(),
+        connect_timeout=milliseconds(limits.connect_timeout_ms or CONNECT_TIMEOUT_S * 1000),
+        circuit_breakers=_breakers(limits),
         transport_socket=upstream_tls(own, to.service, to.accounts),
         upstream_connection_options=UpstreamConnectionOptions(
             tcp_keepalive=TcpKeepalive(keepalive_time=UInt32Value(value=KEEPALIVE_S))
         ),
     )
     if to.http:
-        cluster.typed_extension_protocol_options[_HTTP].CopyFrom(_as_it_came(upstream=True))
+        cluster.typed_extension_protocol_options[_HTTP].CopyFrom(packed(_to_sidecar(limits)))
     return cluster
 
 
@@ -95,7 +96,7 @@ def local_cluster(name: str, app: Address, *, http: bool) -> Cluster:
     """The own app, in the clear, on this machine."""
     cluster = _at(name, Cluster.DiscoveryType.STATIC, app)
     if http:
-        cluster.typed_extension_protocol_options[_HTTP].CopyFrom(_as_it_came(upstream=False))
+        cluster.typed_extension_protocol_options[_HTTP].CopyFrom(packed(_as_it_came()))
     return cluster
 
 
@@ -105,9 +106,9 @@ def passthrough_cluster() -> Cluster:
         type=Cluster.DiscoveryType.ORIGINAL_DST,
         lb_policy=Cluster.LbPolicy.CLUSTER_PROVIDED,
         connect_timeout=seconds(CONNECT_TIMEOUT_S),
-        circuit_breakers=_unlimited(),
+        circuit_breakers=_breakers(),
     )
-    cluster.typed_extension_protocol_options[_HTTP].CopyFrom(_as_it_came(upstream=False))
+    cluster.typed_extension_protocol_options[_HTTP].CopyFrom(packed(_as_it_came()))
     return cluster
 
 
@@ -121,7 +122,7 @@ def _at(name: str, kind: "Cluster.DiscoveryType.ValueType", address: Address) ->
         name=name,
         type=kind,
         connect_timeout=seconds(CONNECT_TIMEOUT_S),
-        circuit_breakers=_unlimited(),
+        circuit_breakers=_breakers(),
         load_assignment=ClusterLoadAssignment(
             cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
         ),
@@ -131,34 +132,42 @@ def _at(name: str, kind: "Cluster.DiscoveryType.ValueType", address: Address) ->
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def _as_it_came(*, upstream: bool) -> Any:
+def _as_it_came() -> HttpProtocolOptions:
     """HTTP/1.1 stays HTTP/1.1 and HTTP/2 stays HTTP/2, all the way from app to app."""
-    options = HttpProtocolOptions(
+    return HttpProtocolOptions(
         use_downstream_protocol_config=HttpProtocolOptions.UseDownstreamHttpConfig(
             http_protocol_options=Http1ProtocolOptions(),
             http2_protocol_options=Http2ProtocolOptions(allow_connect=True),
         )
     )
-    if upstream:
-        options.common_http_protocol_options.CopyFrom(
-            CommonHttpOptions(idle_timeout=seconds(UPSTREAM_IDLE_S), max_connection_duration=seconds(MAX_CONNECTION_S))
-        )
-    return packed(options)
 
 
-def _unlimited() -> CircuitBreakers:
-    limit = UInt32Value(value=UNLIMITED)
+def _to_sidecar(limits: ConnectionSettings) -> HttpProtocolOptions:
+    options = _as_it_came()
+    common = options.common_http_protocol_options
+    common.idle_timeout.CopyFrom(seconds(UPSTREAM_IDLE_S))
+    common.max_connection_duration.CopyFrom(seconds(MAX_CONNECTION_S))
+    if limits.max_requests_per_connection:
+        common.max_requests_per_connection.value = limits.max_requests_per_connection
+    return options
+
+
+def _breakers(limits: ConnectionSettings = WITHOUT_LIMITS) -> CircuitBreakers:
     return CircuitBreakers(
         thresholds=[
             CircuitBreakers.Thresholds(
-                max_connections=limit,
-                max_pending_requests=limit,
-                max_requests=limit,
-                max_retries=limit,
+                max_connections=_at_most(limits.max_connections),
+                max_pending_requests=_at_most(limits.max_pending_requests),
+                max_requests=_at_most(limits.max_requests),
+                max_retries=_at_most(limits.max_retries),
                 track_remaining=True,
             )
         ]
     )
+
+
+def _at_most(count: int | None) -> UInt32Value:
+    return UInt32Value(value=UNLIMITED if count is None else count)
 
 
 def _unreachable_only() -> OutlierDetection:

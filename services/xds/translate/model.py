@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from google.protobuf.message import Message
 from msgspec import Struct
 
-from osm.contracts.catalog import MeshService, Policy
+from osm.contracts.catalog import MeshService, Policy, ServiceSettings
 from osm.contracts.names import Identity, ObjectRef, Port, ServiceName
 from osm.contracts.policy import Mesh
 
@@ -36,6 +36,10 @@ class View(Struct, frozen=True, kw_only=True):
     mesh: Mesh
     policy: Policy | None
     services: Mapping[ServiceName, MeshService]
+
+    def settings(self, service: ServiceName) -> ServiceSettings | None:
+        found = self.services.get(service)
+        return found.settings if found else None
 
 
 class AssignmentKey(Struct, frozen=True, kw_only=True, cache_hash=True):

@@ -3,8 +3,9 @@
 Shared by both interception modes. What may not be called is absent here: no cluster, no route, no listener.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from envoy.config.listener.v3.listener_components_pb2 import Filter
@@ -14,9 +15,9 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from osm.contracts.names import DnsLabel, Identity, ObjectRef
 from osm.contracts.policy import Tracing
 from osm.contracts.traffic_settings import RetryTerms
-from services.xds.translate.cluster import direct_cluster, upstream_cluster
+from services.xds.translate.cluster import WITHOUT_LIMITS, direct_cluster, upstream_cluster
 from services.xds.translate.filters import outbound_http, tcp
-from services.xds.translate.model import Built, Planned
+from services.xds.translate.model import Built, Planned, View
 from services.xds.translate.reach import Destination, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match
 from services.xds.translate.retry import Retries
@@ -26,15 +27,21 @@ from services.xds.translate.tls import TlsIdentity
 HTTP_PROXY_ROUTES = "rds-outbound.http-proxy"
 
 
-def clusters(reach: Iterable[Destination], own: TlsIdentity) -> tuple[Planned, ...]:
+def clusters(reach: Iterable[Destination], own: TlsIdentity, view: View) -> tuple[Planned, ...]:
     """A destination without accounts gets none: its certificate could not be told from any other of the mesh."""
-    return tuple(
-        Planned(name=to.name, build=upstream_cluster, of=(to, own), origins=own.origins) for to in reach if to.accounts
-    )
+    return tuple(_planned(to.name, upstream_cluster, to, own, view) for to in reach if to.accounts)
 
 
-def direct_clusters(reach: Iterable[Destination], own: TlsIdentity) -> tuple[Built, ...]:
-    return tuple(Built(name=to.direct, message=direct_cluster(to, own)) for to in reach)
+def direct_clusters(reach: Iterable[Destination], own: TlsIdentity, view: View) -> tuple[Planned, ...]:
+    return tuple(_planned(to.direct, direct_cluster, to, own, view) for to in reach)
+
+
+def _planned(name: str, build: Callable[..., Cluster], to: Destination, own: TlsIdentity, view: View) -> Planned:
+    """Of the service's settings those alone that its clients keep: an edit of the others makes no cluster anew."""
+    settings = view.settings(to.service)
+    connections = settings.settings.connections if settings else None
+    origins = {*own.origins, settings.origin} if settings and connections else own.origins
+    return Planned(name=name, build=build, of=(to, own, connections or WITHOUT_LIMITS), origins=tuple(sorted(origins)))
 
 
 def stat_prefix(to: Destination) -> str:

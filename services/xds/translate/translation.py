@@ -21,6 +21,7 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
     serves = served(workload)
     listeners: tuple[Part, ...]
     routes: tuple[Part, ...]
+    others: tuple[Part, ...]
     match workload.interception:
         case Explicit() as mode:
             listeners = explicit.listeners(mode, own, view, reach, serves)
@@ -31,12 +32,12 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
             routes = transparent.routes(workload, view, reach)
             others = (
                 *transparent.app_clusters(mode, serves),
-                *transparent.pod_clusters(own, reach),
+                *transparent.pod_clusters(own, view, reach),
                 *transparent.egress_clusters(view),
             )
     inbound_routes = (inbound.inbound_routes(it, view) for it in serves if it.http)
     return Translation(
-        clusters=_sorted([*outbound.clusters(reach, own), *others, *_tracing(view)]),
+        clusters=_sorted([*outbound.clusters(reach, own, view), *others, *_tracing(view)]),
         listeners=_sorted(listeners),
         routes=_sorted([*routes, *inbound_routes, *ingress.ingress_routes(serves, view)]),
         assignments=tuple(to.assignment for to in reach if to.accounts),

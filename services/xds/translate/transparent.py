@@ -68,8 +68,8 @@ def app_clusters(mode: Transparent, serves: tuple[Served, ...]) -> tuple[Built, 
     return tuple(inbound.app_cluster(it, Address(mode.app_host, it.backed.target_port)) for it in serves)
 
 
-def pod_clusters(own: TlsIdentity, reach: tuple[Destination, ...]) -> tuple[Built, ...]:
-    return outbound.direct_clusters(_chosen_by_app(reach), own)
+def pod_clusters(own: TlsIdentity, view: View, reach: tuple[Destination, ...]) -> tuple[Planned, ...]:
+    return outbound.direct_clusters(_chosen_by_app(reach), own, view)
 
 
 def egress_clusters(view: View) -> tuple[Built, ...]:

@@ -13,10 +13,12 @@ from osm.contracts.channels import (
     IDENTITY,
     INGRESS_BACKEND,
     MESH_CONFIG,
+    RETRY,
     SERVICE,
     TCP_ROUTE,
     TRAFFIC_SPLIT,
     TRAFFIC_TARGET,
+    UPSTREAM_TRAFFIC_SETTING,
     WORKLOAD,
 )
 from osm.contracts.endpoints import (
@@ -45,6 +47,7 @@ from osm.contracts.policy import (
     TrafficSplit,
     TrafficTarget,
 )
+from osm.contracts.traffic_settings import Retry, RetryTerms, TrafficSettings, UpstreamTrafficSetting
 from services.catalog.state import Catalog
 
 Bucket = dict[str, Struct]
@@ -67,9 +70,13 @@ service_ports = st.lists(
 
 
 @st.composite
-def policies(draw: st.DrawFn) -> tuple[str, Struct]:
+def policies(draw: st.DrawFn) -> tuple[str, Struct]:  # noqa: PLR0911  # one a kind
     namespace, name = draw(namespaces), draw(names)
-    kind = draw(st.sampled_from(["target", "target", "target", "split", "split", "group", "route", "mesh", "ingress"]))
+    kind = draw(
+        st.sampled_from(
+            ["target", "target", "target", "split", "split", "group", "route", "mesh", "ingress", "retry", "setting"]
+        )
+    )
     match kind:
         case "target":
             return TRAFFIC_TARGET.key(namespace, name), TrafficTarget(
@@ -90,6 +97,19 @@ def policies(draw: st.DrawFn) -> tuple[str, Struct]:
                 name=name,
                 backends=tuple(sorted(draw(st.sets(backend_port, min_size=1, max_size=2)))),
                 sources=tuple(draw(st.lists(source, min_size=1, max_size=2))),
+            )
+        case "retry":
+            service = st.builds(ServiceName, namespaces, names)
+            return RETRY.key(namespace, name), Retry(
+                namespace=namespace,
+                name=name,
+                source=draw(identities),
+                destinations=tuple(draw(st.lists(service, min_size=1, max_size=2, unique=True))),
+                terms=RetryTerms(on=("5xx",), retries=draw(st.integers(0, 1))),
+            )
+        case "setting":
+            return UPSTREAM_TRAFFIC_SETTING.key(namespace, name), UpstreamTrafficSetting(
+                namespace=namespace, name=name, service=draw(names), settings=TrafficSettings()
             )
         case "split":
             backend = st.builds(SplitBackend, service=names, weight=st.integers(0, 2))

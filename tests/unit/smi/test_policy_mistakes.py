@@ -359,7 +359,6 @@ HEADS: list[tuple[str, str, str]] = [
         )
         for group, kind in (
             ("policy", "Egress"),
-            ("policy", "UpstreamTrafficSetting"),
             ("policy", "Telemetry"),
             ("config", "MeshRootCertificate"),
             ("config", "ExtensionService"),
