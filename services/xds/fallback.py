@@ -7,7 +7,7 @@ rejected is served, and if there is none, nothing is:
 2. the last good resource, which denies everything;
 3. nothing.
 
-The way out of the mesh is not kept once it is switched off: it is a grant without rules that could be narrowed.
+A way out of the mesh is not kept once it is switched off: it is a grant without rules that could be narrowed.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from functools import lru_cache
 from osm.ads.references import message_of
 from osm.ads.resource import Resource
 from osm.ads.types import CLUSTER, LISTENER, ROUTE
-from services.xds.translate import PASSTHROUGH, narrowed
+from services.xds.translate import WAYS_OUT, narrowed
 
 REMEMBERED = 256
 """Pairs of resources whose narrowed form is remembered: those that are held back, in all classes."""
@@ -25,7 +25,7 @@ REMEMBERED = 256
 def stand_in(good: Resource, newest: Resource | None, is_rejected: Callable[[Resource], bool]) -> Resource | None:
     """What may be served in place of `newest` (None if it is gone)."""
     if good.type_url == CLUSTER:
-        return None if newest is None and good.name == PASSTHROUGH else good
+        return None if newest is None and good.name in WAYS_OUT else good
     if good.type_url not in (LISTENER, ROUTE):
         return good
     for rung in (_narrowed(good, newest), _narrowed(good, None)):

@@ -10,16 +10,21 @@ directions), `explicit` and `transparent` (the two ways traffic gets to the side
 
 from services.xds.translate.assignment import load_assignment
 from services.xds.translate.cluster import PASSTHROUGH
+from services.xds.translate.egress_clusters import AS_DIALLED, BY_NAME
 from services.xds.translate.model import ALL, AssignmentKey, Built, Part, Planned, Translation, View
 from services.xds.translate.narrow import narrowed
 from services.xds.translate.reach import Destination, destinations
 from services.xds.translate.secret import LEAF, bundle_name, bundle_secret, leaf_secret
 from services.xds.translate.translation import translate
 
+WAYS_OUT = frozenset({PASSTHROUGH, AS_DIALLED, BY_NAME})
+"""Clusters that lead out of the mesh."""
+
 __all__ = [
     "ALL",
     "LEAF",
     "PASSTHROUGH",
+    "WAYS_OUT",
     "AssignmentKey",
     "Built",
     "Destination",

@@ -15,6 +15,8 @@ from google.protobuf.wrappers_pb2 import BoolValue
 from osm.contracts.endpoints import Explicit, InboundPort, Workload
 from osm.contracts.names import Address, Port
 from services.xds.translate import inbound, ingress, outbound
+from services.xds.translate.egress import proxied_hosts
+from services.xds.translate.egress_chains import by_name_clusters, look_up, paths_matter
 from services.xds.translate.filters import outbound_http, plain_chain, tls_inspector
 from services.xds.translate.inbound import Served
 from services.xds.translate.messages import socket_address
@@ -49,15 +51,29 @@ def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tu
         for to in reach
         if to.http and to.port.explicit_port is not None
     )
-    return (outbound.routes_by_host(outbound.HTTP_PROXY_ROUTES, reach, identity.namespace, refusal, again), *own)
+    by_host = outbound.routes_by_host(
+        outbound.HTTP_PROXY_ROUTES, reach, identity.namespace, refusal, again, outside=proxied_hosts(view)
+    )
+    return (by_host, *own)
 
 
 def app_clusters(mode: Explicit, serves: tuple[Served, ...]) -> tuple[Built, ...]:
     return tuple(inbound.app_cluster(it, port.app) for port in mode.inbound for it in _at(port.target_port, serves))
 
 
+def egress_clusters(view: View) -> tuple[Built, ...]:
+    return by_name_clusters(proxied_hosts(view))
+
+
 def _http_proxy(address: Address, view: View) -> Built:
-    manager = outbound_http("outbound.http-proxy", outbound.HTTP_PROXY_ROUTES, view.mesh.tracing)
+    hosts = proxied_hosts(view)
+    manager = outbound_http(
+        "outbound.http-proxy",
+        outbound.HTTP_PROXY_ROUTES,
+        view.mesh.tracing,
+        filters=look_up(hosts),
+        one_spelling_of_paths=paths_matter(hosts),
+    )
     return Built(name=HTTP_PROXY, message=_outbound(HTTP_PROXY, address, chain=plain_chain("", manager)))
 
 

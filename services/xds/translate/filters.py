@@ -60,23 +60,31 @@ _CONNECTION_FAILED = "UF"
 """Envoy's response flag for "could not connect to the upstream"."""
 
 
-def outbound_http(stat_prefix: str, routes: str, tracing: Tracing | None) -> Filter:
-    """Requests of the own app."""
-    return _http_filter(_manager(stat_prefix, routes, tracing, filters=()))
+def outbound_http(
+    stat_prefix: str,
+    routes: str,
+    tracing: Tracing | None,
+    *,
+    filters: tuple[HttpFilter, ...] = (),
+    one_spelling_of_paths: bool = False,
+) -> Filter:
+    """Requests of the own app. `one_spelling_of_paths` where a path is allowed or not, and nobody further on asks."""
+    manager = _manager(stat_prefix, routes, tracing, filters=filters)
+    if one_spelling_of_paths:
+        _make_paths_unambiguous(manager)
+    return _http_filter(manager)
 
 
-def inbound_http(stat_prefix: str, routes: str, tracing: Tracing | None) -> Filter:
-    """Requests to the own app, with paths made unambiguous before any rule reads them.
+def inbound_http(stat_prefix: str, routes: str, tracing: Tracing | None, more: tuple[HttpFilter, ...] = ()) -> Filter:
+    """Requests to the own app, with paths made unambiguous before any rule reads them. What access control lets pass
+    goes through `more`.
 
     The access control filter has no rules of its own: each virtual host brings them. A request that no route takes
     passes it and ends as 404; nothing is reached by it.
     """
-    manager = _manager(
-        stat_prefix, routes, tracing, filters=(HttpFilter(name=HTTP_FILTER, typed_config=packed(http_rbac.RBAC())),)
-    )
-    manager.normalize_path.value = True
-    manager.merge_slashes = True
-    manager.path_with_escaped_slashes_action = HttpConnectionManager.PathWithEscapedSlashesAction.REJECT_REQUEST
+    access = HttpFilter(name=HTTP_FILTER, typed_config=packed(http_rbac.RBAC()))
+    manager = _manager(stat_prefix, routes, tracing, filters=(access, *more))
+    _make_paths_unambiguous(manager)
     manager.forward_client_cert_details = HttpConnectionManager.ForwardClientCertDetails.SANITIZE_SET
     manager.set_current_client_cert_details.uri = True
     manager.local_reply_config.CopyFrom(_say_not_delivered())
@@ -124,9 +132,16 @@ def plain_chain(name: str, last: Filter) -> FilterChain:
     return FilterChain(name=name, filters=[last])
 
 
-def tls_inspector() -> ListenerFilter:
-    """Reads the server name and protocol that inbound chains are chosen by."""
-    return ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=packed(TlsInspector()))
+def tls_inspector(ports: Collection[Port] = ()) -> ListenerFilter:
+    """Reads the server name and protocol that chains are chosen by, at these ports; none: at every port.
+
+    At one where the server may speak first Envoy waits for 15 s before it goes on.
+    """
+    return ListenerFilter(
+        name="envoy.filters.listener.tls_inspector",
+        typed_config=packed(TlsInspector()),
+        filter_disabled=_elsewhere(ports) if ports else None,
+    )
 
 
 def http_inspector(ports: Collection[Port]) -> ListenerFilter:
@@ -136,14 +151,25 @@ def http_inspector(ports: Collection[Port]) -> ListenerFilter:
     """
     here = [
         ListenerFilterChainMatchPredicate(destination_port_range=Int32Range(start=port, end=port + 1))
-        for port in sorted(ports)
-    ]
-    wanted = here[0] if len(here) == 1 else ListenerFilterChainMatchPredicate(or_match={"rules": here})
     return ListenerFilter(
         name="envoy.filters.listener.http_inspector",
         typed_config=packed(HttpInspector()),
-        filter_disabled=ListenerFilterChainMatchPredicate(not_match=wanted),
+        filter_disabled=_elsewhere(ports),
     )
+
+
+def _elsewhere(ports: Collection[Port]) -> ListenerFilterChainMatchPredicate:
+    """At any port but these, of which there is one."""
+        for port in sorted(ports)
+    ]
+    wanted = here[0] if len(here) == 1 else ListenerFilterChainMatchPredicate(or_match={"rules": here})
+    return ListenerFilterChainMatchPredicate(not_match=wanted)
+
+
+def _make_paths_unambiguous(manager: HttpConnectionManager) -> None:
+    manager.normalize_path.value = True
+    manager.merge_slashes = True
+    manager.path_with_escaped_slashes_action = HttpConnectionManager.PathWithEscapedSlashesAction.REJECT_REQUEST
 
 
 def _manager(

@@ -1,8 +1,8 @@
 """An older resource without what the newest no longer allows: the last good configuration never grants it again.
 
 Only access control is touched, and only ever made narrower: its rules become what the older and the newest both
-allow, virtual host by virtual host and chain by chain; what has no counterpart in the newest allows nothing. Envoy has
-accepted everything else in the resource before.
+allow, virtual host by virtual host and chain by chain; what has no counterpart in the newest allows nothing. So are the
+ways out of the mesh (`narrow_egress`). Envoy has accepted everything else in the resource before.
 
 Rules are compared as pairs of a permission and a principal, since a policy allows each of its permissions to each of
 its principals. Sound whichever way policies are cut: a pair stays only if it is within a pair of the other side.
@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 
 from services.xds.translate.access import HTTP_FILTER, NETWORK_FILTER, named, per_route
 from services.xds.translate.messages import packed
+from services.xds.translate.narrow_egress import close_chains, close_hosts
 from services.xds.translate.tls import accepting
 
 NOTHING = RBAC(action=RBAC.Action.ALLOW)
@@ -66,6 +67,7 @@ def _routes(older: RouteConfiguration, newest: RouteConfiguration) -> RouteConfi
         if rules is not None:
             allowed = both(rules, now.get(host.name) or NOTHING)
             host.typed_per_filter_config[HTTP_FILTER].CopyFrom(packed(per_route(allowed)))
+    close_hosts(out, newest)
     return out
 
 
@@ -86,6 +88,7 @@ def _listener(older: Listener, newest: Listener) -> Listener:
             chain.filters[place].typed_config.CopyFrom(packed(rules))
             if chain.HasField("transport_socket"):
                 chain.transport_socket.CopyFrom(accepting(chain.transport_socket, named(allowed)))
+    close_chains(out, newest)
     return out
 
 

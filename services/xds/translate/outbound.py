@@ -16,6 +16,8 @@ from osm.contracts.names import DnsLabel, Identity, ObjectRef
 from osm.contracts.policy import Tracing
 from osm.contracts.traffic_settings import RetryTerms
 from services.xds.translate.cluster import WITHOUT_LIMITS, direct_cluster, upstream_cluster
+from services.xds.translate.egress import HttpHost
+from services.xds.translate.egress_chains import virtual_hosts
 from services.xds.translate.filters import outbound_http, tcp
 from services.xds.translate.model import Built, Planned, View
 from services.xds.translate.reach import Destination, Share
@@ -83,22 +85,27 @@ def routes_by_host(
     retries: Retries,
     *,
     pods: Iterable[Destination] = (),
+    outside: Iterable[HttpHost] = (),
     port_known: bool = False,
 ) -> Built:
     """Routes for a listener that learns from the Host header where a request is to go.
 
-    Of `pods`, those that have names of their own are called by these. `port_known`: every request is for the port of
-    all of `reach`, whether its host says so or not.
+    Of `pods`, those that have names of their own are called by these. `outside` are hosts that are none of the mesh.
+    `port_known`: every request is for the port of all of these, whether its host says so or not.
     """
     reach = tuple(to for to in reach if to.http)
     names = {to: host_names(to, namespace, port_known=port_known) for to in (*reach, *pods)}
     again = {to: retry.terms for to in names if (retry := retries.get(to.service))}
     hosts = [outbound_host(to.name, names[to], outbound_routes(to), again.get(to)) for to in reach]
     hosts += [outbound_host(to.direct, pod_names(names[to]), [_directly(to)], again.get(to)) for to in pods]
+    outside = tuple(outside)
+    taken = {domain for host in hosts for domain in host.domains}
+    hosts += virtual_hosts(outside, taken, port_known=port_known)
+    opened = {origin for each in outside for origin in each.origins}
     return Built(
         name=name,
         message=configuration(name, [*hosts, otherwise]),
-        origins=_with_retries(names, retries),
+        origins=tuple(sorted({*_with_retries(names, retries), *opened})),
     )
 
 

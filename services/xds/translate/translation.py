@@ -26,7 +26,7 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
         case Explicit() as mode:
             listeners = explicit.listeners(mode, own, view, reach, serves)
             routes = explicit.routes(workload, view, reach)
-            others = explicit.app_clusters(mode, serves)
+            others = (*explicit.app_clusters(mode, serves), *explicit.egress_clusters(view))
         case Transparent() as mode:
             listeners = transparent.listeners(own, view, reach, serves)
             routes = transparent.routes(workload, view, reach)

@@ -7,9 +7,8 @@ its pods (`db-0.db`). A TCP connection has no name: its address must be that of 
 app has chosen the pod, that is where the connection goes, and the pod must prove that it is one of the service's.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from ipaddress import ip_address
-from itertools import groupby
 
 from envoy.config.core.v3.address_pb2 import CidrRange
 from envoy.config.core.v3.base_pb2 import TrafficDirection
@@ -24,10 +23,13 @@ from osm.contracts.names import Address, Identity, Port
 from osm.contracts.policy import Mesh
 from services.xds.translate import inbound, ingress, outbound
 from services.xds.translate.cluster import PASSTHROUGH, passthrough_cluster
-from services.xds.translate.filters import HTTP_AS_SEEN, http_inspector, outbound_http, plain_chain, tcp, tls_inspector
+from services.xds.translate.egress import WaysOut, ways_out
+from services.xds.translate.egress_chains import clusters, onward
+from services.xds.translate.filters import http_inspector, plain_chain, tcp, tls_inspector
 from services.xds.translate.inbound import Served
 from services.xds.translate.messages import packed, socket_address
 from services.xds.translate.model import Built, Part, Planned, View
+from services.xds.translate.port_chains import beside, doors, headless, port_chains, shared_ports, tls_ports
 from services.xds.translate.reach import Destination, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match
 from services.xds.translate.retry import retries
@@ -42,24 +44,29 @@ def listeners(
     own: TlsIdentity, view: View, reach: tuple[Destination, ...], serves: tuple[Served, ...]
 ) -> tuple[Part, ...]:
     """At most one for each direction; none where nothing is allowed, so that the connection is refused."""
-    return tuple(built for built in (_outbound(view.mesh, _answered(reach)), _inbound(own, view, serves)) if built)
+    reach = _answered(reach)
+    ways = beside(ways_out(view, OUTBOUND_ADDRESS.port), _claimed(reach))
+    return tuple(built for built in (_outbound(view.mesh, reach, ways), _inbound(own, view, serves)) if built)
 
 
 def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Part, ...]:
-    """One configuration for each service with an address, and one for each port that headless services use."""
-    otherwise, reach = _elsewhere(workload.identity, view), _answered(reach)
-    again = retries(view)
+    """One configuration for each service with an address, and for each port where the host says who is called."""
+    refusal, reach = _elsewhere(workload.identity, view), _answered(reach)
+    again, services = retries(view), dict(headless(reach))
+    ways = beside(ways_out(view, OUTBOUND_ADDRESS.port), _claimed(reach))
+    found = {door.routes_name: door for door in doors(view.mesh, reach, ways)}
     by_host = (
         outbound.routes_by_host(
-            _port_routes(port),
-            there,
+            name,
+            services.get(door.port, ()),
             workload.identity.namespace,
-            otherwise,
+            onward() if door.onward else refusal,
             again,
-            pods=_chosen_by_app(there),
+            pods=_chosen_by_app(services.get(door.port, ())),
+            outside=() if door.onward else ways.hosts_at(door.port),
             port_known=True,
         )
-        for port, there in _headless(reach)
+        for name, door in found.items()
     )
     return (*(outbound.own_routes(to, again) for to in _addressed(reach) if to.http), *by_host)
 
@@ -73,26 +80,35 @@ def pod_clusters(own: TlsIdentity, view: View, reach: tuple[Destination, ...]) -
 
 
 def egress_clusters(view: View) -> tuple[Built, ...]:
-    return (Built(name=PASSTHROUGH, message=passthrough_cluster()),) if view.mesh.egress else ()
+    everything = (Built(name=PASSTHROUGH, message=passthrough_cluster()),) if view.mesh.egress else ()
+    return (*everything, *clusters(ways_out(view, OUTBOUND_ADDRESS.port)))
 
 
-def _outbound(mesh: Mesh, reach: tuple[Destination, ...]) -> Planned | None:
-    if not mesh.egress and not any(to.http or to.virtual_ips or to.pod_ips for to in reach):
+def _outbound(mesh: Mesh, reach: tuple[Destination, ...], ways: WaysOut) -> Planned | None:
+    inside = any(to.http or to.virtual_ips or to.pod_ips for to in reach)
+    if not (mesh.egress or inside or ways.hosts or ways.gates):
         return None
     by_tcp = tuple(to for to in _addressed(reach) if not to.http)
-    return Planned(name=OUTBOUND, build=_outbound_listener, of=(mesh, reach), origins=outbound.origins(by_tcp))
+    return Planned(
+        name=OUTBOUND,
+        build=_outbound_listener,
+        of=(mesh, reach, ways),
+        origins=tuple(sorted({*outbound.origins(by_tcp), *ways.origins})),
+    )
 
 
-def _outbound_listener(mesh: Mesh, reach: tuple[Destination, ...]) -> Listener:
-    shared = _shared_ports(mesh, reach)
-    chains = [*_address_chains(mesh, reach), *_port_chains(mesh, reach, shared)]
+def _outbound_listener(mesh: Mesh, reach: tuple[Destination, ...], ways: WaysOut) -> Listener:
+    found = doors(mesh, reach, ways)
+    shared, with_tls = shared_ports(found), tls_ports(ways)
+    chains = [*_address_chains(mesh, reach), *port_chains(mesh, found, ways)]
     if mesh.egress:
         chains.append(_dead_end())
+    inspectors = [*([tls_inspector(with_tls)] if with_tls else ()), *([http_inspector(shared)] if shared else ())]
     return Listener(
         name=OUTBOUND,
         address=socket_address(OUTBOUND_ADDRESS),
-        listener_filters=[_original_dst(), *([http_inspector(shared)] if shared else ())],
-        continue_on_listener_filters_timeout=bool(shared),
+        listener_filters=[_original_dst(), *inspectors],
+        continue_on_listener_filters_timeout=bool(inspectors),
         filter_chains=chains,
         default_filter_chain=_egress_chain() if mesh.egress else None,
         traffic_direction=TrafficDirection.OUTBOUND,
@@ -121,27 +137,6 @@ def _traffic(to: Destination, mesh: Mesh) -> Filter:
     if to.virtual_ips or to.division:
         return outbound.traffic(to, mesh.tracing)
     return tcp(outbound.stat_prefix(to), [Share(cluster=to.direct, weight=1)])
-
-
-def _port_chains(mesh: Mesh, reach: tuple[Destination, ...], shared: Collection[Port]) -> Iterable[FilterChain]:
-    for port, _ in _headless(reach):
-        name = f"outbound.{port}"
-        chain = plain_chain(name, outbound_http(name, _port_routes(port), mesh.tracing))
-        chain.filter_chain_match.destination_port.value = port
-        if port in shared:
-            chain.filter_chain_match.application_protocols.extend(HTTP_AS_SEEN)
-        yield chain
-
-
-def _shared_ports(mesh: Mesh, reach: tuple[Destination, ...]) -> tuple[Port, ...]:
-    """Ports of headless services at which something outside may speak no HTTP: a headless service of anyone's must not
-    take the way to a database outside from everybody. What is no HTTP there leaves the mesh as from any other port.
-
-    Not a port at which a service of the mesh speaks TCP: to look costs a server that speaks first a wait.
-    A change of these ports is one of the whole listener, whose connections then have Envoy's drain time to end.
-    """
-    tcp_ports = {to.port.port for to in reach if not to.http}
-    return tuple(port for port, _ in _headless(reach) if mesh.egress and port not in tcp_ports)
 
 
 def _dead_end() -> FilterChain:
@@ -197,20 +192,6 @@ def _chosen_by_app(reach: Iterable[Destination]) -> tuple[Destination, ...]:
     return tuple(to for to in reach if to.accounts and not to.virtual_ips and (to.http or to.pod_ips))
 
 
-def _headless(reach: Iterable[Destination]) -> list[tuple[Port, tuple[Destination, ...]]]:
-    """HTTP destinations without an address, by port."""
-    found = sorted((to for to in reach if to.http and not to.virtual_ips), key=_port)
-    return [(port, tuple(there)) for port, there in groupby(found, _port)]
-
-
-def _port(to: Destination) -> Port:
-    return to.port.port
-
-
-def _port_routes(port: Port) -> str:
-    return f"rds-outbound.{port}"
-
-
 def _elsewhere(identity: Identity, view: View) -> VirtualHost:
     """A host that is no headless service of ours, on the same port: out of the mesh if egress is allowed."""
     if not view.mesh.egress:
@@ -221,6 +202,11 @@ def _elsewhere(identity: Identity, view: View) -> VirtualHost:
 
 def _original_dst() -> ListenerFilter:
     return ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=packed(OriginalDst()))
+
+
+def _claimed(reach: Iterable[Destination]) -> frozenset[tuple[str, Port]]:
+    """Addresses and ports with a chain of their own."""
+    return frozenset((ip, to.port.port) for to in reach for ip in to.virtual_ips or (() if to.http else to.pod_ips))
 
 
 def _host(ip: str) -> CidrRange:
