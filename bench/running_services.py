@@ -22,6 +22,7 @@ from osm.runtime.health import Health
 from osm.runtime.service import Run, run_service
 from osm.runtime.settings import Common
 from services.catalog import app as catalog
+from services.catalog.settings import Settings as CatalogSettings
 from services.certmgr import app as certmgr
 from services.certmgr.settings import DAY_S
 from services.certmgr.settings import Settings as CertmgrSettings
@@ -49,7 +50,7 @@ def before_xds(folder: Path, *, leaf_lifetime_s: int = DAY_S) -> Services:
     authority = CertmgrSettings(
         ca_folder=str(folder / "ca"), leaf_lifetime_s=leaf_lifetime_s, allow_short_lifetimes=leaf_lifetime_s < DAY_S
     )
-    return {"certmgr": (certmgr.run, authority), "catalog": (catalog.run, Common())}
+    return {"certmgr": (certmgr.run, authority), "catalog": (catalog.run, CatalogSettings())}
 
 
 def with_xds(folder: Path, listen: str, engine: WatchedEngine, *, leaf_lifetime_s: int = DAY_S) -> Services:

@@ -23,6 +23,7 @@ from osm.contracts.status import (
     ProxyStatus,
     ServiceStatus,
 )
+from osm.contracts.telemetry import AccessLog, Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from osm.contracts.trust import Bundle, SignReply, SignRequest
 
@@ -115,6 +116,7 @@ UPSTREAM_TRAFFIC_SETTING = State(
     UpstreamTrafficSetting,
     "limits of the traffic towards a service",
 )
+TELEMETRY = State("meshspec", "telemetry", ("namespace", "name"), Telemetry, "what sidecars write down of requests")
 MESH_CONFIG = State("meshspec", "mesh", (), Mesh, "mesh-wide settings; absence means the defaults")
 
 LOCAL_WORKLOAD = State("local", "workload", ("id",), LocalWorkload, "a process with its sidecar on this machine")
@@ -157,6 +159,13 @@ MESH_SERVICE = State(
     "a service, platforms merged, its split resolved",
 )
 MESH_WORKLOAD = State("catalog", "workload", ("proxy-id",), Workload, "what xds needs to know of a proxy")
+ACCESS_LOG = State(
+    "catalog",
+    "access-log",
+    ("namespace", "name"),
+    AccessLog,
+    "how the workloads log that this Telemetry counts for; absence means not at all",
+)
 MESH = State("catalog", "mesh", (), Mesh, "mesh-wide settings in force; always present")
 
 BUNDLE = State(
@@ -239,6 +248,7 @@ STATES: tuple[State[Any], ...] = (
     INGRESS_BACKEND,
     RETRY,
     UPSTREAM_TRAFFIC_SETTING,
+    TELEMETRY,
     MESH_CONFIG,
     LOCAL_WORKLOAD,
     IDENTITY,
@@ -248,6 +258,7 @@ STATES: tuple[State[Any], ...] = (
     POLICY,
     MESH_SERVICE,
     MESH_WORKLOAD,
+    ACCESS_LOG,
     MESH,
     BUNDLE,
     REJECTED,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from osm.contracts.names import Address, DnsLabel, DnsName, Identity, Port, ServiceName
+from osm.contracts.names import Address, DnsLabel, DnsName, Identity, ObjectRef, Port, ServiceName
 
 Protocol = Literal["http", "grpc", "tcp", "tcp-server-first"]
 """What a service port speaks: appProtocol, else the port name's prefix, else http. gRPC is served as HTTP."""
@@ -114,12 +114,18 @@ class Transparent(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tr
 
 
 class Workload(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A pod or process with a sidecar. It appears when the pod exists, ready or not."""
+    """A pod or process with a sidecar. It appears when the pod exists, ready or not.
+
+    `labels` (sorted) end in the catalog, which says what follows from them: a rollout gives every pod new ones.
+    """
 
     proxy_id: DnsName
     identity: Identity
     backs: tuple[Backed, ...] = ()
     interception: Explicit | Transparent
+    labels: tuple[tuple[str, str], ...] = ()
+    telemetry: ObjectRef | None = None
+    """In the catalog's documents: the Telemetry that counts for it; None is that of the mesh, if it has one."""
 
 
 class LocalWorkload(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -188,5 +188,7 @@ class Mesh(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Proxies admitted by xds; 0 is no limit (sidecar.maxDataPlaneConnections)."""
     injection: Injection | None = None
     """None is `Injection()`: nothing is said of new pods."""
+    telemetry: ObjectRef | None = None
+    """In the catalog's document: the Telemetry of all workloads whose own documents name none."""
     origin: ObjectRef | None = None
     """The MeshConfig, if it sets what Envoy may refuse: a cipher suite that Envoy does not know, say."""

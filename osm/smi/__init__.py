@@ -13,6 +13,7 @@ is the catalog's question.
     ingress     IngressBackend
     retry       Retry
     trafficsetting  UpstreamTrafficSetting; ratelimit, descriptors: parts of it
+    telemetry   Telemetry
     meshconfig  MeshConfig, its fields; meshsettings: what they mean
     newpods     what it says of pods yet to be made
     onemesh     which MeshConfig counts

@@ -37,7 +37,7 @@ GROUPS: Mapping[str, Mapping[str, Kind]] = {
         "IngressBackend": Kind(("v1alpha1",)),
         "Retry": Kind(("v1alpha1",)),
         "UpstreamTrafficSetting": Kind(("v1alpha1",)),
-        "Telemetry": _POLICY,
+        "Telemetry": Kind(("v1alpha1",)),
     },
 }
 

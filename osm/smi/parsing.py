@@ -11,17 +11,26 @@ from msgspec import Struct
 from osm.contracts.codec import encode
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.problem import Problem, first
+from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
-from osm.smi import access, groups, ingress, meshconfig, meshsettings, retry, specs, split, trafficsetting
+from osm.smi import access, groups, ingress, meshconfig, meshsettings, retry, specs, split, telemetry, trafficsetting
 from osm.smi.shape import Object
 
 MAX_POLICY_BYTES = 1024 * 1024
 """About what a cluster stores in one object, and well below what the bus carries in one document."""
 
 Policy = (
-    TrafficTarget | TrafficSplit | HttpRouteGroup | TcpRoute | IngressBackend | Mesh | Retry | UpstreamTrafficSetting
+    TrafficTarget
+    | TrafficSplit
+    | HttpRouteGroup
+    | TcpRoute
+    | IngressBackend
+    | Mesh
+    | Retry
+    | Telemetry
+    | UpstreamTrafficSetting
 )
 
 
@@ -40,6 +49,7 @@ _READINGS: Mapping[str, _Reading] = {
     "IngressBackend": _Reading(ingress.Document, ingress.ingress_backend),
     "Retry": _Reading(retry.Document, retry.retry),
     "UpstreamTrafficSetting": _Reading(trafficsetting.Document, trafficsetting.upstream_traffic_setting),
+    "Telemetry": _Reading(telemetry.Document, telemetry.telemetry),
     "MeshConfig": _Reading(meshconfig.Document, meshsettings.mesh),
 }
 

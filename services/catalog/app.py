@@ -15,25 +15,25 @@ from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem, by_severity
 from osm.runtime.health import Health
 from osm.runtime.metrics import by, from_zero, meter
-from osm.runtime.settings import Common
 from osm.runtime.tracing import tracer
 from services.catalog.input_buckets import INPUTS
 from services.catalog.publisher import Publisher
 from services.catalog.report import Report
+from services.catalog.settings import Settings
 from services.catalog.state import Catalog, Changes
 
 
-async def run(bus: Bus, _settings: Common, health: Health) -> None:
+async def run(bus: Bus, settings: Settings, health: Health) -> None:
     """Serve until cancelled. Raises BusError, LeadershipLost when another replica has taken over."""
     health.standby("the right to write bucket catalog")
     async with bus.writer("catalog") as writer, asyncio.TaskGroup() as tasks:
         report = Report(bus, health.replica)
         tasks.create_task(report.refresh(), name="catalog: status lines")
-        await _follow(bus, writer, report, health)
+        await _follow(bus, writer, report, health, Catalog(settings.namespace))
 
 
-async def _follow(bus: Bus, writer: Writer, report: Report, health: Health) -> None:
-    catalog, outlet, spans = Catalog(), Publisher(writer), tracer("catalog")
+async def _follow(bus: Bus, writer: Writer, report: Report, health: Health, catalog: Catalog) -> None:
+    outlet, spans = Publisher(writer), tracer("catalog")
     measures = Measures(
         documents=lambda: catalog.documents,
         problems=lambda: (*catalog.problems.values(), *((each,) for each in outlet.too_large.values())),

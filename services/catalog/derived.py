@@ -6,12 +6,16 @@ anything that is not stale, and to write: what is published of it is asked of it
 
 from collections.abc import Iterable
 
+from msgspec import structs
+
 from osm.contracts.catalog import Ingress, MeshService, Policy, ServiceRetry, ServiceSettings, Split, TlsIngress
 from osm.contracts.egress import Egress
-from osm.contracts.endpoints import MeshIdentity, Service
-from osm.contracts.names import Identity, ObjectRef, ServiceName
-from osm.contracts.policy import IngressBackend, TrafficTarget
+from osm.contracts.endpoints import MeshIdentity, Service, Workload
+from osm.contracts.names import DnsLabel, Identity, ObjectRef, ServiceName
+from osm.contracts.policy import IngressBackend, Mesh, TrafficTarget
 from osm.contracts.problem import Problem
+from osm.contracts.telemetry import AccessLog, Telemetry
+from services.catalog.access_logs import AccessLogs
 from services.catalog.egress import resolve_egress
 from services.catalog.ingress import Opened, resolve_ingress
 from services.catalog.inputs import Inputs, set_or_drop
@@ -31,7 +35,8 @@ from services.catalog.ways_out import WaysOut
 class Derived:
     """`derive` brings it up to date with the inputs; until then it is what followed from earlier ones."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: Inputs, home: DnsLabel) -> None:
+        """`home` is the control plane's namespace."""
         self._inputs = inputs
         self._known = inputs.known
         self._reach = Reach()
@@ -40,6 +45,7 @@ class Derived:
         self._settings: dict[ServiceName, ServiceSettings] = {}
         self._retries: dict[Identity, tuple[ServiceRetry, ...]] = {}
         self._ways_out = WaysOut()
+        self._access_logs = AccessLogs(home)
         self._ingress: dict[ObjectRef, Opened] = {}
         self._ingress_of: ReverseIndex[ObjectRef, ServiceName] = ReverseIndex()
 
@@ -62,6 +68,7 @@ class Derived:
         problems |= self._derive_egress(stale.egress)
         for source in stale.retrying:
             problems |= self._derive_retries(source)
+        problems |= self._derive_access_logs()
         for limited in stale.limited:
             problems |= self._derive_settings(limited)
         return problems
@@ -92,6 +99,18 @@ class Derived:
             self._retries.get(identity, ()),
             self._ways_out.of(identity),
         )
+
+    def mesh_document(self) -> Mesh:
+        return structs.replace(self._inputs.mesh, telemetry=self._access_logs.mesh_wide)
+
+    def workload_document(self, proxy_id: str) -> Workload | None:
+        workload = self._inputs.workloads.get(proxy_id)
+        if workload is None:
+            return None
+        return structs.replace(workload, labels=(), telemetry=self._access_logs.chosen(proxy_id))
+
+    def access_log_document(self, telemetry: ObjectRef) -> AccessLog | None:
+        return self._access_logs.document(telemetry)
 
     def _derive_service(self, name: ServiceName) -> tuple[Problem, ...]:
         stale, merged = self._inputs.stale, merge(name, self._inputs.service(name))
@@ -148,6 +167,15 @@ class Derived:
         self._ingress_of.put(ref, opened)
         set_or_drop(self._ingress, ref, opened or None)
         return problems
+
+    def _derive_access_logs(self) -> dict[ObjectRef, tuple[Problem, ...]]:
+        """Workloads that a Telemetry may concern are stale with it, and of all in a namespace it is told who counts."""
+        stale, logs = self._inputs.stale, self._access_logs
+        stale.workloads.update(logs.learn({ref: self._known.get(Telemetry, ref) for ref in stale.telemetries}))
+        touched = {ref.namespace for ref in stale.telemetries}
+        stale.mesh |= logs.home in touched
+        touched.update(logs.place({proxy_id: self._inputs.workloads.get(proxy_id) for proxy_id in stale.workloads}))
+        return dict.fromkeys(stale.telemetries, ()) | logs.problems(touched)
 
     def _derive_egress(self, stale: Iterable[ObjectRef]) -> dict[ObjectRef, tuple[Problem, ...]]:
         """All of them first: what one means beside the others is said when it is known of each."""

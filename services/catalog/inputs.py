@@ -14,6 +14,7 @@ from osm.contracts.channels import BARE, SERVICE
 from osm.contracts.endpoints import BareService, MeshIdentity, ServiceEndpoints, Workload
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.input_buckets import Change
 from services.catalog.reference_lookup import KINDS, ReferenceLookup, account, reference
@@ -38,6 +39,7 @@ class Stale:
     retrying: set[Identity] = field(default_factory=set)
     settings: set[ObjectRef] = field(default_factory=set)
     limited: set[ServiceName] = field(default_factory=set)
+    telemetries: set[ObjectRef] = field(default_factory=set)
     workloads: set[str] = field(default_factory=set)
     identities: set[Identity] = field(default_factory=set)
     documents: set[ServiceName] = field(default_factory=set)
@@ -87,9 +89,10 @@ class Inputs:
                 self._learn_retry(reference(retry), change.new)
             case UpstreamTrafficSetting() as setting:
                 self._learn_setting(reference(setting), change.new)
-            case TrafficTarget() as target:
-                self.stale.targets.add(reference(target))
-                self.put(reference(target), change.new)
+            case TrafficTarget() | Telemetry() as policy:
+                stale = self.stale.targets if isinstance(policy, TrafficTarget) else self.stale.telemetries
+                stale.add(reference(policy))
+                self.put(reference(policy), change.new)
             case HttpRouteGroup() | TcpRoute() as routes:
                 self.put(reference(routes), change.new)
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.reverse_index import ReverseIndex
 
@@ -33,6 +34,7 @@ KINDS: dict[type[Struct], str] = {
     Retry: "Retry",
     Service: "Service",
     TcpRoute: "TCPRoute",
+    Telemetry: "Telemetry",
     TrafficSplit: "TrafficSplit",
     TrafficTarget: "TrafficTarget",
     UpstreamTrafficSetting: "UpstreamTrafficSetting",
@@ -42,7 +44,7 @@ KINDS: dict[type[Struct], str] = {
 ANY = ""
 """As a name: the set of names of a kind in a namespace, which a sentence about a missing one lists."""
 
-Named = HttpRouteGroup | TcpRoute | IngressBackend | Retry | TrafficSplit | TrafficTarget | UpstreamTrafficSetting
+Named = HttpRouteGroup | TcpRoute | IngressBackend | Retry | Telemetry | TrafficSplit | TrafficTarget | UpstreamTrafficSetting
 
 
 def reference(value: Named) -> ObjectRef:

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from osm.bus import Update
-from osm.contracts.channels import MESH, MESH_SERVICE, MESH_WORKLOAD, POLICY
-from osm.contracts.names import ObjectRef
+from osm.contracts.channels import ACCESS_LOG, MESH, MESH_SERVICE, MESH_WORKLOAD, POLICY
+from osm.contracts.names import ROOT_NAMESPACE, DnsLabel, ObjectRef
 from osm.contracts.problem import Problem, first
 from services.catalog.derived import Derived
 from services.catalog.input_buckets import InputBuckets
 from services.catalog.inputs import Inputs, Stale, set_or_drop
 
 ORDER = {
-    entity: rank for rank, entity in enumerate((MESH.entity, MESH_SERVICE.entity, MESH_WORKLOAD.entity, POLICY.entity))
+    entity: rank
+    for rank, entity in enumerate(
+        (ACCESS_LOG.entity, MESH.entity, MESH_SERVICE.entity, MESH_WORKLOAD.entity, POLICY.entity)
+    )
 }
 """Dependencies first: a policy names services, so they are there before it, and go after it."""
 
@@ -31,14 +34,17 @@ class Changes(Struct, frozen=True, kw_only=True):
 
 
 class Catalog:
-    """`documents` is what is published, by key; `problems` what is wrong, by object (none: not in it)."""
+    """`documents` is what is published, by key; `problems` what is wrong, by object (none: not in it).
 
-    def __init__(self) -> None:
+    `home` is the control plane's namespace: what is said of it there, some policies say of the whole mesh.
+    """
+
+    def __init__(self, home: DnsLabel = ROOT_NAMESPACE) -> None:
         self.documents: dict[str, Struct] = {}
         self.problems: dict[ObjectRef, tuple[Problem, ...]] = {}
         self._picture = InputBuckets()
         self._inputs = Inputs()
-        self._derived = Derived(self._inputs)
+        self._derived = Derived(self._inputs, home)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -64,14 +70,16 @@ class Catalog:
 
     def _write(self, stale: Stale) -> tuple[dict[str, Struct], tuple[str, ...]]:
         """The documents of everything stale, as far as they differ from what is published."""
-        inputs, derived = self._inputs, self._derived
+        derived = self._derived
         fresh: dict[str, Struct | None] = {}
         if stale.mesh:
-            fresh[MESH.key()] = inputs.mesh
+            fresh[MESH.key()] = derived.mesh_document()
+        for ref in stale.telemetries:
+            fresh[ACCESS_LOG.key(ref.namespace, ref.name)] = derived.access_log_document(ref)
         for name in stale.documents:
             fresh[MESH_SERVICE.key(name.namespace, name.name)] = derived.service_document(name)
         for proxy_id in stale.workloads:
-            fresh[MESH_WORKLOAD.key(proxy_id)] = inputs.workloads.get(proxy_id)
+            fresh[MESH_WORKLOAD.key(proxy_id)] = derived.workload_document(proxy_id)
         for identity in stale.identities:
             fresh[POLICY.key(identity.namespace, identity.account)] = derived.policy_document(identity)
         changed = {key: value for key, value in fresh.items() if value != self.documents.get(key)}

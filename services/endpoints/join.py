@@ -67,7 +67,11 @@ def workload(local: LocalWorkload, offers: Iterable[DeclaredService]) -> Workloa
         if (target := _target(local, port)) is not None
     ]
     return Workload(
-        proxy_id=local.id, identity=local.identity, backs=tuple(sorted(backs)), interception=local.interception
+        proxy_id=local.id,
+        identity=local.identity,
+        backs=tuple(sorted(backs)),
+        interception=local.interception,
+        labels=tuple(sorted(local.labels)),
     )
 
 

@@ -43,6 +43,7 @@ def workload(namespace: str, pod: Pod, services: Iterable[Service]) -> Workload:
         identity=pod.identity,
         backs=tuple(sorted(backs)),
         interception=Transparent(),
+        labels=tuple(sorted(pod.labels.items())),
     )
 
 

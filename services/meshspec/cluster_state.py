@@ -13,7 +13,7 @@ from osm.contracts.labels import MONITORED_BY, monitored
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.k8s.objects import Namespace
-from osm.k8s.resource import MESH_CONFIGS, NAMESPACES, Resource
+from osm.k8s.resource import MESH_CONFIGS, NAMESPACES, TELEMETRIES, Resource
 from osm.k8s.watch_state import Key, Seen
 from osm.manifests import RawDocument, Scan
 from osm.smi import onemesh
@@ -118,6 +118,8 @@ class ClusterState:
     def _counts(self, what: Resource, key: Key) -> bool:
         if what == MESH_CONFIGS:
             return key == self._mesh_config
+        if what == TELEMETRIES and key[0] == self._mesh_config[0]:
+            return True
         return monitored(self._labels_of(key[0]), self.mesh_name)
 
     def _why_not(self, what: Resource, key: Key) -> str:

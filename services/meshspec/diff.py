@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct
 
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.meshspec.state import Picture
 
@@ -20,6 +21,7 @@ _LAST_FIRST = (
     TrafficTarget,
     TcpRoute,
     HttpRouteGroup,
+    Telemetry,
     Mesh,
 )
 """Removals go out with what refers to others first."""

@@ -14,6 +14,7 @@ from osm.contracts.channels import (
     MESH_CONFIG,
     RETRY,
     TCP_ROUTE,
+    TELEMETRY,
     TRAFFIC_SPLIT,
     TRAFFIC_TARGET,
     UPSTREAM_TRAFFIC_SETTING,
@@ -35,6 +36,7 @@ _CHANNELS: Mapping[str, State[Any]] = {
     "TrafficSplit": TRAFFIC_SPLIT,
     "IngressBackend": INGRESS_BACKEND,
     "Retry": RETRY,
+    "Telemetry": TELEMETRY,
     "UpstreamTrafficSetting": UPSTREAM_TRAFFIC_SETTING,
 }
 """Kind → channel, what others refer to first: the order in which documents are written."""

@@ -12,22 +12,25 @@ from osm.ads.resource import Resource
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from osm.contracts.catalog import Upstream
 from osm.contracts.endpoints import Backed, Explicit, Transparent, Workload
-from osm.contracts.names import Identity, ServiceName
+from osm.contracts.names import Identity, ObjectRef, ServiceName
+from osm.contracts.telemetry import AccessLog
 from services.xds.documents import Changes, Documents
 from services.xds.made import Made
 from services.xds.translate import AssignmentKey, Destination, View, destinations, translate
 
 
-class ProxyClass(Struct, frozen=True, cache_hash=True):
+class ProxyClass(Struct, frozen=True, cache_hash=True, omit_defaults=True):
     """Proxies with equal values here get equal configuration. Every answer of a proxy is looked up by it."""
 
     identity: Identity
     backs: tuple[Backed, ...]
     interception: Explicit | Transparent
+    telemetry: ObjectRef | None = None
+    """By name: what it says may change, and is then tried on a few of the class first."""
 
     @classmethod
     def of(cls, workload: Workload) -> "ProxyClass":
-        return cls(workload.identity, workload.backs, workload.interception)
+        return cls(workload.identity, workload.backs, workload.interception, workload.telemetry)
 
     def member(self) -> Workload:
         """A workload of this class; its proxy id does not matter to translation."""
@@ -107,7 +110,11 @@ class Classes:
         return self._made.assignment(AssignmentKey.parse(name))
 
     def _touches(self, changes: Changes, proxy_class: ProxyClass) -> bool:
-        if changes.mesh or proxy_class.identity in changes.policies:
+        if (
+            changes.mesh
+            or proxy_class.identity in changes.policies
+            or self._telemetry(proxy_class) in changes.access_logs
+        ):
             return True
         if self._documents.mesh.permissive or not changes.shapes:
             return bool(changes.shapes)
@@ -116,12 +123,20 @@ class Classes:
         policy = self._documents.policies.get(proxy_class.identity)
         return policy is not None and any(upstream.service in changes.shapes for upstream in policy.upstreams)
 
+    def _telemetry(self, proxy_class: ProxyClass) -> ObjectRef | None:
+        return proxy_class.telemetry or self._documents.mesh.telemetry
+
+    def _access_log(self, proxy_class: ProxyClass) -> AccessLog | None:
+        telemetry = self._telemetry(proxy_class)
+        return self._documents.access_logs.get(telemetry) if telemetry else None
+
     def _build(self, proxy_class: ProxyClass) -> Configuration:
         view = View(
             trust_domain=self._trust_domain,
             mesh=self._documents.mesh,
             policy=self._documents.policies.get(proxy_class.identity),
             services=self._documents.services,
+            access_log=self._access_log(proxy_class),
         )
         translation = translate(proxy_class.member(), view, self._reach(view))
         parts = {CLUSTER: translation.clusters, LISTENER: translation.listeners, ROUTE: translation.routes}

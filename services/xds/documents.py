@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from osm.bus import Document, Update
 from osm.contracts.catalog import MeshService, Policy
-from osm.contracts.channels import BUNDLE, MESH, MESH_SERVICE, MESH_WORKLOAD, POLICY, State
+from osm.contracts.channels import ACCESS_LOG, BUNDLE, MESH, MESH_SERVICE, MESH_WORKLOAD, POLICY, State
 from osm.contracts.endpoints import Workload
-from osm.contracts.names import Identity, ServiceName
+from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import Mesh
+from osm.contracts.telemetry import AccessLog
 from osm.contracts.trust import Bundle
 
 
@@ -26,6 +27,8 @@ class Changes:
     bundle: bool = False
     policies: set[Identity] = field(default_factory=set)
     workloads: set[str] = field(default_factory=set)
+    access_logs: set[ObjectRef] = field(default_factory=set)
+    """By the Telemetry that they came of."""
     shapes: set[ServiceName] = field(default_factory=set)
     """Services whose ports, accounts, addresses, split, ingress or settings changed, or that came or went."""
     endpoints: set[ServiceName] = field(default_factory=set)
@@ -41,6 +44,7 @@ class Documents:
         self.policies: dict[Identity, Policy] = {}
         self.workloads: dict[str, Workload] = {}
         self.services: dict[ServiceName, MeshService] = {}
+        self.access_logs: dict[ObjectRef, AccessLog] = {}
         self.revisions: dict[str, int] = {}
         self._values: dict[tuple[str, str], Struct] = {}
 
@@ -81,6 +85,9 @@ class Documents:
             case Workload():
                 self.workloads[value.proxy_id] = value
                 changes.workloads.add(value.proxy_id)
+            case AccessLog(origin=telemetry):
+                self.access_logs[telemetry] = value
+                changes.access_logs.add(telemetry)
             case Mesh():
                 self.mesh = value
                 changes.mesh = True
@@ -99,6 +106,9 @@ class Documents:
             case Workload(proxy_id=proxy_id):
                 del self.workloads[proxy_id]
                 changes.workloads.add(proxy_id)
+            case AccessLog(origin=telemetry):
+                del self.access_logs[telemetry]
+                changes.access_logs.add(telemetry)
             case Mesh():
                 self.mesh = Mesh()
                 changes.mesh = True
@@ -111,5 +121,5 @@ def _shape(service: MeshService) -> tuple[Any, ...]:
     return service.service, service.split, service.ingress, service.tls_ingress, service.settings
 
 
-READS: tuple[State[Any], ...] = (POLICY, MESH_SERVICE, MESH_WORKLOAD, MESH, BUNDLE)
+READS: tuple[State[Any], ...] = (POLICY, MESH_SERVICE, MESH_WORKLOAD, ACCESS_LOG, MESH, BUNDLE)
 """The channels this service listens to."""

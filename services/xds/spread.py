@@ -13,7 +13,11 @@ from osm.contracts.quarantine import BY_TRAFFIC, RejectedResource
 from osm.contracts.status import ObjectStatus, Rejection, RolloutStatus
 from services.xds.listed import listed
 
-FIELDS: Mapping[str, str] = {"TrafficTarget": "spec.rules", "TrafficSplit": "spec.backends"}
+FIELDS: Mapping[str, str] = {
+    "Telemetry": "spec.accessLog.format",
+    "TrafficTarget": "spec.rules",
+    "TrafficSplit": "spec.backends",
+}
 """What of an object of a kind ends up in the resources made from it."""
 
 

@@ -41,7 +41,10 @@
 {{- include (printf "osm.environment.%s" $service) $root }}
 {{- end }}
 
-{{- define "osm.environment.catalog" }}{{ end }}
+{{- define "osm.environment.catalog" }}
+- name: OSM_CATALOG_NAMESPACE
+  value: {{ include "osm.namespace" . }}
+{{- end }}
 
 {{- define "osm.environment.certmgr" }}
 - name: OSM_CERTMGR_STORE

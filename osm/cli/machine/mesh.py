@@ -20,6 +20,7 @@ from osm.runtime.process import Observed, observed
 from osm.runtime.service import Run, run_service
 from osm.runtime.settings import Common, LogLevel
 from services.catalog import app as catalog
+from services.catalog.settings import Settings as CatalogSettings
 from services.certmgr import app as certmgr
 from services.certmgr.settings import Settings as CertmgrSettings
 from services.endpoints import app as endpoints
@@ -77,7 +78,7 @@ def _services(
     return {
         "meshspec": (meshspec.run, MeshspecSettings(folder=str(folder))),
         "endpoints": (endpoints.run, EndpointsSettings(folder=str(folder), isolated=run.isolated)),
-        "catalog": (catalog.run, Common()),
+        "catalog": (catalog.run, CatalogSettings()),
         "certmgr": (
             certmgr.run,
             CertmgrSettings(ca_folder=str(ca_folder), allow_short_lifetimes=True, proxy_lifetime_s=proxy_lifetime_s),

@@ -13,6 +13,7 @@ from msgspec import Struct
 from osm.contracts.catalog import MeshService, Policy, ServiceSettings
 from osm.contracts.names import Identity, ObjectRef, Port, ServiceName
 from osm.contracts.policy import Mesh
+from osm.contracts.telemetry import AccessLog
 
 
 class Accounts(Enum):
@@ -36,6 +37,7 @@ class View(Struct, frozen=True, kw_only=True):
     mesh: Mesh
     policy: Policy | None
     services: Mapping[ServiceName, MeshService]
+    access_log: AccessLog | None = None
 
     def settings(self, service: ServiceName) -> ServiceSettings | None:
         found = self.services.get(service)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from osm.contracts.endpoints import Explicit, Transparent, Workload
 from services.xds.translate import explicit, inbound, ingress, outbound, transparent
+from services.xds.translate.access_log import logged
 from services.xds.translate.cluster import TRACING, tracing_cluster
 from services.xds.translate.inbound import served
 from services.xds.translate.model import Built, Part, Translation, View
@@ -38,7 +39,7 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
     inbound_routes = (inbound.inbound_routes(it, view) for it in serves if it.http)
     return Translation(
         clusters=_sorted([*outbound.clusters(reach, own, view), *others, *_tracing(view)]),
-        listeners=_sorted(listeners),
+        listeners=_sorted(logged(each, view.access_log) for each in listeners),
         routes=_sorted([*routes, *inbound_routes, *ingress.ingress_routes(serves, view)]),
         assignments=tuple(to.assignment for to in reach if to.accounts),
     )

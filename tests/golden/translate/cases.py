@@ -14,6 +14,7 @@ from msgspec import Struct
 from osm.contracts.catalog import MeshService, Policy
 from osm.contracts.endpoints import Workload
 from osm.contracts.policy import Mesh
+from osm.contracts.telemetry import AccessLog
 from services.xds.translate import Built, Translation, View, load_assignment, translate
 
 HERE = Path(__file__).parent
@@ -29,6 +30,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mesh: Mesh = Mesh(permissive=False, egress=False)
     policy: Policy | None = None
     services: tuple[MeshService, ...] = ()
+    access_log: AccessLog | None = None
 
     @property
     def view(self) -> View:
@@ -37,6 +39,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             mesh=self.mesh,
             policy=self.policy,
             services={each.service.name: each for each in self.services},
+            access_log=self.access_log,
         )
 
     def translate(self) -> Translation:
@@ -76,14 +79,18 @@ def _entry(built: Built) -> dict[str, Any]:
     return entry | {"message": _ordered(MessageToDict(built.message, preserving_proto_field_name=True))}
 
 
-MAPS = frozenset({"policies", "typed_extension_protocol_options", "typed_per_filter_config"})
+MAPS = frozenset({"json_format", "policies", "typed_extension_protocol_options", "typed_per_filter_config"})
 """Protobuf's maps among our fields; they come in any order, so they are sorted to be compared as text."""
+
+
+JSON = "json_format"
+"""A map of which any value may be one again."""
 
 
 def _ordered(value: Any, field: str = "") -> Any:
     if isinstance(value, dict):
         items = sorted(value.items()) if field in MAPS else value.items()
-        return {key: _ordered(inner, key) for key, inner in items}
+        return {key: _ordered(inner, field if field == JSON else key) for key, inner in items}
     return [_ordered(inner) for inner in value] if isinstance(value, list) else value
 
 

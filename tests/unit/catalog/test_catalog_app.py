@@ -31,9 +31,9 @@ from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch, HttpRouteGroup, HttpRule, Mesh, TrafficTarget
 from osm.contracts.status import ObjectStatus, Progress
 from osm.runtime.health import Health
-from osm.runtime.settings import Common
 from services.catalog import report
 from services.catalog.app import run
+from services.catalog.settings import Settings
 
 STORE, BUYER = Identity("shop", "store"), Identity("shop", "buyer")
 BOOKS = HttpRouteGroup(namespace="shop", name="books", matches=(HttpMatch(name="buy"),))
@@ -116,7 +116,7 @@ async def catalog_in(core: MemoryCore) -> AsyncIterator[Running]:
         core.bus("meshspec").writer("meshspec") as meshspec,
         core.bus("endpoints").writer("endpoints") as endpoints,
     ):
-        work = asyncio.create_task(run(core.bus("catalog"), Common(), health))
+        work = asyncio.create_task(run(core.bus("catalog"), Settings(), health))
         try:
             yield Running(core, meshspec, endpoints, health)
         finally:
@@ -255,7 +255,7 @@ async def test_a_write_carries_the_trace_of_the_change_it_answers(mesh: Running)
 async def test_a_catalog_that_is_no_longer_the_writer_ends() -> None:
     core = MemoryCore()
     bus: MemoryBus = core.bus("catalog")
-    started: Awaitable[None] = run(bus, Common(), Health("catalog", "catalog-0", "test", 0.0))
+    started: Awaitable[None] = run(bus, Settings(), Health("catalog", "catalog-0", "test", 0.0))
     async with core.bus("meshspec").writer("meshspec") as meshspec, core.bus("endpoints").writer("endpoints") as more:
         await meshspec.publish(POLICIES)
         await more.publish(ENDPOINTS)
