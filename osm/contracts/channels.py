@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 from msgspec import Struct
 
 from osm.contracts.catalog import MeshService, Policy
+from osm.contracts.egress import Egress
 from osm.contracts.endpoints import BareService, LocalWorkload, MeshIdentity, ServiceEndpoints, Workload
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.quarantine import GoodResource, RejectedResource
@@ -109,6 +110,7 @@ INGRESS_BACKEND = State(
     "meshspec", "ingress-backend", ("namespace", "name"), IngressBackend, "who may call a service from outside the mesh"
 )
 RETRY = State("meshspec", "retry", ("namespace", "name"), Retry, "which failed requests are sent again")
+EGRESS = State("meshspec", "egress", ("namespace", "name"), Egress, "who may reach what outside the mesh")
 UPSTREAM_TRAFFIC_SETTING = State(
     "meshspec",
     "upstream-traffic-setting",
@@ -246,6 +248,7 @@ STATES: tuple[State[Any], ...] = (
     HTTP_ROUTE_GROUP,
     TCP_ROUTE,
     INGRESS_BACKEND,
+    EGRESS,
     RETRY,
     UPSTREAM_TRAFFIC_SETTING,
     TELEMETRY,

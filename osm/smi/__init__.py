@@ -11,6 +11,7 @@ is the catalog's question.
     durations   how long, as Go writes it
     split       TrafficSplit
     ingress     IngressBackend
+    egress      Egress
     retry       Retry
     trafficsetting  UpstreamTrafficSetting; ratelimit, descriptors: parts of it
     telemetry   Telemetry

@@ -33,7 +33,7 @@ GROUPS: Mapping[str, Mapping[str, Kind]] = {
         "ExtensionService": _CONFIG,
     },
     "policy.openservicemesh.io": {
-        "Egress": _POLICY,
+        "Egress": Kind(("v1alpha1",)),
         "IngressBackend": Kind(("v1alpha1",)),
         "Retry": Kind(("v1alpha1",)),
         "UpstreamTrafficSetting": Kind(("v1alpha1",)),

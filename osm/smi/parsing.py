@@ -9,13 +9,24 @@ from typing import Any
 from msgspec import Struct
 
 from osm.contracts.codec import encode
+from osm.contracts.egress import Egress
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.problem import Problem, first
-from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
-from osm.smi import access, groups, ingress, meshconfig, meshsettings, retry, specs, split, telemetry, trafficsetting
+from osm.smi import (
+    access,
+    egress,
+    groups,
+    ingress,
+    meshconfig,
+    meshsettings,
+    retry,
+    specs,
+    split,
+    trafficsetting,
+)
 from osm.smi.shape import Object
 
 MAX_POLICY_BYTES = 1024 * 1024
@@ -27,9 +38,9 @@ Policy = (
     | HttpRouteGroup
     | TcpRoute
     | IngressBackend
+    | Egress
     | Mesh
     | Retry
-    | Telemetry
     | UpstreamTrafficSetting
 )
 
@@ -46,10 +57,10 @@ _READINGS: Mapping[str, _Reading] = {
     "HTTPRouteGroup": _Reading(specs.HttpDocument, specs.http_route_group),
     "TCPRoute": _Reading(specs.TcpDocument, specs.tcp_route),
     "TrafficSplit": _Reading(split.Document, split.traffic_split),
+    "Egress": _Reading(egress.Document, egress.egress),
     "IngressBackend": _Reading(ingress.Document, ingress.ingress_backend),
     "Retry": _Reading(retry.Document, retry.retry),
     "UpstreamTrafficSetting": _Reading(trafficsetting.Document, trafficsetting.upstream_traffic_setting),
-    "Telemetry": _Reading(telemetry.Document, telemetry.telemetry),
     "MeshConfig": _Reading(meshconfig.Document, meshsettings.mesh),
 }
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from osm.bus import Document, Update
 from osm.contracts.channels import (
     BARE,
+    EGRESS,
     HTTP_ROUTE_GROUP,
     IDENTITY,
     INGRESS_BACKEND,
@@ -19,23 +20,15 @@ from osm.contracts.channels import (
     RETRY,
     SERVICE,
     TCP_ROUTE,
-    TELEMETRY,
     TRAFFIC_SPLIT,
     TRAFFIC_TARGET,
     UPSTREAM_TRAFFIC_SETTING,
     WORKLOAD,
     State,
 )
-from osm.contracts.endpoints import (
-    BareService,
-    MeshIdentity,
-    Service,
-    ServiceEndpoints,
-    Transparent,
-    Workload,
-    workload_id,
-)
-from osm.contracts.names import Identity, ServiceName
+from osm.contracts.egress import Egress
+from osm.contracts.endpoints import BareService, MeshIdentity, Service, ServiceEndpoints, Workload
+from osm.contracts.names import ServiceName
 from osm.contracts.policy import (
     HttpRouteGroup,
     IngressBackend,
@@ -46,7 +39,6 @@ from osm.contracts.policy import (
     TrafficTarget,
 )
 from osm.contracts.problem import Problem
-from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.state import Catalog
 
@@ -54,6 +46,7 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
     state.payload: state
     for state in (
         BARE,
+        EGRESS,
         HTTP_ROUTE_GROUP,
         IDENTITY,
         INGRESS_BACKEND,
@@ -61,7 +54,6 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
         RETRY,
         SERVICE,
         TCP_ROUTE,
-        TELEMETRY,
         TRAFFIC_SPLIT,
         TRAFFIC_TARGET,
         UPSTREAM_TRAFFIC_SETTING,
@@ -78,9 +70,9 @@ Policies = (
     | HttpRouteGroup
     | TcpRoute
     | IngressBackend
+    | Egress
     | Mesh
     | Retry
-    | Telemetry
     | UpstreamTrafficSetting
 )
 Endpoints = MeshIdentity | ServiceEndpoints | BareService | Workload
@@ -115,19 +107,14 @@ def _assumed(policies: tuple[Policies, ...], services: tuple[Service, ...]) -> I
         match policy:
             case TrafficTarget(destination=destination, sources=sources):
                 yield from (MeshIdentity(identity=identity) for identity in (destination, *sources))
-            case Telemetry(namespace=namespace, name=telemetry, selector=labels) if labels:
-                yield _selected(workload_id(namespace, telemetry), labels)
             case Retry(source=who):
                 yield MeshIdentity(identity=who)
+            case Egress(sources=leaving):
+                yield from (MeshIdentity(identity=identity) for identity in leaving)
             case IngressBackend(sources=sources):
                 for source in sources:
                     if isinstance(source, SourceService):
                         yield BareService(name=source.service, addresses=("0.0.0.0",))  # noqa: S104  # some address
-
-
-def _selected(proxy_id: str, labels: tuple[tuple[str, str], ...]) -> Workload:
-    account = Identity(proxy_id.rpartition(".")[2], "default")
-    return Workload(proxy_id=proxy_id, identity=account, interception=Transparent(), labels=labels)
 
 
 def _named(policy: Policies) -> Iterator[ServiceName]:

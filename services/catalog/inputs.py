@@ -11,6 +11,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from osm.contracts.channels import BARE, SERVICE
+from osm.contracts.egress import Egress
 from osm.contracts.endpoints import BareService, MeshIdentity, ServiceEndpoints, Workload
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
@@ -35,6 +36,7 @@ class Stale:
     splits: set[ObjectRef] = field(default_factory=set)
     roots: set[ServiceName] = field(default_factory=set)
     ingress: set[ObjectRef] = field(default_factory=set)
+    egress: set[ObjectRef] = field(default_factory=set)
     retries: set[ObjectRef] = field(default_factory=set)
     retrying: set[Identity] = field(default_factory=set)
     settings: set[ObjectRef] = field(default_factory=set)
@@ -83,6 +85,9 @@ class Inputs:
             case IngressBackend() as opening:
                 self.stale.ingress.add(reference(opening))
                 self.put(reference(opening), change.new)
+            case Egress() as way_out:
+                self.stale.egress.add(reference(way_out))
+                self.put(reference(way_out), change.new)
             case TrafficSplit() as split:
                 self._learn_split(reference(split), change.new)
             case Retry() as retry:
@@ -103,6 +108,8 @@ class Inputs:
                 self.stale.targets.add(reader)
             elif reader.kind == KINDS[IngressBackend]:
                 self.stale.ingress.add(reader)
+            elif reader.kind == KINDS[Egress]:
+                self.stale.egress.add(reader)
             elif reader.kind == KINDS[Retry]:
                 self.stale.retrying |= self._retrying.values(reader)
             elif reader.kind == KINDS[UpstreamTrafficSetting]:

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from osm.contracts.egress import Egress
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, TcpRoute, TrafficSplit, TrafficTarget
-from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.reverse_index import ReverseIndex
 
@@ -28,13 +28,13 @@ class Callers(Struct, frozen=True):
 
 KINDS: dict[type[Struct], str] = {
     Callers: "Endpoints",
+    Egress: "Egress",
     HttpRouteGroup: "HTTPRouteGroup",
     IngressBackend: "IngressBackend",
     MeshIdentity: "ServiceAccount",
     Retry: "Retry",
     Service: "Service",
     TcpRoute: "TCPRoute",
-    Telemetry: "Telemetry",
     TrafficSplit: "TrafficSplit",
     TrafficTarget: "TrafficTarget",
     UpstreamTrafficSetting: "UpstreamTrafficSetting",
@@ -44,7 +44,9 @@ KINDS: dict[type[Struct], str] = {
 ANY = ""
 """As a name: the set of names of a kind in a namespace, which a sentence about a missing one lists."""
 
-Named = HttpRouteGroup | TcpRoute | IngressBackend | Retry | Telemetry | TrafficSplit | TrafficTarget | UpstreamTrafficSetting
+Named = (
+    Egress | HttpRouteGroup | TcpRoute | IngressBackend | Retry | TrafficSplit | TrafficTarget | UpstreamTrafficSetting
+)
 
 
 def reference(value: Named) -> ObjectRef:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from osm.contracts.catalog import HttpGrant, Policy, ServiceRetry, TcpGrant, Upstream
+from osm.contracts.egress import EgressGrant
 from osm.contracts.endpoints import MeshIdentity
 from osm.contracts.names import Identity, Port
 from osm.contracts.policy import HttpMatch, HttpRouteGroup, HttpRule, TcpRoute, TcpRule, TrafficTarget
@@ -65,6 +66,7 @@ def policy(
     grants: Iterable[Granted],
     upstreams: tuple[Upstream, ...],
     retries: tuple[ServiceRetry, ...] = (),
+    egress: tuple[EgressGrant, ...] = (),
 ) -> Policy:
     """The policy of an identity that receives `grants`. None of them: deny."""
     granted = tuple(grants)
@@ -74,6 +76,7 @@ def policy(
         tcp=tuple(sorted((one.tcp for one in granted if one.tcp), key=lambda grant: grant.origin)),
         upstreams=upstreams,
         retries=retries,
+        egress=egress,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
+from osm.contracts.egress import Egress
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
@@ -17,6 +18,7 @@ _LAST_FIRST = (
     UpstreamTrafficSetting,
     Retry,
     IngressBackend,
+    Egress,
     TrafficSplit,
     TrafficTarget,
     TcpRoute,

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from osm.contracts.channels import (
+    EGRESS,
     HTTP_ROUTE_GROUP,
     INGRESS_BACKEND,
     MESH_CONFIG,
@@ -35,6 +36,7 @@ _CHANNELS: Mapping[str, State[Any]] = {
     "TrafficTarget": TRAFFIC_TARGET,
     "TrafficSplit": TRAFFIC_SPLIT,
     "IngressBackend": INGRESS_BACKEND,
+    "Egress": EGRESS,
     "Retry": RETRY,
     "Telemetry": TELEMETRY,
     "UpstreamTrafficSetting": UPSTREAM_TRAFFIC_SETTING,

@@ -235,11 +235,9 @@ def test_what_kubectl_saved_is_judged_and_what_has_no_effect_is_named(left: ApiS
     said = sorted(str(each).partition("policies.yaml:")[2].partition(": ")[2] for each in judged(tmp_path).problems)
     there = "bookstore, bookstore-v1, kubernetes"
     assert said == [
-        "Egress default/books: kind: Egress is accepted and not enforced yet: it changes nothing",
         'TrafficSplit default/bookstore: spec.backends[1].service: no Service "bookstore-v2" in namespace default, '
         f"there are {there}; its share is left out, the others keep their ratio",
     ]
-    assert "| Egress policies" in PAGE
 
 
 def test_a_value_of_osm_that_is_not_there_is_named(tmp_path: Path, helm: Helm) -> None:

@@ -1,6 +1,7 @@
 """Whatever happens in whatever order, the catalog ends where a build from nothing ends."""
 
 from collections.abc import Mapping
+from typing import get_args
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from msgspec import Struct
 from osm.bus import Document, Update
 from osm.contracts.channels import (
     BARE,
+    EGRESS,
     HTTP_ROUTE_GROUP,
     IDENTITY,
     INGRESS_BACKEND,
@@ -21,6 +23,7 @@ from osm.contracts.channels import (
     UPSTREAM_TRAFFIC_SETTING,
     WORKLOAD,
 )
+from osm.contracts.egress import Egress, EgressPort, EgressProtocol
 from osm.contracts.endpoints import (
     BareService,
     Endpoint,
@@ -74,7 +77,20 @@ def policies(draw: st.DrawFn) -> tuple[str, Struct]:  # noqa: PLR0911  # one a k
     namespace, name = draw(namespaces), draw(names)
     kind = draw(
         st.sampled_from(
-            ["target", "target", "target", "split", "split", "group", "route", "mesh", "ingress", "retry", "setting"]
+            [
+                "target",
+                "target",
+                "target",
+                "split",
+                "split",
+                "group",
+                "route",
+                "mesh",
+                "ingress",
+                "retry",
+                "setting",
+                "egress",
+            ]
         )
     )
     match kind:
@@ -97,6 +113,17 @@ def policies(draw: st.DrawFn) -> tuple[str, Struct]:  # noqa: PLR0911  # one a k
                 name=name,
                 backends=tuple(sorted(draw(st.sets(backend_port, min_size=1, max_size=2)))),
                 sources=tuple(draw(st.lists(source, min_size=1, max_size=2))),
+            )
+        case "egress":
+            egress_port = st.builds(EgressPort, number=ports, protocol=st.sampled_from(get_args(EgressProtocol)))
+            return EGRESS.key(namespace, name), Egress(
+                namespace=namespace,
+                name=name,
+                sources=tuple(sorted(draw(st.sets(identities, min_size=1, max_size=2)))),
+                ports=tuple(sorted(draw(st.sets(egress_port, min_size=1, max_size=2)))),
+                hosts=("example.com",),
+                ranges=draw(st.sampled_from([(), ("10.0.0.0/8",)])),
+                route_groups=tuple(draw(st.lists(names, max_size=1))),
             )
         case "retry":
             service = st.builds(ServiceName, namespaces, names)

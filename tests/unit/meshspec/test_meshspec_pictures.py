@@ -192,12 +192,12 @@ def test_kinds_not_enforced_and_kinds_misspelt_have_a_line_too() -> None:
     other = "apiVersion: {}\nkind: {}\nmetadata: {{name: it}}\n"
     now = pictured(
         {
-            "a.yaml": other.format("policy.openservicemesh.io/v1alpha1", "Egress"),
+            "a.yaml": other.format("config.openservicemesh.io/v1alpha2", "MeshRootCertificate"),
             "b.yaml": other.format("access.smi-spec.io/v1alpha3", "TrafficTargets"),
         }
     )
     assert {key: line.problems[0].severity for key, line in object_lines(now, {}, 1).items()} == {
-        "object.meshspec.Egress.default.it": "warning",
+        "object.meshspec.MeshRootCertificate.default.it": "warning",
         "object.meshspec.TrafficTargets.default.it": "error",
     }
 

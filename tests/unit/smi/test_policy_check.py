@@ -43,8 +43,8 @@ kind: MeshConfig
 metadata: {name: osm-mesh-config, namespace: osm-system}
 spec: {traffic: {enableEgress: false}}
 ---
-apiVersion: policy.openservicemesh.io/v1alpha1
-kind: Egress
+apiVersion: config.openservicemesh.io/v1alpha2
+kind: MeshRootCertificate
 metadata: {name: out}
 ---
 no: identity
@@ -61,7 +61,8 @@ def test_a_folder_is_judged_as_a_whole_in_order_of_place() -> None:
         "f.yaml:20: TCPRoute default/broken: spec: the key `spec` is there twice, first at line 19",
         "f.yaml:24: MeshConfig osm-system/a: metadata.name: the mesh has one MeshConfig, and "
         "MeshConfig osm-system/osm-mesh-config counts; remove this one",
-        "f.yaml:32: Egress default/out: kind: Egress is accepted and not enforced yet: it changes nothing",
+        "f.yaml:32: MeshRootCertificate default/out: kind: MeshRootCertificate is accepted and not enforced yet: "
+        "it changes nothing",
         "f.yaml:35: apiVersion: a document without apiVersion and kind and metadata.name names no object",
     ]
 
