@@ -12,6 +12,7 @@ from osm.contracts.codec import encode
 from osm.contracts.egress import Egress
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.problem import Problem, first
+from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
@@ -25,6 +26,7 @@ from osm.smi import (
     retry,
     specs,
     split,
+    telemetry,
     trafficsetting,
 )
 from osm.smi.shape import Object
@@ -41,6 +43,7 @@ Policy = (
     | Egress
     | Mesh
     | Retry
+    | Telemetry
     | UpstreamTrafficSetting
 )
 
@@ -61,6 +64,7 @@ _READINGS: Mapping[str, _Reading] = {
     "IngressBackend": _Reading(ingress.Document, ingress.ingress_backend),
     "Retry": _Reading(retry.Document, retry.retry),
     "UpstreamTrafficSetting": _Reading(trafficsetting.Document, trafficsetting.upstream_traffic_setting),
+    "Telemetry": _Reading(telemetry.Document, telemetry.telemetry),
     "MeshConfig": _Reading(meshconfig.Document, meshsettings.mesh),
 }
 

@@ -20,6 +20,7 @@ from osm.contracts.channels import (
     RETRY,
     SERVICE,
     TCP_ROUTE,
+    TELEMETRY,
     TRAFFIC_SPLIT,
     TRAFFIC_TARGET,
     UPSTREAM_TRAFFIC_SETTING,
@@ -27,8 +28,16 @@ from osm.contracts.channels import (
     State,
 )
 from osm.contracts.egress import Egress
-from osm.contracts.endpoints import BareService, MeshIdentity, Service, ServiceEndpoints, Workload
-from osm.contracts.names import ServiceName
+from osm.contracts.endpoints import (
+    BareService,
+    MeshIdentity,
+    Service,
+    ServiceEndpoints,
+    Transparent,
+    Workload,
+    workload_id,
+)
+from osm.contracts.names import Identity, ServiceName
 from osm.contracts.policy import (
     HttpRouteGroup,
     IngressBackend,
@@ -39,6 +48,7 @@ from osm.contracts.policy import (
     TrafficTarget,
 )
 from osm.contracts.problem import Problem
+from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.state import Catalog
 
@@ -54,6 +64,7 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
         RETRY,
         SERVICE,
         TCP_ROUTE,
+        TELEMETRY,
         TRAFFIC_SPLIT,
         TRAFFIC_TARGET,
         UPSTREAM_TRAFFIC_SETTING,
@@ -73,6 +84,7 @@ Policies = (
     | Egress
     | Mesh
     | Retry
+    | Telemetry
     | UpstreamTrafficSetting
 )
 Endpoints = MeshIdentity | ServiceEndpoints | BareService | Workload
@@ -107,6 +119,8 @@ def _assumed(policies: tuple[Policies, ...], services: tuple[Service, ...]) -> I
         match policy:
             case TrafficTarget(destination=destination, sources=sources):
                 yield from (MeshIdentity(identity=identity) for identity in (destination, *sources))
+            case Telemetry(namespace=namespace, name=telemetry, selector=labels) if labels:
+                yield _selected(workload_id(namespace, telemetry), labels)
             case Retry(source=who):
                 yield MeshIdentity(identity=who)
             case Egress(sources=leaving):
@@ -115,6 +129,11 @@ def _assumed(policies: tuple[Policies, ...], services: tuple[Service, ...]) -> I
                 for source in sources:
                     if isinstance(source, SourceService):
                         yield BareService(name=source.service, addresses=("0.0.0.0",))  # noqa: S104  # some address
+
+
+def _selected(proxy_id: str, labels: tuple[tuple[str, str], ...]) -> Workload:
+    account = Identity(proxy_id.rpartition(".")[2], "default")
+    return Workload(proxy_id=proxy_id, identity=account, interception=Transparent(), labels=labels)
 
 
 def _named(policy: Policies) -> Iterator[ServiceName]:

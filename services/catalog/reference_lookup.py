@@ -14,6 +14,7 @@ from osm.contracts.egress import Egress
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.reverse_index import ReverseIndex
 
@@ -35,6 +36,7 @@ KINDS: dict[type[Struct], str] = {
     Retry: "Retry",
     Service: "Service",
     TcpRoute: "TCPRoute",
+    Telemetry: "Telemetry",
     TrafficSplit: "TrafficSplit",
     TrafficTarget: "TrafficTarget",
     UpstreamTrafficSetting: "UpstreamTrafficSetting",
@@ -45,7 +47,15 @@ ANY = ""
 """As a name: the set of names of a kind in a namespace, which a sentence about a missing one lists."""
 
 Named = (
-    Egress | HttpRouteGroup | TcpRoute | IngressBackend | Retry | TrafficSplit | TrafficTarget | UpstreamTrafficSetting
+    Egress
+    | HttpRouteGroup
+    | TcpRoute
+    | IngressBackend
+    | Retry
+    | Telemetry
+    | TrafficSplit
+    | TrafficTarget
+    | UpstreamTrafficSetting
 )
 
 

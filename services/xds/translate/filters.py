@@ -149,8 +149,6 @@ def http_inspector(ports: Collection[Port]) -> ListenerFilter:
 
     Where the server speaks first there are none: Envoy then waits for 15 s before it goes on without an answer.
     """
-    here = [
-        ListenerFilterChainMatchPredicate(destination_port_range=Int32Range(start=port, end=port + 1))
     return ListenerFilter(
         name="envoy.filters.listener.http_inspector",
         typed_config=packed(HttpInspector()),
@@ -160,6 +158,8 @@ def http_inspector(ports: Collection[Port]) -> ListenerFilter:
 
 def _elsewhere(ports: Collection[Port]) -> ListenerFilterChainMatchPredicate:
     """At any port but these, of which there is one."""
+    here = [
+        ListenerFilterChainMatchPredicate(destination_port_range=Int32Range(start=port, end=port + 1))
         for port in sorted(ports)
     ]
     wanted = here[0] if len(here) == 1 else ListenerFilterChainMatchPredicate(or_match={"rules": here})
