@@ -48,7 +48,8 @@ test-envoy: dev ## translation and protocol against a real Envoy
 	$(PYTEST) tests/envoy
 
 test-kubernetes: dev ## clients and services against a real Kubernetes API server (needs Go the first time)
-	@scripts/kubernetes api >/dev/null && scripts/kubernetes helm >/dev/null || : # the tests say what is missing
+	@scripts/kubernetes api >/dev/null && scripts/kubernetes helm >/dev/null && \
+		scripts/authorities cert-manager >/dev/null || : # the tests say what is missing
 	$(PYTEST) tests/kubernetes
 
 test-e2e: dev nats-server ## the product as a user meets it

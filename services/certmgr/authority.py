@@ -7,14 +7,12 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-
-import structlog
 
 from osm.k8s.client import Cluster, connected
 from osm.pki.renewal import retry_in
-from services.certmgr import cluster, external, folder
+from services.certmgr import cert_manager, cluster, external, folder, vault
 from services.certmgr.elsewhere import Authority, Elsewhere
 from services.certmgr.issuer import Issuer, IssuerEnded, IssuerUnavailable
 from services.certmgr.ledger import Ledger
@@ -23,8 +21,6 @@ from services.certmgr.tresor import BadRoot
 from services.certmgr.verified import WrongAnswer, root_of
 
 Waiting = Callable[[str], None]
-
-log = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -39,13 +35,13 @@ async def opened(settings: Settings, waiting: Waiting) -> AsyncIterator[tuple[Is
         if settings.provider == "tresor":
             yield await _tresor(settings, api), ledger
         else:
-            async with _elsewhere(settings) as authority:
+            async with _elsewhere(settings, api) as authority:
                 yield await _issuer(settings, authority, waiting), ledger
 
 
 @asynccontextmanager
 async def _cluster(settings: Settings) -> AsyncIterator[Cluster | None]:
-    if settings.store == "kubernetes":
+    if settings.store == "kubernetes" or settings.provider == "cert-manager":
         async with connected() as api:
             yield api
     else:
@@ -59,7 +55,7 @@ async def _ledger(settings: Settings, api: Cluster | None) -> Ledger:
 
 
 async def _tresor(settings: Settings, api: Cluster | None) -> Issuer:
-    if api is not None:
+    if settings.store == "kubernetes" and api is not None:
         return await cluster.open_tresor(
             api,
             settings.namespace,
@@ -84,9 +80,25 @@ def _folder(settings: Settings) -> Path:
     return Path(settings.ca_folder).expanduser()
 
 
-@asynccontextmanager
-async def _elsewhere(settings: Settings) -> AsyncIterator[Authority]:
-    dial = external.Dial(
+def _elsewhere(settings: Settings, api: Cluster | None) -> AbstractAsyncContextManager[Authority]:
+    match settings.provider:
+        case "external":
+            return external.opened(_plugin(settings), settings.ca_timeout_s)
+        case "vault":
+            return vault.opened(_vault(settings), settings.ca_timeout_s)
+        case _:
+            assert api is not None  # `_cluster` connects for cert-manager
+            return cert_manager.opened(
+                api,
+                settings.namespace,
+                _issuer_ref(settings),
+                trust_domain=settings.trust_domain,
+                timeout_s=settings.ca_timeout_s,
+            )
+
+
+def _plugin(settings: Settings) -> external.Dial:
+    return external.Dial(
         address=settings.external_address,
         trust_domain=settings.trust_domain,
         ca_file=settings.external_ca_file,
@@ -94,8 +106,24 @@ async def _elsewhere(settings: Settings) -> AsyncIterator[Authority]:
         key_file=settings.external_key_file,
         server_name=settings.external_server_name,
     )
-    async with external.opened(dial, settings.ca_timeout_s) as plugin:
-        yield plugin
+
+
+def _vault(settings: Settings) -> vault.Dial:
+    return vault.Dial(
+        address=settings.vault_address.rstrip("/"),
+        mount=settings.vault_mount.strip("/"),
+        role=settings.vault_role,
+        proxy_role=settings.vault_proxy_role or settings.vault_role,
+        token_file=settings.vault_token_file,
+        namespace=settings.vault_namespace,
+        ca_file=settings.vault_ca_file,
+    )
+
+
+def _issuer_ref(settings: Settings) -> cert_manager.IssuerRef:
+    return cert_manager.IssuerRef(
+        name=settings.cert_manager_issuer, kind=settings.cert_manager_kind, group=settings.cert_manager_group
+    )
 
 
 async def _issuer(settings: Settings, authority: Authority, waiting: Waiting) -> Issuer:
@@ -125,5 +153,4 @@ async def _roots(settings: Settings, authority: Authority, waiting: Waiting) -> 
             why = str(error)
         attempt += 1
         waiting(f"the root of {why}")
-        log.warning("no root yet", why=why)
         await asyncio.sleep(retry_in(attempt, random.random()))  # noqa: S311  # jitter

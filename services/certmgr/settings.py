@@ -1,6 +1,7 @@
 """What can be set about certmgr: who signs, where a root of its own lies, and how long certificates live."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from osm.contracts.names import ROOT_NAMESPACE
 from osm.runtime.settings import Common
@@ -20,8 +21,8 @@ MOST_AT_ONCE = 64
 class Settings(Common, frozen=True, kw_only=True):
     """Read from `OSM_CERTMGR_…`. A request may ask for less than these lifetimes, never for more."""
 
-    provider: Literal["tresor", "external"] = "tresor"
-    """Who signs: the built-in root (tresor), or a plug-in before any CA (external)."""
+    provider: Literal["tresor", "external", "vault", "cert-manager"] = "tresor"
+    """Who signs: the built-in root (tresor), a plug-in before any CA (external), HashiCorp Vault, or cert-manager."""
     store: Literal["folder", "kubernetes"] = "folder"
     """Where a root of our own and the record of what was granted are kept: a `folder` of this machine, or the cluster
     (`kubernetes`: a Secret and a ConfigMap)."""
@@ -55,6 +56,26 @@ class Settings(Common, frozen=True, kw_only=True):
     """The key of that certificate, PEM, of mode 0600."""
     external_server_name: str = ""
     """The name in the plug-in's certificate, if it is not the host of the address."""
+    vault_address: str = ""
+    """With provider vault: `https://host:port`; plain `http` is allowed on this machine only (a Vault agent)."""
+    vault_mount: str = "pki"
+    """Where the PKI engine is mounted."""
+    vault_role: str = "openservicemesh"
+    """The role that signs for workloads and for the control plane: for client and server use. OSM's default name."""
+    vault_proxy_role: str = ""
+    """The role that signs for proxies towards xds, for client use alone (`server_flag=false`); empty is the other."""
+    vault_token_file: str = ""
+    """The token, in a file of mode 0600 or a mounted Secret. It is read for every call, and renewed if it can be."""
+    vault_namespace: str = ""
+    """The namespace in Vault, where there are any."""
+    vault_ca_file: str = ""
+    """The roots that Vault's own certificate must lead to, PEM; empty takes those of the system."""
+    cert_manager_issuer: str = "osm-ca"
+    """With provider cert-manager: the issuer; one that is no ClusterIssuer is in the control plane's namespace."""
+    cert_manager_kind: str = "Issuer"
+    """Its kind: `Issuer`, `ClusterIssuer`, or that of another program."""
+    cert_manager_group: str = "cert-manager.io"
+    """Its API group."""
     allow_short_lifetimes: bool = False
     """Allow lives below 10 minutes: for tests and demonstrations of rotation."""
 
@@ -78,6 +99,10 @@ class Settings(Common, frozen=True, kw_only=True):
         """Raises ValueError for what the chosen provider lacks."""
         if self.provider == "external":
             self._require_external()
+        elif self.provider == "vault":
+            self._require_vault()
+        elif self.provider == "cert-manager" and not (self.cert_manager_issuer and self.cert_manager_kind):
+            raise ValueError("cert_manager_issuer: found no name or no kind, allowed are those of an issuer")
 
     def _require_external(self) -> None:
         address = self.external_address
@@ -97,3 +122,13 @@ class Settings(Common, frozen=True, kw_only=True):
         if not least <= (found := getattr(self, field)) <= most:
             hint = "" if self.allow_short_lifetimes else "; OSM_CERTMGR_ALLOW_SHORT_LIFETIMES=1 allows less"
             raise ValueError(f"{field}: found {found} seconds, allowed are {least} to {most}{hint}")
+
+    def _require_vault(self) -> None:
+        url = urlsplit(self.vault_address)
+        is_here = url.hostname in {"localhost", "127.0.0.1", "::1"}
+        if not url.hostname or url.scheme not in ({"http", "https"} if is_here else {"https"}):
+            allowed = "https://host:port, and http on this machine alone: the token that goes there signs for the mesh"
+            raise ValueError(f"vault_address: found {self.vault_address!r}, allowed is {allowed}")
+        for field in ("vault_mount", "vault_role", "vault_token_file"):
+            if not getattr(self, field):
+                raise ValueError(f"{field}: found nothing, and provider vault needs it")

@@ -3,85 +3,29 @@
 import asyncio
 import time
 from collections import Counter
-from contextlib import asynccontextmanager
 
 import grpc
 import pytest
 
-from osm.bus.memory import MemoryCore
-from osm.contracts.channels import BUNDLE, IDENTITY, SIGN
-from osm.contracts.endpoints import MeshIdentity
-from osm.contracts.names import XDS_IDENTITY, Identity
-from osm.contracts.trust import Chain, ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
-from osm.pki.issuing import profile_of, request
-from osm.pki.keys import make_key
+from osm.contracts.names import XDS_IDENTITY
+from osm.contracts.trust import Chain, ControlPlane, ProxyClient, Refused
 from osm.pki.reading import load_chain, verify
-from osm.runtime.health import Health
 from osm.testing.authority import SERVER_NAME, Authority
-from services.certmgr.app import run
 from services.certmgr.folder import FolderLedger
 from services.certmgr.settings import Settings
 from tests.other_ca import OtherCa
 from tests.plugin_server import plugin, signer
-from tests.served import served
+from tests.unit.certmgr.mesh_of_one import LEAF, STORE, MeshOfOne, active, until
 
-STORE = Identity("bookstore", "bookstore")
-LEAF = MeshLeaf(identity=STORE)
 CA = OtherCa()
-
-
-class Mesh:
-    """A bus with one member, and a certmgr on it."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.socket = folder / "ca.sock"
-        self.core = MemoryCore()
-
-    @asynccontextmanager
-    async def certmgr(self, **settings):
-        health = Health("certmgr", "r", "v", 0.0)
-        fields = {
-            "provider": "external",
-            "external_address": f"unix:{self.socket}",
-            "ca_folder": str(self.folder / "ca"),
-            **settings,
-        }
-        async with (
-            self.core.bus("endpoints").writer("endpoints") as writer,
-            served(run, self.core.bus("certmgr"), Settings(**fields), health),
-        ):
-            await writer.publish({IDENTITY.key("bookstore", "bookstore"): MeshIdentity(identity=STORE)})
-            yield health
-
-    async def ask(self, subject=LEAF, caller="xds", **more):
-        csr_pem = request(make_key(), profile_of(subject, "cluster.local"))
-        asked = SignRequest(csr_pem=csr_pem, subject=subject, **more)
-        return (await self.core.bus(caller).ask(SIGN, asked)).outcome
-
-    async def roots(self):
-        async for update in self.core.bus("xds").watch("certmgr"):
-            for document in update.documents:
-                if document.key == BUNDLE.key("cluster.local"):
-                    return load_chain("".join(document.value.roots_pem))
-        return ()
 
 
 @pytest.fixture
 def mesh(tmp_path):
-    return Mesh(tmp_path)
-
-
-async def until(health, said):
-    changed = asyncio.Event()
-    health.on_change(lambda _: changed.set())
-    while not said(health.status):
-        changed.clear()
-        await changed.wait()
-
-
-async def active(health):
-    await until(health, lambda status: status.state == "active")
+    """Its plug-in is at `ca.sock`."""
+    mesh = MeshOfOne(tmp_path, provider="external", external_address=f"unix:{tmp_path / 'ca.sock'}")
+    mesh.socket = tmp_path / "ca.sock"
+    return mesh
 
 
 async def test_a_plug_ins_chains_lead_to_the_root_that_is_published(mesh):
