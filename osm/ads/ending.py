@@ -12,6 +12,7 @@ Kind: TypeAlias = Literal[
     "cancelled",
     "aged",
     "stopping",
+    "replaced",
     "expired",
     "unread",
     "silent",
@@ -21,8 +22,8 @@ Kind: TypeAlias = Literal[
     "denied",
 ]
 """`closed` by the proxy; `cancelled` by it or by the network, which gRPC does not tell apart; `aged` and `stopping`
-send it to another replica; `unread`: it does not read; `silent`: it never spoke; `excess`: it asks for more than a
-stream may."""
+send it to another replica; `replaced` by a newer stream of the same proxy; `unread`: it does not read; `silent`: it
+never spoke; `excess`: it asks for more than a stream may."""
 
 BY_THE_PROXY: Final[tuple[Kind, ...]] = ("closed", "cancelled")
 """Nobody is left to be told of it."""

@@ -34,6 +34,7 @@ CODES: Final[Mapping[Kind, grpc.StatusCode]] = {
     "cancelled": grpc.StatusCode.CANCELLED,
     "aged": grpc.StatusCode.UNAVAILABLE,
     "stopping": grpc.StatusCode.UNAVAILABLE,
+    "replaced": grpc.StatusCode.ABORTED,
     "expired": grpc.StatusCode.UNAUTHENTICATED,
     "unread": grpc.StatusCode.RESOURCE_EXHAUSTED,
     "silent": grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -51,13 +52,15 @@ AGE_JITTER = 0.1
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """What every conversation needs of its server.
 
-    `turn` waits for the stream's turn to start, or raises NoRoom; `close_connection` shuts a peer's connection down.
+    `turn` waits for the stream's turn to start, or raises NoRoom; `admitted` is told that it has started; `cut` shuts a
+    peer's connection down.
     """
 
     engine: Engine
     authorize: Authorize
     observer: Observer
     turn: Callable[[], Awaitable[None]]
+    admitted: Callable[["GrpcStream"], None]
     cut: Callable[[str], object]
     write_deadline_s: float
     max_age_s: float | None
@@ -102,6 +105,16 @@ class GrpcStream:
                 await self._tell(ending)
         finally:
             self._leave(CANCELLED)
+
+    @property
+    def whose(self) -> tuple[str, ...] | None:
+        """The proxy that can have no other stream beside this one: proven by its certificate, and admitted.
+
+        None for a stream of one type: a proxy has one for each type then, and Envoy one for each secret or route.
+        """
+        if self._info is None or self._peer is None or not self._peer.uris or self._method.only_type is not None:
+            return None
+        return self._info.node_id, *self._peer.uris
 
     def gone(self) -> None:
         """The call is over, by the peer or with the connection: what is being read or written ends by itself."""
@@ -213,6 +226,7 @@ class GrpcStream:
         )
         self._desk.observer.connected(self._info)
         self._desk.engine.move(self._session.id, group)
+        self._desk.admitted(self)
 
     async def _turn(self) -> None:
         """Wait for it, or for the stream's end. Raises NoRoom."""

@@ -121,12 +121,14 @@ class AdsServer:
             authorize=authorize,
             observer=Unobserved() if observer is None else observer,
             turn=self._admission.turn,
+            admitted=self._admitted,
             cut=lambda peer: cut(peer, self.port),
             write_deadline_s=self._settings.write_deadline_s,
             max_age_s=self._settings.max_connection_age_s,
         )
         self._reports = None if reports is None else LoadReports(reports, self._settings.max_streams)
         self._conversations: dict[GrpcStream, None] = {}  # in the order in which they began
+        self._newest: dict[tuple[str, ...], GrpcStream] = {}  # of each proxy that has one stream for all types
         self._server: aio.Server | None = None
         self.port = 0
 
@@ -219,6 +221,21 @@ class AdsServer:
             await uncancelled(conversation.run(), conversation.gone)
         finally:
             del self._conversations[conversation]
+            whose = conversation.whose
+            if whose is not None and self._newest.get(whose) is conversation:
+                del self._newest[whose]
+
+    def _admitted(self, conversation: GrpcStream) -> None:
+        """End what its proxy had before: on a connection that broke unnoticed, it would be waited for in vain.
+
+        Only once the newer one is served, so that the proxy does not count as gone in between.
+        """
+        whose = conversation.whose
+        if whose is None:
+            return
+        before, self._newest[whose] = self._newest.get(whose), conversation
+        if before is not None:
+            before.end("replaced", "the proxy has opened another stream, which takes this one's place")
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -22,7 +22,7 @@ from osm.ads.peer import Denied
 from osm.ads.server import ServerSettings
 from osm.ads.stream import MAX_TYPES
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER
-from osm.testing.ads_client import DELTA_METHOD, ClientIdentity, ads_client
+from osm.testing.ads_client import DELTA_METHOD, ClientIdentity, ads_client, channel
 from osm.testing.ads_status import StreamEnded, ending
 from osm.testing.xds_server import EVERYONE, resource_of, xds_server
 
@@ -359,6 +359,130 @@ async def test_a_certificate_of_another_root_is_refused(authority):
         assert xds.streams == {}
 
 
+# A proxy that comes back while its old stream is not noticed to be broken
+
+
+@pytest.mark.parametrize("delta", [True, False])
+async def test_a_newer_stream_of_the_same_proxy_takes_the_place_of_the_old_one(authority, delta):
+    async with xds_server(identity=authority.server) as xds:
+        xds.put(cluster("web"))
+        async with ads_client(target(xds), node_id="1", identity=authority.client(PROXY), delta=delta) as old:
+            old.silent_types.add(CLUSTER)
+            await old.version(CLUSTER, "web")
+            async with ads_client(target(xds), node_id="1", identity=authority.client(PROXY)) as new:
+                await new.version(CLUSTER, "web")
+                ended = await old.end()
+                assert ended.code is grpc.StatusCode.ABORTED
+                assert "another stream" in ended.details
+                await xds.acked()
+                assert xds.disconnections == [("1", ended.details)]
+                xds.put(cluster("more"))
+                await new.version(CLUSTER, "more")
+
+
+class Wire:
+    """Between a client and the server. Once cut it carries nothing either way, and tells neither of them."""
+
+    def __init__(self, port):
+        self._server_port = port
+        self._is_cut = False
+        self._tasks = []
+        self._writers = []
+
+    async def __aenter__(self):
+        self._listener = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        host, port = self._listener.sockets[0].getsockname()
+        return self, f"{host}:{port}"
+
+    async def __aexit__(self, *_why):
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        self._listener.close()
+
+    def cut(self):
+        self._is_cut = True
+
+    async def _connect(self, reader, writer):
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        self._writers += [writer, there_writer]
+        ways = ((reader, there_writer), (there_reader, writer))
+        self._tasks += [asyncio.ensure_future(self._carry(*way)) for way in ways]
+
+    async def _carry(self, reader, writer):
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if not self._is_cut:
+                    writer.write(data)
+
+
+async def test_a_stream_whose_peer_has_vanished_holds_nothing_back_once_its_proxy_is_here_again(authority):
+    identity = authority.client(PROXY)
+    async with (
+        xds_server(identity=authority.server) as xds,
+        Wire(xds.port) as (wire, address),
+        ads_client(address, node_id="1", identity=identity) as vanished,
+    ):
+        xds.put(cluster("web"))
+        await vanished.version(CLUSTER, "web")
+        await xds.acked()
+        wire.cut()
+        async with ads_client(target(xds), node_id="1", identity=identity) as new:
+            xds.put(cluster("web", seconds=2))
+            await new.version(CLUSTER, "web", resource_of(cluster("web", seconds=2)).version)
+            async with asyncio.timeout(30):
+                await xds.acked()
+                while xds.open_streams > 1:
+                    await asyncio.sleep(0.01)
+            assert len(xds.streams) == 1
+
+
+@pytest.mark.parametrize(
+    ("node_id", "uri"),
+    [("2", PROXY), ("1", PROXY + "2")],
+    ids=["another node id", "another certificate"],
+)
+async def test_another_proxy_takes_nobodys_place(authority, node_id, uri):
+    async with (
+        xds_server(identity=authority.server) as xds,
+        ads_client(target(xds), node_id="1", identity=authority.client(PROXY)) as one,
+        ads_client(target(xds), node_id=node_id, identity=authority.client(uri)) as two,
+    ):
+        xds.put(cluster("web"))
+        await one.version(CLUSTER, "web")
+        await two.version(CLUSTER, "web")
+        assert xds.disconnections == []
+
+
+async def test_who_has_proven_nothing_takes_nobodys_place():
+    async with xds_server() as xds, ads_client(target(xds)) as one, ads_client(target(xds)) as two:
+        xds.put(cluster("web"))
+        await one.version(CLUSTER, "web")
+        await two.version(CLUSTER, "web")
+        assert xds.disconnections == []
+
+
+async def test_a_proxy_may_have_several_streams_of_one_type_beside_that_for_all(authority):
+    identity = authority.client(PROXY)
+    method = "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
+    async with (
+        xds_server(identity=authority.server) as xds,
+        ads_client(target(xds), node_id="1", identity=identity) as client,
+        channel(target(xds), identity) as connection,
+    ):
+        calls = [raw(connection, method) for _ in range(2)]
+        for call in calls:
+            await call.write(request(node={"id": "1"}, type_url=""))
+        await xds.until(lambda: len(xds.streams) == 3)
+        xds.put(cluster("web"))
+        await client.version(CLUSTER, "web")
+        assert xds.disconnections == []
+        for call in calls:
+            call.cancel()
+
+
 class InTwoHours(datetime):
     """The wall clock, when a certificate of an hour has long expired."""
 
@@ -384,7 +508,7 @@ async def test_a_new_server_certificate_is_used_by_the_next_connection(authority
     current = authority.server()
     async with xds_server(identity=lambda: current) as xds:
         xds.put(cluster("web"))
-        async with ads_client(target(xds), identity=authority.client(PROXY)) as old:
+        async with ads_client(target(xds), node_id="old", identity=authority.client(PROXY)) as old:
             await old.version(CLUSTER, "web")
             current = other.server()
             async with ads_client(target(xds), identity=other.client(PROXY)) as new:
