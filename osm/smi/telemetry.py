@@ -115,11 +115,12 @@ def _problems(raw: RawDocument, log: Log) -> Iterator[Problem]:
 def _json_problems(raw: RawDocument, text: str) -> Iterator[Problem]:
     try:
         found = json.decode(text)
+        depth = _depth(found)
     except (MsgspecError, RecursionError) as error:
         yield raw.problem(FORMAT, f"expected JSON, as it starts with `{{`, and it is none: {error}")
         return
-    if _depth(found) > MAX_DEPTH:
-        yield raw.problem(FORMAT, f"expected JSON of at most {MAX_DEPTH} levels, found {_depth(found)}")
+    if depth > MAX_DEPTH:
+        yield raw.problem(FORMAT, f"expected JSON of at most {MAX_DEPTH} levels, found {depth}")
         return
     for part in _texts(found):
         yield from _text_problems(raw, part)

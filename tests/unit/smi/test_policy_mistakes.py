@@ -358,7 +358,6 @@ HEADS: list[tuple[str, str, str]] = [
             f"warning kind: {kind} is accepted and not enforced yet: it changes nothing",
         )
         for group, kind in (
-            ("policy", "Telemetry"),
             ("config", "MeshRootCertificate"),
             ("config", "ExtensionService"),
         )
