@@ -48,6 +48,13 @@ class Configuration(Struct, frozen=True):
     assignments: Mapping[ServiceName, tuple[AssignmentKey, ...]]
 
 
+class Reach(Struct, frozen=True, kw_only=True):
+    """What an identity may call, and the load assignments of that by service."""
+
+    destinations: tuple[Destination, ...]
+    assignments: Mapping[ServiceName, tuple[AssignmentKey, ...]]
+
+
 class Classes:
     """The classes in use, their configuration, and what to rebuild after a change."""
 
@@ -57,7 +64,7 @@ class Classes:
         self._built: dict[ProxyClass, Configuration] = {}
         self._ones: dict[ProxyClass, ProxyClass] = {}
         self._made = Made(documents)
-        self._reached: tuple[tuple[Upstream, ...] | None, tuple[Destination, ...]] | None = None
+        self._reached: tuple[tuple[Upstream, ...] | None, Reach] | None = None
 
     def __iter__(self) -> Iterator[ProxyClass]:
         return iter(self._built)
@@ -138,21 +145,24 @@ class Classes:
             services=self._documents.services,
             access_log=self._access_log(proxy_class),
         )
-        translation = translate(proxy_class.member(), view, self._reach(view))
+        reach = self._reach(view)
+        translation = translate(proxy_class.member(), view, reach.destinations)
         parts = {CLUSTER: translation.clusters, LISTENER: translation.listeners, ROUTE: translation.routes}
         return Configuration(
             resources={
                 **{type_url: {one.name: self._made.of(one) for one in some} for type_url, some in parts.items()},
                 ENDPOINT: {key.name: self._made.assignment(key) for key in translation.assignments},
             },
-            assignments=_by_service(translation.assignments),
+            assignments=reach.assignments,
         )
 
-    def _reach(self, view: View) -> tuple[Destination, ...]:
+    def _reach(self, view: View) -> Reach:
         """In a permissive mesh it is everybody's."""
         upstreams = None if view.mesh.permissive else view.policy.upstreams if view.policy else ()
         if self._reached is None or self._reached[0] != upstreams:
-            self._reached = upstreams, destinations(view)
+            found = destinations(view)
+            by_service = _by_service(to.assignment for to in found if to.accounts)
+            self._reached = upstreams, Reach(destinations=found, assignments=by_service)
         return self._reached[1]
 
 
