@@ -103,11 +103,7 @@ class World:
 
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, HOST, port).start()
-        self._stack.push_async_callback(runner.cleanup)
-        return runner
+        return await self._serve(application, port)
 
     async def failing(self, port: int, error: type[web.HTTPException], *, times: int) -> list[str]:
         """Says `error` this many times, then 200; what it returns grows by the path of each request."""
@@ -121,11 +117,22 @@ class World:
 
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, HOST, port).start()
-        self._stack.push_async_callback(runner.cleanup)
+        await self._serve(application, port)
         return seen
+
+    async def waiting(self, port: int, let_go: asyncio.Event) -> asyncio.Event:
+        """Answers when it is let go; what it returns is set by the first request."""
+        arrived = asyncio.Event()
+
+        async def answer(_request: web.Request) -> web.Response:
+            arrived.set()
+            await let_go.wait()
+            return web.Response()
+
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", answer)
+        await self._serve(application, port)
+        return arrived
 
     async def echo(self, port: int) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,6 +175,13 @@ class World:
             while not await _accepts(port):
                 await asyncio.sleep(0.02)
 
+    async def _serve(self, application: web.Application, port: int) -> web.AppRunner:
+        runner = web.AppRunner(application)
+        await runner.setup()
+        await web.TCPSite(runner, HOST, port).start()
+        self._stack.push_async_callback(runner.cleanup)
+        return runner
+
     async def sidecar(self, case: Case) -> Path:
         """Starts it and returns its admin socket."""
         workload = case.workload
@@ -207,15 +221,19 @@ class World:
 
     async def ask(self, port: int, who: Identity, line: str, *headers: str) -> tuple[int, str]:
         """One request, its line sent as it is, straight to a sidecar's inbound port: status and body."""
+        reply = await self.whole(port, who, line, *headers)
+        return int(reply.split(" ", 2)[1]), reply.partition("\r\n\r\n")[2]
+
+    async def whole(self, port: int, who: Identity, line: str, *headers: str) -> str:
+        """The answer with its headers."""
         context = self.tls(MeshLeaf(identity=who))
         reader, writer = await asyncio.open_connection(HOST, port, ssl=context, server_hostname=SHOP.fqdn)
         head = (f"{line} HTTP/1.1", "Host: shop", "Connection: close", *headers, "", "")
         try:
             writer.write("\r\n".join(head).encode())
-            reply = (await reader.read()).decode()
+            return (await reader.read()).decode()
         finally:
             writer.transport.abort()  # the polite end of TLS may last longer than the test
-        return int(reply.split(" ", 2)[1]), reply.partition("\r\n\r\n")[2]
 
 
 def origin(name: str) -> ObjectRef:

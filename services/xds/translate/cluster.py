@@ -10,7 +10,7 @@ from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster, UpstreamConnectionOptions
 from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection
 from envoy.config.core.v3.address_pb2 import TcpKeepalive
-from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
+from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions, KeepaliveSettings
 from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
@@ -49,6 +49,10 @@ UNLIMITED = 2**32 - 1
 """Circuit breakers are the user's to set; Envoy's own default of 1,024 surprises under load."""
 
 WITHOUT_LIMITS = ConnectionSettings()
+
+PING_EVERY_S = 10
+PING_TIMEOUT_S = 5
+"""A server of gRPC that has gone without a word (a node lost) costs so long, and not until TCP gives up."""
 
 KEEPALIVE_S = 60
 """Idle TCP connections notice a vanished peer within a few minutes, not two hours."""
@@ -114,6 +118,19 @@ def passthrough_cluster() -> Cluster:
 
 def tracing_cluster(tracing: Tracing) -> Cluster:
     return _at(TRACING, Cluster.DiscoveryType.STRICT_DNS, Address(tracing.address, tracing.port))
+
+
+def grpc_cluster(name: str, address: Address) -> Cluster:
+    """A server that Envoy itself asks, in the clear."""
+    cluster = _at(name, Cluster.DiscoveryType.STRICT_DNS, address)
+    http2 = Http2ProtocolOptions(
+        connection_keepalive=KeepaliveSettings(interval=seconds(PING_EVERY_S), timeout=seconds(PING_TIMEOUT_S))
+    )
+    options = HttpProtocolOptions(
+        explicit_http_config=HttpProtocolOptions.ExplicitHttpConfig(http2_protocol_options=http2)
+    )
+    cluster.typed_extension_protocol_options[_HTTP].CopyFrom(packed(options))
+    return cluster
 
 
 def _at(name: str, kind: "Cluster.DiscoveryType.ValueType", address: Address) -> Cluster:

@@ -30,6 +30,15 @@ from services.xds.translate.access import (
 )
 from services.xds.translate.cluster import local_cluster
 from services.xds.translate.filters import inbound_http, network_filter, tcp_to_app
+from services.xds.translate.limits import (
+    chain_limit_origins,
+    connection_filters,
+    limit,
+    limited_routes,
+    limits,
+    request_filters,
+    route_limit_origins,
+)
 from services.xds.translate.messages import packed
 from services.xds.translate.model import Built, View, cluster_name
 from services.xds.translate.request_match import ANY_REQUEST, Shape, route_match, shapes
@@ -86,12 +95,17 @@ def inbound_chain(it: Served, own: TlsIdentity, view: View, *, destination_port:
 def inbound_routes(it: Served, view: View) -> Built:
     """One virtual host for whatever host name: a split never reaches its backends' routes."""
     name = cluster_name(it.backed.service, it.backed.port)
-    host = inbound_host(name, (plain_route(route_match(shape), it.local_name) for shape in _wanted(view)))
+    said = limits(view, it.backed.service)
+    wanted = (plain_route(route_match(shape), it.local_name) for shape in _wanted(view))
+    host = inbound_host(name, [*limited_routes(said, it.name, it.local_name), *wanted])
+    limit(host, said, it.name)
     host.typed_per_filter_config[HTTP_FILTER].CopyFrom(packed(per_route(_http_rules(view))))
     return Built(
         name=it.routes_name,
         message=configuration(it.routes_name, [host]),
-        origins=_sorted_origins(grant.origin for grant in _grants(view).http),
+        origins=_sorted_origins(
+            {grant.origin for grant in _grants(view).http} | route_limit_origins(view, it.backed.service)
+        ),
     )
 
 
@@ -101,17 +115,22 @@ def app_cluster(it: Served, app: Address) -> Built:
 
 
 def chain_origins(it: Served, view: View) -> tuple[ObjectRef, ...]:
-    """Whose words are in the chain itself; for HTTP they are in its routes."""
+    """Whose words are in the chain itself; for HTTP those of access control are in its routes."""
+    limited = chain_limit_origins(view, it.backed.service)
     if it.http:
-        return ()
-    return _sorted_origins(grant.origin for grant in tcp_grants(_grants(view).tcp, it.backed.target_port))
+        return tuple(sorted(limited))
+    grants = tcp_grants(_grants(view).tcp, it.backed.target_port)
+    return _sorted_origins({grant.origin for grant in grants} | limited)
 
 
 def _filters(it: Served, view: View) -> list[Filter]:
+    said = limits(view, it.backed.service)
+    of_connections = connection_filters(said, it.name)
     if it.http:
-        return [inbound_http(it.name, it.routes_name, view.mesh.tracing)]
+        more = request_filters(said, it.name)
+        return [*of_connections, inbound_http(it.name, it.routes_name, view.mesh.tracing, more)]
     rules = per_connection(_tcp_rules(it, view), it.name)
-    return [network_filter(NETWORK_FILTER, rules), tcp_to_app(it.name, it.local_name)]
+    return [network_filter(NETWORK_FILTER, rules), *of_connections, tcp_to_app(it.name, it.local_name)]
 
 
 def _wanted(view: View) -> tuple[Shape, ...]:

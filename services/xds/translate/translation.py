@@ -6,7 +6,8 @@ from osm.contracts.endpoints import Explicit, Transparent, Workload
 from services.xds.translate import explicit, inbound, ingress, outbound, transparent
 from services.xds.translate.access_log import logged
 from services.xds.translate.cluster import TRACING, tracing_cluster
-from services.xds.translate.inbound import served
+from services.xds.translate.inbound import Served, served
+from services.xds.translate.limits import limiter_clusters
 from services.xds.translate.model import Built, Part, Translation, View
 from services.xds.translate.reach import Destination, destinations
 from services.xds.translate.tls import TlsIdentity
@@ -38,7 +39,7 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
             )
     inbound_routes = (inbound.inbound_routes(it, view) for it in serves if it.http)
     return Translation(
-        clusters=_sorted([*outbound.clusters(reach, own, view), *others, *_tracing(view)]),
+        clusters=_sorted([*outbound.clusters(reach, own, view), *others, *_tracing(view), *_limiters(view, serves)]),
         listeners=_sorted(logged(each, view.access_log) for each in listeners),
         routes=_sorted([*routes, *inbound_routes, *ingress.ingress_routes(serves, view)]),
         assignments=tuple(to.assignment for to in reach if to.accounts),
@@ -48,6 +49,10 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
 def _tracing(view: View) -> tuple[Built, ...]:
     tracing = view.mesh.tracing
     return (Built(name=TRACING, message=tracing_cluster(tracing)),) if tracing else ()
+
+
+def _limiters(view: View, serves: tuple[Served, ...]) -> tuple[Built, ...]:
+    return limiter_clusters(view, sorted({it.backed.service for it in serves}))
 
 
 def _sorted(parts: Iterable[Part]) -> tuple[Part, ...]:
