@@ -36,8 +36,10 @@ async def herd(xds, size, identity=None):
     began, served_at = time.monotonic(), []
     everyone = asyncio.Event()
 
-    async def one():
-        async with ads_client(target(xds), identity=identity, follow=False, subscribe=ONLY_CLUSTERS) as client:
+    async def one(number):
+        async with ads_client(
+            target(xds), node_id=str(number), identity=identity, follow=False, subscribe=ONLY_CLUSTERS
+        ) as client:
             await client.until(lambda: client.pushes_received > 0)
             served_at.append(time.monotonic() - began)
             if len(served_at) == size:
@@ -45,8 +47,8 @@ async def herd(xds, size, identity=None):
             await everyone.wait()
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(size):
-            tasks.create_task(one())
+        for number in range(size):
+            tasks.create_task(one(number))
     while xds.open_streams:
         await asyncio.sleep(0.01)
     return served_at
