@@ -48,7 +48,7 @@ ROAMER = "127.0.0.2"
 """Where the sidecar of a client is that may leave the mesh: what goes outside goes through this one."""
 
 ADDRESSES = {**PODS, "alien": (ALIEN, "127.0.0.9")}
-_MARKED = SocketOption(level=SOL_SOCKET, name=SO_MARK, int_value=MARK, state=SocketOption.STATE_PREBIND)
+MARKED = SocketOption(level=SOL_SOCKET, name=SO_MARK, int_value=MARK, state=SocketOption.STATE_PREBIND)
 ORIGIN = ObjectRef("TrafficTarget", "shop", "db")
 
 
@@ -117,7 +117,7 @@ async def sidecar(case: Case, listen: str, folder: Path, authority: Authority, s
     ]
     bootstrap = static(translation, case.assignments(translation), secrets)
     bootstrap.admin.address.pipe.path = str(folder / "admin.sock")
-    bootstrap.cluster_manager.upstream_bind_config.socket_options.append(_MARKED)
+    bootstrap.cluster_manager.upstream_bind_config.socket_options.append(MARKED)
     for listener in bootstrap.static_resources.listeners:
         listener.address.socket_address.address = listen
     (folder / "bootstrap.json").write_text(MessageToJson(bootstrap, preserving_proto_field_name=True))
