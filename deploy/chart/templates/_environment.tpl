@@ -51,8 +51,7 @@
   value: kubernetes
 - name: OSM_CERTMGR_NAMESPACE
   value: {{ include "osm.namespace" . }}
-- name: OSM_CERTMGR_CA_SECRET
-  value: {{ .Values.osm.caBundleSecretName }}
+{{- include "osm.ca.environment" . }}
 {{- end }}
 
 {{- define "osm.environment.endpoints" }}

@@ -44,7 +44,7 @@ spec:
         - --mesh-name={{ $osm.meshName }}
         - --trust-domain={{ $osm.trustDomain }}
         - --cluster-domain={{ $osm.clusterDomain }}
-        - --ca-bundle-secret={{ $osm.caBundleSecretName }}
+        - --ca-bundle-secret={{ include "osm.ca.rootSecret" . }}
         - --mesh-config=/etc/osm/preset/preset-mesh-config.json
       env:
         - name: HOME

@@ -19,10 +19,7 @@ asked. Those that ask for nothing (osm.deployGrafana: false) pass, so that a who
 {{- $wrong = append $wrong (printf "%s: found %s, but %s" .value (toJson $found) .instead) }}
 {{- end }}
 {{- end }}
-{{- $kind := .Values.osm.certificateProvider.kind }}
-{{- if ne $kind "tresor" }}
-{{- $wrong = append $wrong (printf "osm.certificateProvider.kind: found %q, but certificates come from the built-in issuer, tresor, alone" $kind) }}
-{{- end }}
+{{- $wrong = concat $wrong (include "osm.ca.wrong" . | fromJsonArray) }}
 {{- if $wrong }}
 {{- fail (printf "\n%s" (join "\n" $wrong)) }}
 {{- end }}

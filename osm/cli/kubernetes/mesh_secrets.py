@@ -47,12 +47,13 @@ class Mesh(Struct, frozen=True, kw_only=True):
     trust_domain: str
     cluster_domain: str
     root_secret: str
-    """Name of the Secret with the mesh's root: `ca.crt` and `private.key`, as OSM has it."""
+    """Name of the Secret with the mesh's root: `ca.crt` and `private.key`, as OSM has it. Empty if it is elsewhere."""
 
 
 def names(mesh: Mesh) -> tuple[str, ...]:
     """All Secrets, in the order in which they are made: what others follow from comes first."""
-    return (mesh.root_secret, METRICS, BUS_ROOT, BUS_TLS, BUS_USERS, *(_of_user(user) for user in USERS))
+    roots = (mesh.root_secret,) if mesh.root_secret else ()
+    return (*roots, METRICS, BUS_ROOT, BUS_TLS, BUS_USERS, *(_of_user(user) for user in USERS))
 
 
 def due(found: Mapping[str, Data], mesh: Mesh, now_s: float) -> dict[str, Data]:
@@ -60,11 +61,12 @@ def due(found: Mapping[str, Data], mesh: Mesh, now_s: float) -> dict[str, Data]:
 
     Raises BadSecret.
     """
-    wanted = {
-        mesh.root_secret: _root(found.get(mesh.root_secret), mesh, now_s),
+    wanted: dict[str, Data] = {
         METRICS: {"token": secrets.token_urlsafe(32).encode(), **found.get(METRICS, {})},
         BUS_ROOT: found.get(BUS_ROOT) or _new_bus_root(now_s),
     }
+    if mesh.root_secret:
+        wanted[mesh.root_secret] = _root(found.get(mesh.root_secret), mesh, now_s)
     wanted[BUS_TLS] = _bus_certificate(found.get(BUS_TLS, {}), wanted[BUS_ROOT], mesh, now_s)
     wanted[BUS_USERS] = {password_variable(user): _new_password() for user in USERS} | dict(found.get(BUS_USERS, {}))
     wanted |= _users(found, wanted)

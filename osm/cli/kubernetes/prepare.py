@@ -45,7 +45,9 @@ def prepare(
     mesh_name: Annotated[str, typer.Option(help="Name of the mesh.")] = "osm",
     trust_domain: Annotated[str, typer.Option(help="Trust domain of its certificates.")] = "cluster.local",
     cluster_domain: Annotated[str, typer.Option(help="DNS domain of the cluster.")] = "cluster.local",
-    root: Annotated[str, typer.Option("--ca-bundle-secret", help="Secret with the mesh's root.")] = "osm-ca-bundle",
+    root: Annotated[
+        str, typer.Option("--ca-bundle-secret", help="Secret with the mesh's root; empty makes none.")
+    ] = "osm-ca-bundle",
     mesh_config: Annotated[
         Path | None, typer.Option(help="File with the spec (JSON) of the first MeshConfig; none makes none.")
     ] = None,

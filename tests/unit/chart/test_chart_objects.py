@@ -326,7 +326,6 @@ def test_the_store_of_the_bus_is_bounded_and_goes_with_its_pod(rendered: Render)
         ("osm.catalog.autoScale.enable=true", "'/osm/catalog': additional properties 'autoScale' not allowed"),
         ("osm.deployGrafana=true", "osm.deployGrafana: found true, but the chart installs no Grafana"),
         ("osm.osmController.replicaCount=2", "osm.osmController: found"),
-        ("osm.certificateProvider.kind=vault", 'osm.certificateProvider.kind: found "vault"'),
         ("contour.enabled=true", "contour: found"),
         ("osm.featureFlags.enableMeshRootCertificate=true", "MeshRootCertificates are not read; put a root of yours"),
     ],
@@ -341,8 +340,8 @@ def test_all_removed_values_are_told_at_once_and_those_that_ask_for_nothing_pass
     helm.render("osm.deployGrafana=false", "osm.enableReconciler=false", "contour.enabled=false")
     helm.render("osm.featureFlags.enableMeshRootCertificate=false")
     with pytest.raises(Refused) as refused:
-        helm.render("osm.deployGrafana=true", "osm.deployJaeger=true", "osm.vault.host=x")
-    assert all(name in str(refused.value) for name in ("osm.deployGrafana", "osm.deployJaeger", "osm.vault"))
+        helm.render("osm.deployGrafana=true", "osm.deployJaeger=true", "osm.multicluster.x=1")
+    assert all(name in str(refused.value) for name in ("osm.deployGrafana", "osm.deployJaeger", "osm.multicluster"))
 
 
 def test_every_removed_value_passes_the_schema_to_be_answered() -> None:

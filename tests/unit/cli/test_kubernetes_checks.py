@@ -14,7 +14,8 @@ from osm.cli.kubernetes.chart import chart_path
 from osm.cli.kubernetes.check import judged
 from osm.cli.kubernetes.checks.before import before, tools
 from osm.cli.kubernetes.checks.facts import After, Before, Bus, Cert, HookConfiguration, Permission, Tool
-from osm.cli.kubernetes.checks.gather import needed
+from osm.cli.kubernetes.checks.gather import ABSENT, KEPT, kept, needed, roots
+from osm.cli.kubernetes.checks.gather import ROOT as ROOT_SECRET
 from osm.cli.kubernetes.control_plane_state import ControlPlaneState
 from osm.cli.kubernetes.defining import wanted
 from osm.cli.kubernetes.definitions import Definition
@@ -26,8 +27,9 @@ from osm.cli.kubernetes.pod_problems import troubles
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.problem import Problem
 from osm.contracts.status import ProxyStatus, Rejection, ServiceStatus
-from osm.k8s.objects import Namespace
+from osm.k8s.objects import Namespace, Secret
 from osm.k8s.resource import ADMISSION_POLICIES, ADMISSION_POLICY_BINDINGS, TRAFFIC_SPLITS, TRAFFIC_TARGETS
+from osm.testing.authority import Authority
 
 NOW_S = 1_800_000_000.0
 DAY_S = 24 * 3600.0
@@ -452,3 +454,15 @@ def test_what_is_in_the_way_of_a_mesh_is_named(fault: str) -> None:
     assert [line.level for line in said] == [level]
     assert words in said[0].what
     assert remedy in said[0].remedy
+
+
+def test_the_root_of_a_mesh_that_another_issues_for_is_the_published_one() -> None:
+    published = Authority().roots_pem.decode()
+    bus = Bus(roots_pem=published)
+    assert roots(ABSENT, bus) == published.encode()
+    assert roots(Secret(data={"ca.crt": b"ours"}), Bus()) == b"ours"
+    found = kept("osm-system", ROOT_SECRET, ABSENT, bus)
+    assert (found.where, found.why) == ("the mesh's root (published; it is kept elsewhere)", "")
+    assert found.not_after_s > found.not_before_s
+    assert kept("osm-system", ROOT_SECRET, ABSENT, Bus()).why == ABSENT
+    assert kept("osm-system", KEPT[1], ABSENT, bus).why == ABSENT

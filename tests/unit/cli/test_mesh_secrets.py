@@ -4,6 +4,7 @@ import base64
 import json
 
 import pytest
+from msgspec import structs
 
 from osm.bus import nats_keys
 from osm.bus.permissions import USERS, password_variable
@@ -29,6 +30,13 @@ def made() -> dict[str, Data]:
 def test_everything_is_made_at_once_and_then_nothing_is_due(made: dict[str, Data]) -> None:
     assert tuple(made) == names(MESH)
     assert due(made, MESH, NOW_S) == {}
+
+
+def test_no_root_is_made_where_another_issues(made: dict[str, Data]) -> None:
+    elsewhere = structs.replace(MESH, root_secret="")
+    assert names(elsewhere) == names(MESH)[1:]
+    assert tuple(due({}, elsewhere, NOW_S)) == names(elsewhere)
+    assert due(made, elsewhere, NOW_S) == {}
 
 
 def test_two_meshes_share_no_secret(made: dict[str, Data]) -> None:

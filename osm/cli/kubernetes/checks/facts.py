@@ -92,6 +92,7 @@ class Bus(Struct, frozen=True, kw_only=True):
     services: tuple[ServiceStatus, ...] = ()
     proxies: tuple[ProxyStatus, ...] = ()
     problems: tuple[Problem, ...] = ()
+    roots_pem: str = ""
     why: str = ""
 
 

@@ -29,7 +29,7 @@ from osm.cli.kubernetes.survey import all_meshes, standing
 from osm.cli.output import CommandError
 from osm.cli.problem_lines import object_problems
 from osm.contracts import labels
-from osm.contracts.channels import FILE_STATUS, OBJECT_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
+from osm.contracts.channels import BUNDLE, FILE_STATUS, OBJECT_STATUS, PROGRESS, PROXY_STATUS, SERVICE_STATUS
 from osm.k8s import resource
 from osm.k8s.errors import Forbidden
 from osm.k8s.objects import Namespace, Secret
@@ -60,7 +60,10 @@ ALWAYS_NEEDED = (
 SINCE_1_30 = (("create", resource.ADMISSION_POLICIES), ("create", resource.ADMISSION_POLICY_BINDINGS))
 """The chart makes them for an API server that has them: without this right helm stops in the middle."""
 
-KEPT = (("osm-ca-bundle", "ca.crt", "the mesh's root"), ("osm-nats-tls", "tls.crt", "the bus's certificate"))
+ROOT = ("osm-ca-bundle", "ca.crt", "the mesh's root")
+KEPT = (ROOT, ("osm-nats-tls", "tls.crt", "the bus's certificate"))
+
+ABSENT = "it is not there"
 
 
 def needed(version: tuple[int, int]) -> tuple[tuple[str, resource.Resource], ...]:
@@ -110,7 +113,6 @@ async def after(cluster: "Cluster", where: ClusterOptions, mesh: Mesh) -> After:
     )
     secrets = {name: await _secret(cluster, name, home) for name, _, _ in KEPT}
     events = await all_of(cluster, resource.EVENTS, as_=Event, fields="type=Warning,reason=FailedCreate")
-    root = secrets[KEPT[0][0]]
     return After(
         now_s=time.time(),
         cli_version=installed_version("osm"),
@@ -122,10 +124,8 @@ async def after(cluster: "Cluster", where: ClusterOptions, mesh: Mesh) -> After:
         wanted=wanted(chart_path()),
         mutating=await all_of(cluster, resource.MUTATING_WEBHOOKS, as_=HookConfiguration),
         validating=await all_of(cluster, resource.VALIDATING_WEBHOOKS, as_=HookConfiguration),
-        roots_pem=root.data.get("ca.crt", b"") if isinstance(root, Secret) else b"",
-        certificates=tuple(
-            certificate(f"{what} (Secret {home}/{name})", secrets[name], key) for name, key, what in KEPT
-        ),
+        roots_pem=roots(secrets[ROOT[0]], bus),
+        certificates=tuple(kept(home, each, secrets[each[0]], bus) for each in KEPT),
         namespaces=namespaces,
         pods=await _pods(cluster, mesh, namespaces),
         events=events,
@@ -152,7 +152,23 @@ async def _secret(cluster: "Cluster", name: str, namespace: str) -> Secret | str
         found = await look_up(cluster, resource.SECRETS, name, namespace, as_=Secret)
     except Forbidden:
         return "you may not read it"
-    return found if found is not None else "it is not there"
+    return found if found is not None else ABSENT
+
+
+def roots(secret: Secret | str, bus: Bus) -> bytes:
+    """What the mesh is told to trust; before it is, what the built-in root's Secret says."""
+    if bus.roots_pem:
+        return bus.roots_pem.encode()
+    return secret.data.get(ROOT[1], b"") if isinstance(secret, Secret) else b""
+
+
+def kept(home: str, what: tuple[str, str, str], secret: Secret | str, bus: Bus) -> Cert:
+    """One of `KEPT`. Where another than the built-in issuer signs, there is no Secret of the root: it is published."""
+    name, key, title = what
+    if what == ROOT and secret == ABSENT and bus.roots_pem:
+        published = Secret(data={key: bus.roots_pem.encode()})
+        return certificate(f"{title} (published; it is kept elsewhere)", published, key)
+    return certificate(f"{title} (Secret {home}/{name})", secret, key)
 
 
 def certificate(where: str, secret: Secret | str, key: str) -> Cert:
@@ -182,10 +198,12 @@ async def _heard(bus: Connected) -> Bus:
     found = await pictures(bus)
     if not found:
         return Bus(why=f"no picture of any bucket within {PICTURES_WITHIN_S:g} s")
+    bundles = of_kind(found["certmgr"].documents, BUNDLE) if "certmgr" in found else ()
     status = tuple(each for each in found["status"].documents if not each.deleted) if "status" in found else ()
     return Bus(
         buckets=tuple(bucket_states(found, of_kind(status, PROGRESS))),
         services=tuple(of_kind(status, SERVICE_STATUS)),
         proxies=tuple(of_kind(status, PROXY_STATUS)),
         problems=tuple(object_problems(of_kind(status, OBJECT_STATUS), of_kind(status, FILE_STATUS))),
+        roots_pem="".join(root for bundle in bundles for root in bundle.roots_pem),
     )
