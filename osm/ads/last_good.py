@@ -4,7 +4,8 @@ Pure. A change is not all or nothing: what does not need a resource that is held
 whole:
 
 - whoever refers to a resource that is held back and has no older form waits with it;
-- what an older form refers to stays, though the newest no longer has it.
+- what an older form refers to stays, though the newest no longer has it; and what was put into it to take something
+  back comes along, though it is not proven yet.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,8 +23,14 @@ Older: TypeAlias = Callable[[Resource, Resource | None], Resource | None]
 """The last good resource and the newest of that name, if there is one → what may be served in place of the newest."""
 
 
-def blend(newest: Flat, good: Flat, usable: Callable[[Resource], bool], older: Older) -> Flat:
-    """The newest that are `usable` and whole, and the last good of the others as `older` will have it."""
+Verdict: TypeAlias = Callable[[Resource], bool]
+
+
+def blend(newest: Flat, good: Flat, usable: Verdict, older: Older, rejected: Verdict) -> Flat:
+    """The newest that are `usable` and whole, and the last good of the others as `older` will have it.
+
+    What `older` has put into those comes with what it needs of the newest, unless that is `rejected`.
+    """
     chosen = {key: resource for key, resource in newest.items() if usable(resource)}
     _let_wait(chosen, newest, good)
     kept = {key: good[key] for key in newest.keys() - chosen.keys() if key in good}
@@ -33,6 +40,10 @@ def blend(newest: Flat, good: Flat, usable: Callable[[Resource], bool], older: O
         form = older(resource, newest.get(key))
         if form is not None:
             served[key] = form
+            put_in = needs(form) - needs(resource)
+            served |= {
+                each: newest[each] for each in put_in & newest.keys() - served.keys() if not rejected(newest[each])
+            }
     return served
 
 

@@ -7,6 +7,7 @@ and nothing else of what is in a resource. What is referred to and never given i
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from envoy.config.core.v3 import grpc_service_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
@@ -23,6 +24,7 @@ REMEMBERED = 512
 """Resources whose references are remembered: those of one large change."""
 
 _BY_CLUSTER = (route_components_pb2.RouteAction, tcp_proxy_pb2.TcpProxy)
+_BY_CLUSTER_NAME = (grpc_service_pb2.GrpcService.EnvoyGrpc,)
 _BY_NAME = (route_components_pb2.WeightedCluster.ClusterWeight, tcp_proxy_pb2.TcpProxy.WeightedCluster.ClusterWeight)
 
 
@@ -70,6 +72,8 @@ def _references(message: Message) -> Iterator[Key]:
         return
     if isinstance(message, _BY_CLUSTER):
         yield CLUSTER, message.cluster
+    elif isinstance(message, _BY_CLUSTER_NAME):
+        yield CLUSTER, message.cluster_name
     elif isinstance(message, _BY_NAME):
         yield CLUSTER, message.name
     elif isinstance(message, http_connection_manager_pb2.Rds):

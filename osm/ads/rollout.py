@@ -255,7 +255,8 @@ class Rollout:
     def _mixed(self, usable: Callable[[Resource], bool]) -> Table:
         if all(usable(resource) for of_type in self._newest.values() for resource in of_type.values()):
             return self._newest
-        return nested(blend(flat(self._newest), flat(self._good), usable, self._verdicts.older))
+        verdicts = self._verdicts
+        return nested(blend(flat(self._newest), flat(self._good), usable, verdicts.older, verdicts.is_rejected))
 
     def _worth_keeping(self) -> Table:
         """What is good of the newest names, and what older forms need."""

@@ -149,6 +149,18 @@ class Tracing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     endpoint: str = "/api/v2/spans"
 
 
+class ExternalAuthorization(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom sidecars ask about each request to their app, over gRPC in the clear (Envoy's `ext_authz`, v3)."""
+
+    origin: ObjectRef
+    address: str
+    port: Port
+    stat_prefix: str = "inboundExtAuthz"
+    timeout_ms: Annotated[int, Meta(ge=1)] = 1000
+    failure_mode_allow: bool = False
+    """Whether requests pass that nobody has judged: who is asked is away, or does not answer in time."""
+
+
 class Injection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What MeshConfig says of new pods' sidecars; read by the injector when a pod is made, never afterwards.
 
@@ -188,6 +200,7 @@ class Mesh(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Proxies admitted by xds; 0 is no limit (sidecar.maxDataPlaneConnections)."""
     injection: Injection | None = None
     """None is `Injection()`: nothing is said of new pods."""
+    external_authorization: ExternalAuthorization | None = None
     telemetry: ObjectRef | None = None
     """In the catalog's document: the Telemetry of all workloads whose own documents name none."""
     origin: ObjectRef | None = None

@@ -14,6 +14,7 @@ from osm.contracts.policy import Mesh, Tracing
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument
 from osm.manifests.wording import shown
+from osm.smi.authorization import authorizer, authorizer_problems
 from osm.smi.durations import duration_s
 from osm.smi.meshconfig import Sidecar, Spec, TracingFields
 from osm.smi.newpods import injection, unusable
@@ -42,16 +43,12 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "featureFlags.enableAsyncProxyServiceMapping": (True, False),
     "featureFlags.enableIngressBackendPolicy": (True, False),
     "featureFlags.enableEnvoyActiveHealthChecks": (False,),
-    "featureFlags.enableRetryPolicy": (False,),
+    "featureFlags.enableRetryPolicy": (True, False),
     "featureFlags.enableSPIFFE": (False,),
 }
 """Fields that change nothing here, and the values that ask for nothing."""
 
 _NOT_ENFORCED: Mapping[str, str] = {
-    "traffic.inboundExternalAuthorization.enable": (
-        "no sidecar asks an external authorizer, so every request that it would refuse passes; "
-        "set it to false, and let TrafficTargets or the apps refuse them"
-    ),
     "featureFlags.enableMeshRootCertificate": (
         "MeshRootCertificates are not read, so a root that one withdraws stays trusted; "
         "set it to false: the mesh's root is that of Secret osm-ca-bundle"
@@ -77,9 +74,16 @@ def mesh(raw: RawDocument, spec: Spec) -> tuple[Mesh, tuple[Problem, ...]]:
         sidecar_log_level=_log_level(sidecar.log_level) or default.sidecar_log_level,
         max_proxies=_or(sidecar.max_data_plane_connections, default.max_proxies),
         injection=injection(spec),
+        external_authorization=authorizer(raw, traffic.inbound_external_authorization),
         origin=raw.ref if _may_be_refused(sidecar) else None,
     )
-    return settings, (*_wrong(raw, spec, settings), *unusable(raw, spec), *_not_enforced(raw), *_without_effect(raw))
+    return settings, (
+        *_wrong(raw, spec, settings),
+        *authorizer_problems(raw, traffic.inbound_external_authorization),
+        *unusable(raw, spec),
+        *_not_enforced(raw),
+        *_without_effect(raw),
+    )
 
 
 def _may_be_refused(sidecar: Sidecar) -> bool:

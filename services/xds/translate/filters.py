@@ -41,6 +41,8 @@ from services.xds.translate.reach import Share
 from services.xds.translate.retry import NOT_DELIVERED
 from services.xds.translate.route import bounded
 
+HTTP_MANAGER = "envoy.filters.network.http_connection_manager"
+
 SILENT_STREAM_S = 3600
 """WebSocket and gRPC streams may be silent for long; Envoy's five minutes would cut them."""
 
@@ -223,4 +225,4 @@ def _say_not_delivered() -> LocalReplyConfig:
 
 
 def _http_filter(manager: HttpConnectionManager) -> Filter:
-    return network_filter("envoy.filters.network.http_connection_manager", manager)
+    return network_filter(HTTP_MANAGER, manager)

@@ -28,6 +28,7 @@ from services.xds.translate.access import (
     tcp_grants,
     tcp_rules,
 )
+from services.xds.translate.authorization import authorization, authorization_origins
 from services.xds.translate.cluster import local_cluster
 from services.xds.translate.filters import inbound_http, network_filter, tcp_to_app
 from services.xds.translate.limits import (
@@ -118,7 +119,7 @@ def chain_origins(it: Served, view: View) -> tuple[ObjectRef, ...]:
     """Whose words are in the chain itself; for HTTP those of access control are in its routes."""
     limited = chain_limit_origins(view, it.backed.service)
     if it.http:
-        return tuple(sorted(limited))
+        return _sorted_origins({*authorization_origins(view.mesh), *limited})
     grants = tcp_grants(_grants(view).tcp, it.backed.target_port)
     return _sorted_origins({grant.origin for grant in grants} | limited)
 
@@ -127,7 +128,7 @@ def _filters(it: Served, view: View) -> list[Filter]:
     said = limits(view, it.backed.service)
     of_connections = connection_filters(said, it.name)
     if it.http:
-        more = request_filters(said, it.name)
+        more = (*authorization(view.mesh, it.backed.protocol), *request_filters(said, it.name))
         return [*of_connections, inbound_http(it.name, it.routes_name, view.mesh.tracing, more)]
     rules = per_connection(_tcp_rules(it, view), it.name)
     return [network_filter(NETWORK_FILTER, rules), *of_connections, tcp_to_app(it.name, it.local_name)]

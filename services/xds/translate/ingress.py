@@ -12,8 +12,10 @@ from envoy.config.listener.v3.listener_components_pb2 import FilterChain, Filter
 from msgspec import Struct
 
 from osm.contracts.catalog import Ingress
+from osm.contracts.endpoints import Protocol
 from osm.contracts.names import ObjectRef, Port
 from services.xds.translate.access import HTTP_FILTER, ingress_rules, per_route
+from services.xds.translate.authorization import authorization, authorization_origins
 from services.xds.translate.filters import inbound_http
 from services.xds.translate.inbound import Served
 from services.xds.translate.ingress_tls import tls_entrances, tls_ingress_chains, tls_ingress_routes
@@ -29,6 +31,7 @@ class Entrance(Struct, frozen=True, kw_only=True):
 
     target_port: Port
     local_name: str
+    protocol: Protocol
     entries: tuple[Ingress, ...]
 
     @property
@@ -42,16 +45,21 @@ class Entrance(Struct, frozen=True, kw_only=True):
 
 def entrances(serves: tuple[Served, ...], view: View) -> tuple[Entrance, ...]:
     """By container port."""
-    local: dict[Port, str] = {}
+    first: dict[Port, Served] = {}
     entries: dict[Port, set[Ingress]] = {}
     for it in serves:
         service, port = view.services.get(it.backed.service), it.backed.target_port
         found = {each for each in (service.ingress if service else ()) if each.target_port == port}
         if found:
-            local.setdefault(port, it.local_name)
+            first.setdefault(port, it)
             entries.setdefault(port, set()).update(found)
     return tuple(
-        Entrance(target_port=port, local_name=local[port], entries=tuple(sorted(entries[port])))
+        Entrance(
+            target_port=port,
+            local_name=first[port].local_name,
+            protocol=first[port].backed.protocol,
+            entries=tuple(sorted(entries[port])),
+        )
         for port in sorted(entries)
     )
 
@@ -67,8 +75,10 @@ def ingress_chains(
 
 
 def ingress_origins(serves: tuple[Served, ...], view: View) -> set[ObjectRef]:
-    """Whose words are in the chains themselves: server names are. Who may call is in their routes."""
-    return {origin for tls in tls_entrances(serves, view) for origin in tls.origins}
+    """Whose words are in the chains themselves: server names and the authorizer. Who may call is in their routes."""
+    names = {origin for tls in tls_entrances(serves, view) for origin in tls.origins}
+    asked = authorization_origins(view.mesh) if names or entrances(serves, view) else ()
+    return names.union(asked)
 
 
 def ingress_routes(serves: tuple[Served, ...], view: View) -> tuple[Built, ...]:
@@ -80,7 +90,9 @@ def _chain(entrance: Entrance, view: View, *, by_destination: bool) -> FilterCha
     chain_match = FilterChainMatch(transport_protocol="raw_buffer")
     if by_destination:
         chain_match.destination_port.value = entrance.target_port
-    manager = inbound_http(entrance.name, entrance.routes_name, view.mesh.tracing)
+    manager = inbound_http(
+        entrance.name, entrance.routes_name, view.mesh.tracing, authorization(view.mesh, entrance.protocol)
+    )
     return FilterChain(name=entrance.name, filter_chain_match=chain_match, filters=[manager])
 
 

@@ -15,8 +15,10 @@ from envoy.config.listener.v3.listener_components_pb2 import FilterChain, Filter
 from msgspec import Struct
 
 from osm.contracts.catalog import TlsIngress
+from osm.contracts.endpoints import Protocol
 from osm.contracts.names import ObjectRef, Port
 from services.xds.translate.access import HTTP_FILTER, per_route, tls_ingress_rules
+from services.xds.translate.authorization import authorization
 from services.xds.translate.filters import inbound_http
 from services.xds.translate.inbound import Served
 from services.xds.translate.messages import packed
@@ -39,7 +41,7 @@ class TlsEntrance(Struct, frozen=True, kw_only=True):
     host: str
     services: tuple[str, ...]
     local_name: str
-    grpc: bool
+    protocol: Protocol
     entries: tuple[TlsIngress, ...]
 
     @property
@@ -88,7 +90,7 @@ def _at_port(port: Port, serves: list[Served], view: View) -> Iterable[TlsEntran
             host=host,
             services=tuple(name for name in names if _chosen(name, by_host) == host),
             local_name=serves[0].local_name,
-            grpc=any(it.backed.protocol == "grpc" for it in serves),
+            protocol=serves[0].backed.protocol,
             entries=tuple(sorted(entries)),
         )
 
@@ -122,7 +124,11 @@ def _chain(
     return FilterChain(
         name=name,
         filter_chain_match=chain_match,
-        filters=[inbound_http(stat_prefix, entrance.routes_name, view.mesh.tracing)],
+        filters=[
+            inbound_http(
+                stat_prefix, entrance.routes_name, view.mesh.tracing, authorization(view.mesh, entrance.protocol)
+            )
+        ],
         transport_socket=outside_tls(own, any_client=entrance.any_client, alpn=_alpn(entrance)),
     )
 
@@ -130,7 +136,7 @@ def _chain(
 def _alpn(entrance: TlsEntrance) -> tuple[str, ...]:
     """gRPC insists that HTTP/2 is agreed on. To others nothing is agreed to: a client that offers both would choose
     HTTP/2, which goes on to the app as it came, and most apps do not speak it in the clear."""
-    return ("h2",) if entrance.grpc else ()
+    return ("h2",) if entrance.protocol == "grpc" else ()
 
 
 def tls_ingress_routes(entrance: TlsEntrance) -> Built:

@@ -2,7 +2,8 @@
 
 Only access control is touched, and only ever made narrower: its rules become what the older and the newest both
 allow, virtual host by virtual host and chain by chain; what has no counterpart in the newest allows nothing. So are the
-ways out of the mesh (`narrow_egress`). Envoy has accepted everything else in the resource before.
+ways out of the mesh (`narrow_egress`), and who has to be asked about requests now is asked (`narrow_authorization`).
+Envoy has accepted everything else in the resource before.
 
 Rules are compared as pairs of a permission and a principal, since a policy allows each of its permissions to each of
 its principals. Sound whichever way policies are cut: a pair stays only if it is within a pair of the other side.
@@ -23,6 +24,7 @@ from google.protobuf.message import Message
 
 from services.xds.translate.access import HTTP_FILTER, NETWORK_FILTER, named, per_route
 from services.xds.translate.messages import packed
+from services.xds.translate.narrow_authorization import ask_as_now
 from services.xds.translate.narrow_egress import close_chains, close_hosts
 from services.xds.translate.tls import accepting
 
@@ -84,11 +86,14 @@ def _listener(older: Listener, newest: Listener) -> Listener:
     for chain in out.filter_chains:
         for place, rules in _chain_rules(chain):
             allowed = both(rules.rules, now.get(chain.name, {}).get(place, network_rbac.RBAC(rules=NOTHING)).rules)
+            if allowed == rules.rules:
+                continue
             rules.rules.CopyFrom(allowed)
             chain.filters[place].typed_config.CopyFrom(packed(rules))
             if chain.HasField("transport_socket"):
                 chain.transport_socket.CopyFrom(accepting(chain.transport_socket, named(allowed)))
     close_chains(out, newest)
+    ask_as_now(out, newest)
     return out
 
 

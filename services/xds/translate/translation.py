@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from osm.contracts.endpoints import Explicit, Transparent, Workload
 from services.xds.translate import explicit, inbound, ingress, outbound, transparent
 from services.xds.translate.access_log import logged
+from services.xds.translate.authorization import AUTHORIZER, authorizer_cluster
 from services.xds.translate.cluster import TRACING, tracing_cluster
 from services.xds.translate.inbound import Served, served
 from services.xds.translate.limits import limiter_clusters
@@ -39,7 +40,15 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
             )
     inbound_routes = (inbound.inbound_routes(it, view) for it in serves if it.http)
     return Translation(
-        clusters=_sorted([*outbound.clusters(reach, own, view), *others, *_tracing(view), *_limiters(view, serves)]),
+        clusters=_sorted(
+            [
+                *outbound.clusters(reach, own, view),
+                *others,
+                *_tracing(view),
+                *_authorizer(view, serves),
+                *_limiters(view, serves),
+            ]
+        ),
         listeners=_sorted(logged(each, view.access_log) for each in listeners),
         routes=_sorted([*routes, *inbound_routes, *ingress.ingress_routes(serves, view)]),
         assignments=tuple(to.assignment for to in reach if to.accounts),
@@ -49,6 +58,11 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
 def _tracing(view: View) -> tuple[Built, ...]:
     tracing = view.mesh.tracing
     return (Built(name=TRACING, message=tracing_cluster(tracing)),) if tracing else ()
+
+
+def _authorizer(view: View, serves: tuple[Served, ...]) -> tuple[Built, ...]:
+    asked = view.mesh.external_authorization if serves else None
+    return (Built(name=AUTHORIZER, message=authorizer_cluster(asked), origins=(asked.origin,)),) if asked else ()
 
 
 def _limiters(view: View, serves: tuple[Served, ...]) -> tuple[Built, ...]:

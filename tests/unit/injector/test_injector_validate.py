@@ -91,13 +91,13 @@ def test_a_mesh_config_is_read_too() -> None:
     assert "spec.traffic.enableEgres: unknown field" in answer.why
 
 
-def test_a_mesh_config_that_asks_for_an_authorizer_nobody_would_ask_is_refused() -> None:
+def test_a_mesh_config_whose_authorizer_cannot_be_asked_is_refused() -> None:
     config = Kind(group="config.openservicemesh.io", version="v1alpha2", kind="MeshConfig")
-    asks = {"traffic": {"inboundExternalAuthorization": {"enable": True, "address": "authz", "port": 9000}}}
+    asks = {"traffic": {"inboundExternalAuthorization": {"enable": True, "address": "grpc://authz", "port": 9000}}}
     answer = validate(asked(text(asks, config), kind=config))
     assert not answer.allowed
-    assert "inboundExternalAuthorization.enable: expected false, found true: no sidecar asks" in answer.why
-    off = {"traffic": {"inboundExternalAuthorization": {"enable": False, "address": "authz", "port": 9000}}}
+    assert "inboundExternalAuthorization.address: expected a host name or an IP address" in answer.why
+    off = {"traffic": {"inboundExternalAuthorization": {"enable": False, "address": "grpc://authz", "port": 9000}}}
     assert validate(asked(text(off, config), kind=config)) == Answer(allowed=True)
 
 

@@ -71,7 +71,7 @@ def test_objects_of_other_services_are_left_to_them() -> None:
     assert (now.documents, now.problems, object_lines(now, {}, 1)) == ({}, (), {})
 
 
-def test_a_mesh_config_that_asks_for_an_authorizer_nobody_would_ask_leaves_the_last_good_one_in_force() -> None:
+def test_a_mesh_config_whose_authorizer_cannot_be_asked_leaves_the_last_good_one_in_force() -> None:
     asks = MESH.replace("enableEgress: false", "enableEgress: true, inboundExternalAuthorization: {enable: true}")
     assert pictured({"d.yaml": MESH}, {"d.yaml": asks}).documents["mesh"] == Mesh(egress=False)
     assert "mesh" in pictured({"d.yaml": asks}).spoiled

@@ -12,6 +12,7 @@ DESTINATION = "destination: {kind: ServiceAccount, name: store, namespace: shop}
 SOURCES = "sources: [{kind: ServiceAccount, name: buyer, namespace: buyers}]\n"
 RULES = "rules: [{kind: TCPRoute, name: sql}]\n"
 ACCOUNT = "{kind: ServiceAccount, name: store, namespace: shop}"
+ASKS = "traffic:\n  inboundExternalAuthorization:\n    enable: true\n"
 
 BAD: list[tuple[str, str, str]] = [
     (
@@ -270,10 +271,32 @@ BAD: list[tuple[str, str, str]] = [
     ),
     (
         "MeshConfig",
-        "traffic:\n  inboundExternalAuthorization:\n    address: authz\n    enable: true",
-        "4 error spec.traffic.inboundExternalAuthorization.enable: expected false, found true: no sidecar asks an "
-        "external authorizer, so every request that it would refuse passes; set it to false, and let TrafficTargets "
-        "or the apps refuse them",
+        f"{ASKS}    port: 9000",
+        "2 error spec.traffic.inboundExternalAuthorization.address: expected a host name or an IP address, without "
+        "scheme and port, found nothing",
+    ),
+    (
+        "MeshConfig",
+        f"{ASKS}    port: 9000\n    address: http://authz:9000",
+        "5 error spec.traffic.inboundExternalAuthorization.address: expected a host name or an IP address, without "
+        'scheme and port, found "http://authz:9000"',
+    ),
+    (
+        "MeshConfig",
+        f"{ASKS}    address: authz",
+        "2 error spec.traffic.inboundExternalAuthorization.port: expected a port, 1 to 65535, found nothing",
+    ),
+    (
+        "MeshConfig",
+        f"{ASKS}    address: authz\n    port: 9000\n    timeout: 0s",
+        "6 error spec.traffic.inboundExternalAuthorization.timeout: expected a duration of more than 0 and at most 1h, "
+        'found "0s"',
+    ),
+    (
+        "MeshConfig",
+        f"{ASKS}    address: authz\n    port: 9000\n    statPrefix: 'a b'",
+        "6 error spec.traffic.inboundExternalAuthorization.statPrefix: expected letters, digits, `_`, `-` and `.`, "
+        'found "a b"',
     ),
     (
         "MeshConfig",

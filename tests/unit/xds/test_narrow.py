@@ -19,7 +19,7 @@ from osm.ads.resource import Resource
 from osm.ads.types import CLUSTER
 from osm.contracts.catalog import HttpGrant, TlsIngress
 from osm.contracts.names import Identity, ObjectRef
-from osm.contracts.policy import HttpMatch, Mesh
+from osm.contracts.policy import ExternalAuthorization, HttpMatch, Mesh
 from services.xds.fallback import stand_in
 from services.xds.translate import PASSTHROUGH, narrowed
 from services.xds.translate.access import (
@@ -32,11 +32,12 @@ from services.xds.translate.access import (
     per_route,
     tls_ingress_rules,
 )
+from services.xds.translate.authorization import authorization
 from services.xds.translate.cluster import passthrough_cluster
-from services.xds.translate.filters import network_filter
+from services.xds.translate.filters import inbound_http, network_filter, outbound_http
 from services.xds.translate.messages import exactly, packed
 from services.xds.translate.narrow import NOTHING, both
-from services.xds.translate.tls import TlsIdentity, downstream_tls
+from services.xds.translate.tls import TlsIdentity, downstream_tls, outside_tls
 
 DOMAIN = "cluster.local"
 SOURCES = tuple(Identity("shop", name) for name in ("a", "b", "c"))
@@ -227,3 +228,53 @@ def test_the_way_out_of_the_mesh_is_not_kept_once_it_is_closed() -> None:
     assert way_out.type_url == CLUSTER
     assert stand_in(way_out, None, lambda _: False) is None
     assert stand_in(way_out, way_out, lambda _: False) is way_out
+
+
+def asking(address: str | None, *, allow: bool = False, chain: str = "web") -> Listener:
+    """A listener of requests to the app; `address`: who is asked about them."""
+    origin = ObjectRef("MeshConfig", "osm-system", "osm-mesh-config")
+    asked = address and ExternalAuthorization(
+        origin=origin, address=address, port=9000, failure_mode_allow=allow, stat_prefix=address
+    )
+    filters = authorization(Mesh(external_authorization=asked or None), "http")
+    manager = inbound_http("inbound", "rds-inbound", None, filters)
+    return Listener(name="inbound", filter_chains=[FilterChain(name=chain, filters=[manager])])
+
+
+def test_an_older_listener_asks_whom_the_newest_asks() -> None:
+    assert narrowed(asking(None), asking("authz")) == asking("authz")
+    assert narrowed(asking("old", allow=True), asking("authz")) == asking("authz")
+    assert narrowed(asking("authz"), asking("authz")) == asking("authz")
+
+
+def test_an_older_listener_asks_on_where_the_newest_asks_nobody() -> None:
+    assert narrowed(asking("authz"), asking(None)) == asking("authz")
+
+
+def test_nobody_comes_in_where_it_is_not_known_who_would_have_to_be_asked() -> None:
+    """The narrowed form has been rejected, too: what is left of the older one denies everything."""
+    closed = narrowed(asking(None), None)
+    assert isinstance(closed, Listener)
+    first, *others = closed.filter_chains[0].filters
+    assert network_rbac.RBAC.FromString(first.typed_config.value).rules == NOTHING
+    assert others == list(asking(None).filter_chains[0].filters)
+    assert narrowed(closed, asking("authz")) != closed, "it asks whom it has to, and stays closed"
+    assert chain_rules(narrowed(closed, asking("authz"))) == NOTHING
+
+
+def test_a_closed_chain_that_asks_for_no_certificate_keeps_its_tls() -> None:
+    own = TlsIdentity.of(DOMAIN, Mesh())
+    older = asking(None)
+    older.filter_chains[0].transport_socket.CopyFrom(outside_tls(own, any_client=True))
+    closed = narrowed(older, None)
+    again = narrowed(closed, older)
+    assert isinstance(again, Listener)
+    assert again.filter_chains[0].transport_socket == outside_tls(own, any_client=True)
+
+
+def test_a_listener_of_the_own_apps_requests_asks_nobody() -> None:
+    outbound = Listener(
+        name="outbound", filter_chains=[FilterChain(name="web", filters=[outbound_http("o", "r", None)])]
+    )
+    assert narrowed(outbound, asking("authz")) == outbound
+    assert narrowed(outbound, None) == outbound
