@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from osm.contracts.catalog import HttpGrant, Ingress, MeshService, Policy, TcpGrant, TlsIngress, Upstream
+from osm.contracts.egress import EgressGrant, HttpEgress, TcpEgress, TlsEgress
 from osm.contracts.endpoints import Endpoint, Service
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch
@@ -22,6 +23,46 @@ def http(*sources: Identity, origin: ObjectRef = T, matches: tuple[HttpMatch, ..
 
 def tcp(*ports: int) -> Policy:
     return Policy(identity=STORE, tcp=(TcpGrant(origin=T, sources=(BUYER,), ports=ports),))
+
+
+def out(*ways: EgressGrant) -> Policy:
+    return Policy(identity=STORE, egress=ways)
+
+
+def by_host(*hosts: str, matches: tuple[HttpMatch, ...] = (BUY,)) -> HttpEgress:
+    return HttpEgress(origin=T, port=80, hosts=hosts, matches=matches)
+
+
+def by_name(*hosts: str, ranges: tuple[str, ...] = ()) -> TlsEgress:
+    return TlsEgress(origin=T, port=443, hosts=hosts, ranges=ranges)
+
+
+def by_range(*ranges: str, origin: ObjectRef = T) -> TcpEgress:
+    return TcpEgress(origin=origin, port=5432, ranges=ranges)
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "left"),
+    [
+        (out(by_host("a", "b")), out(by_host("b", "c")), out(by_host("b"))),
+        (
+            out(by_host("a", matches=(BUY, SELL))),
+            out(by_host("a", matches=(SELL,))),
+            out(by_host("a", matches=(SELL,))),
+        ),
+        (out(by_host("a")), out(by_host("a", matches=(SELL,))), out()),
+        (out(by_host("a")), out(by_host("b")), out()),
+        (out(by_name("a", "b")), out(by_name("b", ranges=("r",))), out(by_name("b", ranges=("r",)))),
+        (out(by_name("a")), out(by_name("b")), out()),
+        (out(by_range("r", "s")), out(by_range("s", "t")), out(by_range("s"))),
+        (out(by_range()), out(by_range("r")), out(by_range("r"))),
+        (out(by_range("r")), out(by_range("s")), out()),
+        (out(by_range("r")), out(by_range("r", origin=U)), out()),
+        (out(by_host("a")), out(), out()),
+    ],
+)
+def test_a_way_out_is_left_with_what_both_forms_open(last: Policy, now: Policy, left: Policy) -> None:
+    assert narrowed_policy(last, now) == left
 
 
 @pytest.mark.parametrize(
