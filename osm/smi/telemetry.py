@@ -18,6 +18,9 @@ from osm.manifests.convert import Fields
 from osm.manifests.wording import shown
 from osm.smi.shape import Object
 
+TELEMETRY_NAME = "osm-access-log"
+"""What an installation calls the one that it makes for the whole mesh."""
+
 FORMAT = "spec.accessLog.format"
 
 MAX_FORMAT_CHARACTERS = 8 * 1024

@@ -1,7 +1,8 @@
 """What has been read of a cluster: its policies by kind, and which namespaces are in the mesh. Pure.
 
 Turned into the same `Scan` that a folder gives, so that everything behind it is the same. As in OSM, a policy counts
-only in a namespace of the mesh, and of all MeshConfigs only `osm-mesh-config` beside the control plane does.
+only in a namespace of the mesh, and of all MeshConfigs only `osm-mesh-config` beside the control plane does. A
+Telemetry there counts too (in OSM 1.3 it did not, though it was meant for the whole mesh).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ from osm.k8s.resource import MESH_CONFIGS, NAMESPACES, TELEMETRIES, Resource
 from osm.k8s.watch_state import Key, Seen
 from osm.manifests import RawDocument, Scan
 from osm.smi import onemesh
+from osm.smi.telemetry import TELEMETRY_NAME
 
 Body = Mapping[str, Any]
 
@@ -118,9 +120,8 @@ class ClusterState:
     def _counts(self, what: Resource, key: Key) -> bool:
         if what == MESH_CONFIGS:
             return key == self._mesh_config
-        if what == TELEMETRIES and key[0] == self._mesh_config[0]:
-            return True
-        return monitored(self._labels_of(key[0]), self.mesh_name)
+        is_for_all = what == TELEMETRIES and key[0] == self._mesh_config[0]
+        return is_for_all or monitored(self._labels_of(key[0]), self.mesh_name)
 
     def _why_not(self, what: Resource, key: Key) -> str:
         """Why an object that is meant for this mesh has no effect; empty if it has, or if it is not meant for us."""
@@ -130,7 +131,7 @@ class ClusterState:
         if what == MESH_CONFIGS:
             ours = ObjectRef(what.kind, *self._mesh_config)
             return "" if name == onemesh.MESH_CONFIG_NAME else f"no effect: the mesh has one MeshConfig, {ours}"
-        if MONITORED_BY in self._labels_of(namespace):
+        if MONITORED_BY in self._labels_of(namespace) or (what, name) == (TELEMETRIES, TELEMETRY_NAME):
             return ""
         return f"no effect: namespace {namespace} is not in the mesh; `osm namespace add {namespace}` adds it"
 

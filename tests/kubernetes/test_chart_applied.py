@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from osm.cli.kubernetes.mesh_secrets import BUS_USERS, Mesh, due, names
-from osm.cli.kubernetes.prepare import make_mesh_config, settle
+from osm.cli.kubernetes.prepare import make_mesh_config, make_telemetry, settle
 from osm.k8s.client import Cluster, connected
 from osm.k8s.errors import Forbidden
 from osm.k8s.objects import Object as Named
 from osm.k8s.objects import Secret
-from osm.k8s.resource import MESH_CONFIGS, ROLE_BINDINGS, ROLES, SECRETS
+from osm.k8s.resource import MESH_CONFIGS, ROLE_BINDINGS, ROLES, SECRETS, TELEMETRIES
 from osm.testing.chart import Helm
 from osm.testing.kubernetes import STRANGER, ApiServer
 from tests.kubernetes.asking import Kinds, ask, check, install_crds, make_namespaces
@@ -106,19 +106,39 @@ async def test_prepare_makes_everything_once_with_the_rights_of_its_role(
         async with connected(str(server.kubeconfig_of(STRANGER))) as job:
             await until(lambda: job.may("create", MESH_CONFIGS, "prepared"))  # the server takes roles in a moment later
             await settle(job, mesh("prepared"), MARKS)
+            await make_telemetry(job, "prepared", MARKS)
+            await make_telemetry(job, "prepared", MARKS)  # as after a Job that was cut off here
             await make_mesh_config(job, "prepared", SPEC, MARKS)
+            telemetry = await admin.get(TELEMETRIES, "osm-access-log", "prepared", as_=dict[str, Any])
+            assert (telemetry["spec"], telemetry["metadata"]["labels"]) == ({"accessLog": {}}, MARKS)
+            await admin.delete(TELEMETRIES, "osm-access-log", "prepared")
             first = await secrets(admin, "prepared")
             assert set(names(mesh("prepared"))) == first.keys()
             assert all(each.metadata.labels == MARKS for each in first.values())
             changed = {"spec": {"traffic": {"enablePermissiveTrafficPolicyMode": False}}}
             await admin.patch(MESH_CONFIGS, "osm-mesh-config", changed, "prepared")
             await settle(job, mesh("prepared"), MARKS)
+            await make_telemetry(job, "prepared", MARKS)
             await make_mesh_config(job, "prepared", SPEC, MARKS)
+            assert await admin.list(TELEMETRIES, "prepared", as_=Named) == (), "who deletes it wants none"
             assert await secrets(admin, "prepared") == first
             with pytest.raises(Forbidden):
                 await job.list(SECRETS, "prepared", as_=Secret)
         config = await admin.get(MESH_CONFIGS, "osm-mesh-config", "prepared", as_=dict[str, Any])
         assert config["spec"] == changed["spec"]
+
+
+@pytest.mark.parametrize(("spec", "made"), [({"accessLog": {}}, False), ({"selector": {"app": "a"}}, True)])
+async def test_a_telemetry_is_made_unless_one_for_the_mesh_is_there(
+    spec: Object, made: bool, server: ApiServer, api: Path, kinds: Kinds
+) -> None:
+    namespace = f"telling-{made}".lower()
+    make_namespaces(server, [namespace])
+    async with connected(str(api)) as cluster:
+        await cluster.create(TELEMETRIES, {"metadata": {"name": "theirs"}, "spec": spec}, namespace)
+        await make_telemetry(cluster, namespace, MARKS)
+        found = await cluster.list(TELEMETRIES, namespace, as_=Named)
+    assert ("osm-access-log" in {each.metadata.name for each in found}) == made
 
 
 async def test_several_prepares_at_once_agree(server: ApiServer, api: Path) -> None:

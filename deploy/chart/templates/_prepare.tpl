@@ -46,6 +46,9 @@ spec:
         - --cluster-domain={{ $osm.clusterDomain }}
         - --ca-bundle-secret={{ include "osm.ca.rootSecret" . }}
         - --mesh-config=/etc/osm/preset/preset-mesh-config.json
+        {{- if $osm.enableAccessLog }}
+        - --access-log
+        {{- end }}
       env:
         - name: HOME
           value: /tmp

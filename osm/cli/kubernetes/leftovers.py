@@ -26,6 +26,7 @@ IN_HOME = (
     resource.MESH_CONFIGS,
     resource.EXTENSION_SERVICES,
     resource.MESH_ROOT_CERTIFICATES,
+    resource.TELEMETRIES,
 )
 """Kinds of which the control plane's namespace may hold some."""
 

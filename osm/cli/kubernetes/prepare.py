@@ -1,4 +1,4 @@
-"""`osm prepare`: a new mesh's Secrets and its MeshConfig. A Job of the chart runs it at installation and upgrade.
+"""`osm prepare`: a new mesh's Secrets, MeshConfig and Telemetry. A Job of the chart runs it at install and upgrade.
 
 Apart from `osm install`, so that a mesh that is rendered and applied by other tools is made in the same way, and keys
 never pass through an operator's machine or a Helm release. What is there already is not touched, unless it follows
@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from osm.cli.kubernetes.cluster import look_up, opened
+from osm.cli.kubernetes.cluster import all_of, look_up, opened
 from osm.cli.kubernetes.cluster_options import ClusterOptions, on_cluster
 from osm.cli.kubernetes.mesh_secrets import BUS_TLS, BadSecret, Data, Mesh, due, names
 from osm.cli.output import CommandError, stdout
 from osm.cli.run_async import run
 from osm.contracts import labels
 from osm.k8s.errors import Conflict, NotFound
-from osm.k8s.objects import Secret
-from osm.k8s.resource import MESH_CONFIGS, SECRETS
+from osm.k8s.objects import Object, Secret
+from osm.k8s.resource import MESH_CONFIGS, SECRETS, TELEMETRIES, Resource
 from osm.smi.onemesh import MESH_CONFIG_NAME
+from osm.smi.telemetry import TELEMETRY_NAME
 
 if TYPE_CHECKING:
     from osm.k8s.client import Cluster
@@ -51,6 +52,9 @@ def prepare(
     mesh_config: Annotated[
         Path | None, typer.Option(help="File with the spec (JSON) of the first MeshConfig; none makes none.")
     ] = None,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="Make a Telemetry with the first MeshConfig: all sidecars log.")
+    ] = False,
 ) -> None:
     """Make a mesh's Secrets and its MeshConfig, as far as they are not there yet.
 
@@ -62,7 +66,8 @@ def prepare(
         cluster_domain=cluster_domain,
         root_secret=root,
     )
-    run(_prepare(where, mesh, mesh_name, _read_spec(mesh_config) if mesh_config else None))
+    spec = _read_spec(mesh_config) if mesh_config else None
+    run(_prepare(where, mesh, mesh_name, spec, access_log=access_log))
 
 
 def _read_spec(file: Path) -> Mapping[str, Any]:
@@ -72,11 +77,15 @@ def _read_spec(file: Path) -> Mapping[str, Any]:
         raise CommandError(f"file {file}: {error}") from error
 
 
-async def _prepare(where: ClusterOptions, mesh: Mesh, name: str, spec: Mapping[str, Any] | None) -> None:
+async def _prepare(
+    where: ClusterOptions, mesh: Mesh, name: str, spec: Mapping[str, Any] | None, *, access_log: bool
+) -> None:
     marks = {labels.APP_NAME: labels.OSM, labels.INSTANCE: name, labels.VERSION: installed_version("osm")}
     async with opened(where) as cluster:
         await settle(cluster, mesh, marks)
         if spec is not None:
+            if access_log:
+                await make_telemetry(cluster, mesh.namespace, marks)
             await make_mesh_config(cluster, mesh.namespace, spec, marks)
 
 
@@ -99,24 +108,43 @@ async def settle(cluster: "Cluster", mesh: Mesh, marks: Mapping[str, str]) -> No
     raise CommandError(f"Secrets of {mesh.namespace}: others changed them {ROUNDS} times meanwhile")
 
 
+async def make_telemetry(cluster: "Cluster", namespace: str, marks: Mapping[str, str]) -> None:
+    """Create it for a mesh that is new, before its MeshConfig says that it is not: who deletes it wants no access logs,
+    and no upgrade brings it back. Nor is it made beside one that is for the whole mesh already.
+
+    Raises NotFound if the cluster has no such kind.
+    """
+    if await look_up(cluster, MESH_CONFIGS, MESH_CONFIG_NAME, namespace, as_=Object) is not None:
+        return
+    found = await all_of(cluster, TELEMETRIES, namespace, as_=dict[str, Any])
+    if all(each.get("spec", {}).get("selector") for each in found):
+        body = {"metadata": {"name": TELEMETRY_NAME, "namespace": namespace, "labels": dict(marks)}}
+        await _make(cluster, TELEMETRIES, {**body, "spec": {"accessLog": {}}})
+
+
 async def make_mesh_config(
     cluster: "Cluster", namespace: str, spec: Mapping[str, Any], marks: Mapping[str, str]
 ) -> None:
     """Create it unless it is there: from then on it is its user's. Raises NotFound if the cluster has no such kind."""
     body = {"metadata": {"name": MESH_CONFIG_NAME, "namespace": namespace, "labels": dict(marks)}, "spec": spec}
+    await _make(cluster, MESH_CONFIGS, body)
+
+
+async def _make(cluster: "Cluster", what: Resource, body: Mapping[str, Any]) -> None:
+    namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
     deadline = time.monotonic() + KIND_WITHIN_S
     while True:
         try:
-            await cluster.create(MESH_CONFIGS, body, namespace)
+            await cluster.create(what, body, namespace)
         except Conflict:
-            stdout.print(f"MeshConfig {namespace}/{MESH_CONFIG_NAME} is there and stays as it is")
+            stdout.print(f"{what.kind} {namespace}/{name} is there and stays as it is")
         except NotFound:
             if time.monotonic() >= deadline:
                 raise
             await asyncio.sleep(LOOK_EVERY_S)
             continue
         else:
-            stdout.print(f"MeshConfig {namespace}/{MESH_CONFIG_NAME} made")
+            stdout.print(f"{what.kind} {namespace}/{name} made")
         return
 
 

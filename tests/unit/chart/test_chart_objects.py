@@ -155,7 +155,7 @@ def test_prepare_may_touch_the_secrets_it_makes_and_no_others(rendered: Render) 
         namespace="osm-system", trust_domain="a.b", cluster_domain="a.b", root_secret="osm-ca-bundle"
     )
     rules = named(rendered(), "Role")["osm-prepare"]["rules"]
-    (named_rule,) = (rule for rule in rules if "resourceNames" in rule)
+    (named_rule,) = (rule for rule in rules if "resourceNames" in rule and "secrets" in rule["resources"])
     assert set(named_rule["resourceNames"]) == set(mesh_secrets.names(mesh))
     assert named_rule["verbs"] == ["get", "patch"]
 
@@ -169,7 +169,15 @@ def test_prepare_knows_its_arguments(rendered: Render, tmp_path: Path) -> None:
     said = CliRunner().invoke(get_command(app), [*container["args"], "--kubeconfig=/nowhere"])
     assert said.exit_code != 2, said.output
     assert "--trust-domain=t.example" in container["args"]
+    assert "--access-log" in container["args"]
     assert "--cluster-domain=c.example" in container["args"]
+
+
+@pytest.mark.parametrize(("value", "asked"), [("true", True), ("false", False)])
+def test_access_logs_may_be_left_out(rendered: Render, value: str, asked: bool) -> None:
+    (job,) = named(rendered(f"osm.enableAccessLog={value}"), "Job").values()
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert ("--access-log" in container["args"]) == asked
 
 
 def test_a_job_that_has_run_is_never_changed(rendered: Render) -> None:
@@ -241,6 +249,7 @@ def test_pods_wait_for_a_sidecar_and_policies_for_nobody(rendered: Render) -> No
     assert {policies["failurePolicy"], config["failurePolicy"]} == {"Ignore"}
     assert policies["namespaceSelector"] == SELECTOR
     assert config["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "osm-system"}}
+    assert "telemetries" in {resource for rule in config["rules"] for resource in rule["resources"]}
 
 
 def test_the_webhooks_root_is_the_injectors_to_fill_in(rendered: Render) -> None:

@@ -89,7 +89,7 @@ def test_nothing_is_killed_while_it_starts_slowly(rendered: Render) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_finds_settings_that_it_knows(service: str, rendered: Render) -> None:
     found = environment(named(rendered(), "Deployment")[f"osm-{service}"]["spec"]["template"]["spec"])
-    kind = Common if service == "catalog" else importlib.import_module(f"services.{service}.settings").Settings
+    kind = importlib.import_module(f"services.{service}.settings").Settings
     own = f"OSM_{service.upper()}_"
     assert misspelt(kind, found, service) == ()
     assert {name.removeprefix(own).lower() for name in found if name.startswith(own)} <= set(kind.__struct_fields__)

@@ -183,6 +183,16 @@ def test_of_pods_with_one_proxy_id_the_first_counts_and_the_other_is_told():
     assert made.said() == []
 
 
+def test_a_workload_has_the_labels_of_its_pod_as_they_are_now():
+    made = town()
+    assert dict(made["workload.a1_town"].labels)["app"] == "shop"
+    pod = shop_pod()
+    pod[1]["metadata"]["labels"]["tier"] = "web"
+    made.put(pod)
+    assert dict(made["workload.a1_town"].labels)["tier"] == "web"
+    assert made["workload.a1_town"].labels == tuple(sorted(made["workload.a1_town"].labels))
+
+
 def test_a_pod_that_restarts_elsewhere_keeps_its_workload_and_moves_its_endpoint():
     made = town()
     before = made["workload.a1_town"]

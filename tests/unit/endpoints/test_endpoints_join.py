@@ -215,6 +215,11 @@ def transparent(*, ports=(), names=()):
     )
 
 
+def test_a_workload_has_its_labels_in_order():
+    made = state(SERVICE, local(labels=(("tier", "web"), ("app", "shop"))))
+    assert document(made, "workload.shop-0_town").labels == (("app", "shop"), ("tier", "web"))
+
+
 def test_a_transparent_workload_is_reached_at_its_own_address():
     (endpoint,) = document(state(SERVICE, transparent())).endpoints
     assert (endpoint.port, str(endpoint.address)) == (80, "10.77.0.9:8080")

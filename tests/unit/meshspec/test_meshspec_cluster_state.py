@@ -9,7 +9,7 @@ from osm.contracts.policy import Mesh
 from osm.contracts.problem import Problem
 from osm.k8s.follow import Seen
 from osm.k8s.objects import Namespace, ObjectMeta
-from osm.k8s.resource import HTTP_ROUTE_GROUPS, MESH_CONFIGS
+from osm.k8s.resource import HTTP_ROUTE_GROUPS, MESH_CONFIGS, TELEMETRIES
 from osm.manifests.last_good import in_force
 from osm.smi import POLICY_KINDS, parse
 from osm.smi.groups import GROUPS
@@ -145,6 +145,27 @@ def test_one_mesh_config_counts(namespace: str, name: str, *, counts: bool, warn
 
 
 SETTINGS = ("osm-system", "osm-mesh-config")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "counts", "warned"),
+    [
+        ("osm-system", "any", True, False),
+        ("shop", "any", True, False),
+        ("street", "any", False, True),
+        ("mesh-of-others", "osm-access-log", False, False),
+    ],
+)
+def test_a_telemetry_beside_the_control_plane_is_for_all_of_the_mesh(
+    namespace: str, name: str, *, counts: bool, warned: bool
+) -> None:
+    found = ClusterState("osm", "osm-system", (TELEMETRIES,))
+    namespaces(found, shop=OURS, street={}, **{"osm-system": {}, "mesh-of-others": {}})
+    body = {"metadata": {"namespace": namespace, "name": name}, "spec": {"accessLog": {}}}
+    found.objects(TELEMETRIES, Seen(full=True, objects={(namespace, name): body}))
+    scan = found.scan()
+    assert (bool(scan.documents), bool(scan.problems)) == (counts, warned)
+    assert (found.standing(ObjectRef("Telemetry", namespace, name)) is not None) == counts
 
 
 def with_settings(*names: tuple[str, str]) -> ClusterState:
