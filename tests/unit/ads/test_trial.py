@@ -74,6 +74,31 @@ def test_another_version_waits_for_its_own_time() -> None:
     assert counted.begun == [False, False]
 
 
+def test_it_waits_if_any_of_the_canaries_reports() -> None:
+    trial = Trial(WATCH_S, Counted(2))
+    assert trial.passed((A,), [1, 2], [1, 2], 0.0) == []
+
+
+def test_what_has_passed_and_goes_leaves_the_time_of_the_others_as_it_was() -> None:
+    trial, c = Trial(WATCH_S, Counted(1)), resource("c")
+    passed(trial, 0.0, A)
+    passed(trial, 20.0, A, B)
+    passed(trial, 25.0, A, B, c)
+    assert passed(trial, LONGEST * WATCH_S, A, B, c) == ["a"]
+    assert passed(trial, 31.0, B, c) == []
+    assert passed(trial, 25.0 + WATCH_S, B, c) == ["b", "c"]
+
+
+def test_it_begins_anew_when_something_is_taken_from_it_before_its_time() -> None:
+    counted = Counted(1)
+    trial = Trial(WATCH_S, counted)
+    passed(trial, 0.0, A, B)
+    assert passed(trial, 6.0, B) == []
+    assert passed(trial, WATCH_S, B) == []
+    assert passed(trial, 6.0 + WATCH_S, B) == ["b"]
+    assert counted.begun == [False, True]
+
+
 def test_what_is_accepted_no_longer_is_not_on_trial() -> None:
     trial = Trial(WATCH_S, Counted(1))
     passed(trial, 0.0, A, B)
