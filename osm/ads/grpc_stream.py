@@ -28,6 +28,11 @@ Context: TypeAlias = "aio.ServicerContext[bytes, bytes]"
 FIRST_REQUEST_DEADLINE_S = 15.0
 """A stream that says nothing for so long is closed; Envoy's first request follows at once."""
 
+OLDER_STREAM_PATIENCE_S = 3.0
+"""How long a stream may owe an answer once its proxy has opened a newer one. Envoy has one stream at a time, so the
+older is most likely on a connection that broke unnoticed; keepalive would notice that up to 80 s later. Who answers may
+stay: an operator may look on with the proxy's certificate."""
+
 
 CODES: Final[Mapping[Kind, grpc.StatusCode]] = {
     "closed": grpc.StatusCode.OK,
@@ -84,6 +89,8 @@ class GrpcStream:
         self._ends_at = self._clock() + _life_s(desk.max_age_s)
         self._info: StreamInfo | None = None
         self._has_left = False
+        self._has_newer = False
+        self._owes_since: float | None = None
 
     async def run(self) -> None:
         """Serve the stream to its end.
@@ -108,13 +115,17 @@ class GrpcStream:
 
     @property
     def whose(self) -> tuple[str, ...] | None:
-        """The proxy that can have no other stream beside this one: proven by its certificate, and admitted.
+        """The proxy that needs no other stream beside this one: proven by its certificate, and admitted.
 
         None for a stream of one type: a proxy has one for each type then, and Envoy one for each secret or route.
         """
         if self._info is None or self._peer is None or not self._peer.uris or self._method.only_type is not None:
             return None
         return self._info.node_id, *self._peer.uris
+
+    def outlived(self) -> None:
+        """Its proxy has opened a newer stream."""
+        self._has_newer = True
 
     def gone(self) -> None:
         """The call is over, by the peer or with the connection: what is being read or written ends by itself."""
@@ -138,12 +149,21 @@ class GrpcStream:
         elif self._peer is not None and self._peer.not_after <= wall_clock:
             end = self._peer.not_after.isoformat()
             self.end("expired", f"the client certificate expired at {end}")
+        elif self._has_newer and self._has_owed_s(now) >= OLDER_STREAM_PATIENCE_S:
+            self.end("replaced", "the proxy has opened another stream and answers no more on this one")
         elif now >= self._speaks_by:
             self.end("silent", f"no request within {FIRST_REQUEST_DEADLINE_S:g} s")
         elif now >= self._ends_at:
             self.end("aged", "the stream has reached its age; come back, to any replica")
         elif self._session.stream.is_waiting:
             self._news.set()
+
+    def _has_owed_s(self, now: float) -> float:
+        if not self._desk.engine.is_behind(self._session.id):
+            self._owes_since = None
+        elif self._owes_since is None:
+            self._owes_since = now
+        return 0.0 if self._owes_since is None else now - self._owes_since
 
     def _leave(self, ending: Ending) -> None:
         if self._has_left:

@@ -226,16 +226,13 @@ class AdsServer:
                 del self._newest[whose]
 
     def _admitted(self, conversation: GrpcStream) -> None:
-        """End what its proxy had before: on a connection that broke unnoticed, it would be waited for in vain.
-
-        Only once the newer one is served, so that the proxy does not count as gone in between.
-        """
+        """What its proxy had before may be on a connection that broke unnoticed: it is not waited for as long."""
         whose = conversation.whose
         if whose is None:
             return
         before, self._newest[whose] = self._newest.get(whose), conversation
         if before is not None:
-            before.end("replaced", "the proxy has opened another stream, which takes this one's place")
+            before.outlived()
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
