@@ -85,6 +85,17 @@ def target(at: Ref, *rules: Mapping[str, Any], to: str, sources: Iterable[Ref]) 
     return _object("access.smi-spec.io/v1alpha3", "TrafficTarget", at, spec=spec)
 
 
+def egress(at: Ref, protocol: str, port: int, *hosts: str, source: Ref, ranges: Sequence[str] = ()) -> str:
+    """Lets an account out of the mesh, to hosts or to ranges."""
+    spec = {
+        "sources": [{"kind": "ServiceAccount", "namespace": source[0], "name": source[1]}],
+        "hosts": list(hosts),
+        "ipAddresses": list(ranges),
+        "ports": [{"number": port, "protocol": protocol}],
+    }
+    return _object("policy.openservicemesh.io/v1alpha1", "Egress", at, spec=spec)
+
+
 def http(group: str, *matches: str) -> Mapping[str, Any]:
     """A rule: these matches of the group, or all."""
     return {"kind": "HTTPRouteGroup", "name": group, **({"matches": list(matches)} if matches else {})}

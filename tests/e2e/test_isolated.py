@@ -22,6 +22,7 @@ from osm.isolation.network import HOST_NAME
 from osm.testing.inside import Outcome, ask, enter
 from osm.testing.manifests import (
     documents,
+    egress,
     http,
     mesh_config,
     route_group,
@@ -180,6 +181,16 @@ async def test_the_outside_is_reached_with_egress_and_not_without(it: Outside) -
             assert send(it, STRANGER, url).said == "from outside"
         finally:
             await it.change(lambda: it.mesh.put("config.yaml", mesh_config(enableEgress=False)))
+
+
+async def test_a_host_outside_is_reached_by_policy_and_by_nobody_else(it: Outside) -> None:
+    with _server_outside() as port:
+        url = f"http://{HOST_NAME}:{port}/"
+        opened = egress(("front", "out"), "http", port, HOST_NAME, source=("front", "web"))
+        async with it.policies(opened, file="egress.yaml"):
+            assert send(it, WEB, url).said == "from outside"
+            assert send(it, STRANGER, url).why in ("refused", "closed")
+        assert send(it, WEB, url).why in ("refused", "closed")
 
 
 async def test_a_port_outside_that_nobody_listens_on_is_no_connection(it: Outside) -> None:

@@ -62,6 +62,35 @@ def ingress(backend: str, port: int, *sources: Object) -> Object:
     }
 
 
+def egress(
+    protocol: str, port: int, *, hosts: tuple[str, ...] = (), ranges: tuple[str, ...] = (), group: str = ""
+) -> Object:
+    """Lets the pod `alone` out."""
+    matches = [{"apiGroup": "specs.smi-spec.io/v1alpha4", "kind": "HTTPRouteGroup", "name": group}] if group else []
+    return {
+        "apiVersion": "policy.openservicemesh.io/v1alpha1",
+        "kind": "Egress",
+        "metadata": {"name": "out"},
+        "spec": {
+            "sources": [_account(f"{CLIENT}/alone")],
+            "hosts": list(hosts),
+            "ipAddresses": list(ranges),
+            "ports": [{"number": port, "protocol": protocol}],
+            "matches": matches,
+        },
+    }
+
+
+def opening(name: str) -> Object:
+    """A route group of what is under `/open`."""
+    return {
+        "apiVersion": "specs.smi-spec.io/v1alpha4",
+        "kind": "HTTPRouteGroup",
+        "metadata": {"name": name},
+        "spec": {"matches": [{"name": "open", "pathRegex": "/open"}]},
+    }
+
+
 def _account(where: str) -> Object:
     namespace, name = where.split("/")
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}

@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.cluster.conformance.policies import ingress
+from tests.cluster.conformance.policies import egress, ingress, opening
 from tests.cluster.conformance.stage import NO_WAY, Stage
 from tests.cluster.conformance.workloads import CLIENT, OUTSIDE, PLAIN_IP, SERVER
 
-ALONE = f"{CLIENT}/alone"
+ALONE, STRANGER = f"{CLIENT}/alone", f"{CLIENT}/stranger"
+PLAIN = f"plain.{OUTSIDE}"
 GATEWAY, OTHER = f"{OUTSIDE}/plain", f"{OUTSIDE}/other"
 THERE_AND_BACK = "there and back"
 GUARDED = f"http://guarded.{SERVER}:8080/"
@@ -31,6 +32,55 @@ def test_egress_opens_nothing_inside(mesh: Stage) -> None:
     with mesh.configured("traffic", enableEgress=True):
         mesh.becomes(ALONE, f"http://plain.{OUTSIDE}:8080/", "200")
         mesh.becomes(ALONE, GUARDED, NO_WAY)
+
+
+def test_a_host_outside_is_reached_over_http_by_policy_and_no_other_name(mesh: Stage) -> None:
+    url = f"http://{PLAIN}:8080/"
+    mesh.becomes(ALONE, url, NO_WAY)
+    with mesh.policies(CLIENT, egress("http", 8080, hosts=(PLAIN,))):
+        mesh.becomes(ALONE, url, "200")
+        mesh.becomes(ALONE, f"http://{PLAIN_IP}:8080/", "403")
+        mesh.becomes(ALONE, f"http://{PLAIN}:7001/", NO_WAY)
+        mesh.becomes(STRANGER, url, NO_WAY)
+    mesh.becomes(ALONE, url, NO_WAY)
+
+
+def test_routes_say_which_requests_leave_the_mesh(mesh: Stage) -> None:
+    url = f"http://{PLAIN}:8080/open"
+    with mesh.policies(CLIENT, opening("outside"), egress("http", 8080, hosts=(PLAIN,), group="outside")):
+        mesh.becomes(ALONE, url, "200")
+        mesh.becomes(ALONE, f"http://{PLAIN}:8080/closed", "404")
+    mesh.becomes(ALONE, url, NO_WAY)
+
+
+def test_a_host_outside_is_reached_over_tls_by_the_name_it_is_asked_for(mesh: Stage) -> None:
+    url = f"https://{PLAIN}:8443/"
+    mesh.becomes(ALONE, url, NO_WAY)
+    with mesh.policies(CLIENT, egress("https", 8443, hosts=(PLAIN,))):
+        mesh.becomes(ALONE, url, "200")
+        mesh.becomes(ALONE, f"https://{PLAIN_IP}:8443/", NO_WAY)
+        mesh.becomes(STRANGER, url, NO_WAY)
+    mesh.becomes(ALONE, url, NO_WAY)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "tcp-server-first"])
+def test_an_address_outside_is_reached_over_tcp_by_policy_and_no_other(mesh: Stage, protocol: str) -> None:
+    url = f"tcp://{PLAIN}:9000"
+    mesh.becomes(ALONE, url, NO_WAY)
+    with mesh.policies(CLIENT, egress(protocol, 9000, ranges=(f"{PLAIN_IP}/32",))):
+        mesh.becomes(ALONE, url, THERE_AND_BACK)
+        mesh.becomes(ALONE, f"tcp://{address(mesh, GATEWAY)}:9000", NO_WAY)
+        mesh.becomes(STRANGER, url, NO_WAY)
+    mesh.becomes(ALONE, url, NO_WAY)
+
+
+def test_egress_policies_hold_in_permissive_mode(mesh: Stage) -> None:
+    with (
+        mesh.configured("traffic", enablePermissiveTrafficPolicyMode=True),
+        mesh.policies(CLIENT, egress("http", 8080, hosts=(PLAIN,))),
+    ):
+        mesh.becomes(ALONE, f"http://{PLAIN}:8080/", "200")
+        mesh.becomes(STRANGER, f"http://{PLAIN}:8080/", f"403|{NO_WAY}")  # the port is a headless service's too
 
 
 def test_a_source_service_comes_in_and_nobody_else(mesh: Stage) -> None:
