@@ -135,11 +135,14 @@ def _directly(to: Destination) -> Route:
 
 def refusal(identity: Identity, *, permissive: bool) -> VirtualHost:
     """For every other host: an answer that says what to do about it."""
-    why = "%REQ(:AUTHORITY)% is not a service of this mesh; check its name and port\n"
+    why = (
+        "%REQ(:AUTHORITY)% is not a service of this mesh; "
+        f"check its name and port, or let {identity} out by an Egress\n"
+    )
     if not permissive:
         why = (
             f"no policy lets {identity} reach %REQ(:AUTHORITY)%; "
-            f"to a service of this mesh, a TrafficTarget with source {identity} would\n"
+            f"to a service of this mesh, a TrafficTarget with source {identity} would, to a host outside an Egress\n"
         )
     body = SubstitutionFormatString(
         text_format_source=DataSource(inline_string=why), content_type="text/plain; charset=utf-8"
