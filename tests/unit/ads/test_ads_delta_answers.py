@@ -4,7 +4,7 @@ import pytest
 
 from osm.ads.subscription import Acked, Rejected
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from tests.unit.ads.talk import told
+from tests.unit.ads.talk import resource, told
 
 # Answers
 
@@ -116,11 +116,42 @@ def test_when_the_proxy_names_nobody_the_push_is_halved_until_the_culprit_is_fou
     assert pushes <= 7
 
 
-def test_a_rejected_resource_that_was_never_held_is_not_removed_when_it_goes(talk):
+def test_a_rejected_resource_is_owed_no_longer(talk):
     talk.have(ENDPOINT, bad="1")
     talk.ask(ENDPOINT, "bad")
     talk.nack(talk.push(), "no")
     assert talk.stream.oldest_revision is None
+
+
+@pytest.mark.parametrize("names", [(), ("bad",)])
+def test_a_rejected_resource_may_have_been_applied_and_is_removed_once_when_it_goes(talk, names):
+    talk.have(CLUSTER, bad="1")
+    talk.ask(CLUSTER, *names)
+    talk.nack(talk.push(), "no")
+    talk.have(CLUSTER, bad=None)
+    assert talk.settle() == [{"bad": "-"}]
+    talk.stream.move(talk.view, 2)
+    assert talk.settle() == []
+
+
+def test_what_was_removed_by_a_rejected_push_is_removed_once_more(talk):
+    talk.have(LISTENER, a="1", b="1")
+    talk.ask(LISTENER)
+    talk.settle()
+    talk.have(LISTENER, a="2", b=None)
+    talk.nack(talk.push(), "a: no")
+    assert talk.settle() == [{"b": "-"}]
+
+
+def test_a_rejected_version_is_tried_once_more_after_another_was_accepted_in_another_group(talk):
+    first, second = talk.view, {CLUSTER: {"a": resource(CLUSTER, "a", "1")}}
+    talk.have(CLUSTER, a="2")
+    talk.ask(CLUSTER)
+    talk.nack(talk.push(), "a: no")
+    talk.stream.move(second, 2)
+    assert talk.settle() == [{"a": "1"}]
+    talk.stream.move(first, 3)
+    assert talk.settle() == [{"a": "2"}]
 
 
 def test_the_old_version_of_a_rejected_resource_is_still_held_and_removed_when_it_goes(talk):
@@ -159,3 +190,5 @@ def test_a_rejected_removal_is_not_repeated_for_ever(talk):
     talk.have(LISTENER, a=None)
     talk.nack(talk.push(), "will not")
     assert talk.settle() == []
+    talk.have(LISTENER, a="1")
+    assert talk.settle() == [{"a": "1"}]

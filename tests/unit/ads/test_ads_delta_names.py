@@ -44,6 +44,19 @@ def test_an_acknowledgement_without_names_is_no_wildcard(talk):
     assert talk.settle() == [{"a": "1"}]
 
 
+def test_a_first_request_that_only_leaves_names_is_no_wildcard(talk):
+    talk.have(CLUSTER, a="1")
+    talk.ask(CLUSTER, leave=["a"])
+    assert talk.settle() == []
+
+
+def test_a_wildcard_joined_later_over_nothing_is_answered_so_that_the_proxy_goes_on(talk):
+    talk.ask(LISTENER, "a")
+    assert talk.settle() == [{"a": "-"}]
+    talk.ask(LISTENER, WILDCARD)
+    assert talk.settle() == [{}]
+
+
 def test_a_wildcard_is_left_and_names_stay(talk):
     talk.have(CLUSTER, a="1", b="1")
     talk.ask(CLUSTER)
@@ -105,6 +118,16 @@ def test_a_name_that_does_not_exist_is_answered_as_removed_once(talk):
     assert talk.settle() == [{"ghost": "-"}]
     talk.have(ROUTE, other="1")
     assert talk.settle() == []
+    talk.stream.move(talk.view, 2)
+    assert talk.settle() == []
+
+
+def test_a_name_that_does_not_exist_is_answered_at_once_though_something_is_under_way(talk):
+    talk.have(CLUSTER, a="1")
+    talk.ask(CLUSTER)
+    talk.push()
+    talk.ask(ENDPOINT, "ghost")
+    assert told(talk.push()) == {"ghost": "-"}
 
 
 def test_a_name_that_comes_later_is_sent_when_it_comes(talk):

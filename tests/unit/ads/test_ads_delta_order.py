@@ -78,6 +78,17 @@ def test_clusters_never_answered_are_given_up_for_newer_ones(talk):
     assert talk.stream.oldest_revision is None
 
 
+def test_removals_that_were_given_up_are_said_again(talk):
+    talk.have(CLUSTER, a="1", b="1")
+    talk.ask(CLUSTER)
+    talk.settle()
+    talk.have(CLUSTER, a=None)
+    assert told(talk.push()) == {"a": "-"}
+    talk.now = 60.0
+    talk.have(CLUSTER, b="2")
+    assert talk.settle() == [{"b": "2"}, {"a": "-"}]
+
+
 def test_clusters_are_not_given_up_before_envoys_own_patience_ends(talk):
     talk.have(CLUSTER, a="1")
     talk.ask(CLUSTER)

@@ -172,6 +172,21 @@ def test_the_watermark_moves_while_newer_changes_are_under_way(engine):
     assert engine.acked_revision() == 3
 
 
+def test_what_was_given_up_for_something_newer_is_owed_since_it_was_first_sent(engine):
+    proxy = Proxy(engine, "g")
+    proxy.settle()
+    engine.put("g", cluster("a", 2), revision=2)
+    assert proxy.next() is not None
+    engine.put("g", cluster("a", 3), revision=3)
+    engine.advance(3)
+    newer = engine.next_push(proxy.session, 60.0)
+    assert newer is not None
+    engine.receive(proxy.session, Request(type_url=CLUSTER, nonce="stale"))
+    assert engine.acked_revision() == 1
+    engine.receive(proxy.session, Request(type_url=CLUSTER, nonce=newer.nonce))
+    assert engine.acked_revision() == 3
+
+
 @pytest.mark.parametrize("error", [None, "a: no"])
 def test_what_was_held_back_is_owed_since_then_though_something_newer_is_under_way(engine, error):
     proxy = Proxy(engine, "g")

@@ -153,6 +153,35 @@ def test_a_rejected_cluster_is_replaced_by_its_last_good_version_in_later_respon
     assert talk.settle() == [{"a": "3", "b": "2"}]
 
 
+def test_a_rejected_listener_is_replaced_by_its_last_good_version_in_later_responses(talk):
+    """Where absence is removal, it would be gone."""
+    talk.have(LISTENER, a="1", b="1")
+    talk.ask(LISTENER)
+    talk.settle()
+    talk.have(LISTENER, a="2")
+    talk.nack(talk.push(), "Error adding/updating listener(s) a: no")
+    talk.have(LISTENER, b="2")
+    assert talk.settle() == [{"a": "1", "b": "2"}]
+
+
+def test_what_may_have_been_applied_from_a_rejected_response_is_removed_by_its_absence(talk):
+    talk.have(LISTENER, bad="1", fine="1")
+    talk.ask(LISTENER)
+    push = talk.push()
+    talk.have(LISTENER, fine=None)
+    talk.nack(push, "bad: no")
+    assert talk.settle() == [{}]
+
+
+def test_a_cluster_that_is_named_no_more_is_in_no_later_response(talk):
+    talk.have(CLUSTER, a="1", b="1")
+    talk.ask(CLUSTER, "a", "b")
+    talk.settle()
+    talk.ask(CLUSTER, "b")
+    talk.have(CLUSTER, b="2")
+    assert talk.settle() == [{"b": "2"}]
+
+
 def test_a_rejected_cluster_that_was_never_good_is_left_out(talk):
     talk.have(CLUSTER, bad="1", fine="1")
     talk.ask(CLUSTER)
@@ -192,6 +221,14 @@ def test_a_proxy_that_comes_back_with_the_version_of_this_very_set_is_sent_nothi
     assert again.settle() == []
     again.have(CLUSTER, a="2")
     assert again.settle() == [{"a": "2", "b": "1"}]
+
+
+def test_a_proxy_that_comes_back_with_nothing_is_told_that_there_is_nothing_so_that_it_starts(talk):
+    talk.ask(LISTENER)
+    push = talk.push()
+    again = SotwTalk()
+    again.ask(LISTENER, version=push.version)
+    assert again.settle() == [{}]
 
 
 def test_a_proxy_that_comes_back_with_another_version_is_sent_everything(talk):
