@@ -130,7 +130,7 @@ class Rollout:
         if self._stage == "held" and now - self._offered_at >= self._terms.silence_s:
             self._stage = "open"
             return True
-        if not self.group.others or self.group.is_silent or self._all_on_trial():
+        if not self.group.others or self.group.is_silent:
             return False
         return self.group.replace_silent(self._offered_at, now)
 
@@ -188,10 +188,6 @@ class Rollout:
         good = self.good(resource.type_url, resource.name)
         form = None if good is None else self._verdicts.older(good, resource)
         return form is None or form.version != resource.version
-
-    def _all_on_trial(self) -> bool:
-        """Whether nobody is asked anything: who says nothing then is not silent."""
-        return self._trial is not None and self.pending.keys() <= self._trial.keys
 
     def _owes(self, canary: int, held: Held) -> bool:
         """Whether it has not accepted all that is pending. Who has is not silent, though it says no more."""

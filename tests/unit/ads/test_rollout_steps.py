@@ -176,11 +176,11 @@ def test_what_an_older_form_needs_is_kept_for_as_long_as_it_stands_in() -> None:
 
 
 def test_a_canary_that_has_taken_a_part_only_is_silent_about_the_rest() -> None:
-    spread = proven()
+    spread = proven(count=2)
     spread.offer(cluster("a", "2"), cluster("b", "2"))
     spread.hold(1, a="2")
     assert spread.rollout.tick(spread.held_of, SILENCE_S)
-    assert spread.rollout.group.canaries == (2,)
+    assert 1 not in spread.rollout.group.canaries
 
 
 def test_a_canary_that_has_taken_everything_is_not_silent_though_it_says_no_more() -> None:
