@@ -307,8 +307,8 @@ BAD: list[tuple[str, str, str]] = [
     ),
     (
         "MeshConfig",
-        "featureFlags:\n  enableRetryPolicy: true",
-        "2 warning spec.featureFlags.enableRetryPolicy: this field is accepted and has no effect yet",
+        "featureFlags:\n  enableSPIFFE: true",
+        "2 warning spec.featureFlags.enableSPIFFE: this field is accepted and has no effect yet",
     ),
     (
         "MeshConfig",
