@@ -31,7 +31,7 @@ Made by `make docs` from the settings structs in the code; do not edit.
 Every service reads its settings once, at start, from environment variables. A wrong value ends the process with
 status 2 and a sentence that names the variable, what was found and what is allowed; a misspelt variable is a warning.
 `osm up` and `osm demo` run all services in one process and set what they need themselves; there these variables are
-not read.
+not read, but for those of certmgr that say [who issues certificates](certificates.md).
 
 What concerns the mesh and not a process, such as permissive mode or the life of certificates between workloads,
 is in the MeshConfig: see [policies](policies.md#mesh-wide-settings).

@@ -28,9 +28,9 @@ Made by `make docs` from `deploy/chart`; do not edit.
 are those of Open Service Mesh 1.2, unless it says *new* or what differs. A value that the chart does not know, or that
 cannot be, is refused with its name.
 
-Keys and passwords are in no release: the Job `osm-prepare-…` makes the Secrets `osm-ca-bundle` (the mesh's root),
-`osm-nats-…` (the bus's certificate, users and signing keys) and `osm-metrics` (the token for `/metrics`) when they are
-not there, and pods wait for them. It runs at every upgrade too, keeps what is there, and renews the bus's certificate
+Keys and passwords are in no release: the Job `osm-prepare-…` makes the Secrets `osm-ca-bundle` (the mesh's root, unless
+[another issues certificates](certificates.md)), `osm-nats-…` (the bus's certificate, users and signing keys) and
+`osm-metrics` (the token for `/metrics`) when they are not there, and pods wait for them. It runs at every upgrade too, keeps what is there, and renews the bus's certificate
 in the last third of its ten years; `kubectl -n osm-system rollout restart sts/osm-nats` then puts it to use. So
 `helm template --include-crds … | kubectl apply -f -` installs the same mesh, for GitOps, in a namespace that exists.
 

@@ -4,7 +4,7 @@ This is `osm up` and `osm demo`. Apart, each service is `python -m services.<nam
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from osm.runtime.health import Health
 from osm.runtime.http import serve_http
 from osm.runtime.process import Observed, observed
 from osm.runtime.service import Run, run_service
-from osm.runtime.settings import Common, LogLevel
+from osm.runtime.settings import Common, LogLevel, read_service
 from services.catalog import app as catalog
 from services.catalog.settings import Settings as CatalogSettings
 from services.certmgr import app as certmgr
@@ -48,14 +48,21 @@ def observed_in(path: Path, log_level: LogLevel) -> Iterator[Observed]:
 
 @asynccontextmanager
 async def embedded(
-    folder: Path, run: RunFolder, eyes: Observed, *, ca_folder: Path, proxy_lifetime_s: int = 24 * 3600
+    folder: Path,
+    run: RunFolder,
+    eyes: Observed,
+    *,
+    ca_folder: Path,
+    proxy_lifetime_s: int = 24 * 3600,
+    authority: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Bus]:
-    """Run the folder's mesh while the context is open; yields a bus for looking at it, as the CLI does.
+    """Run the folder's mesh while the context is open; yields a bus for looking at it, as the CLI does. `authority` are
+    certmgr's variables that say who issues certificates.
 
-    Raises ServiceFailed, in a group, when a service ends.
+    Raises BadSetting for those; ServiceFailed, in a group, when a service ends.
     """
     core = MemoryCore()
-    services = _services(folder, run, ca_folder, proxy_lifetime_s)
+    services = _services(folder, run, ca_folder, proxy_lifetime_s, authority or {})
     healths = {name: Health.begin(name, REPLICA) for name in services}
     async with (
         lend(core.bus("cli"), run.socket),
@@ -72,17 +79,14 @@ async def embedded(
 
 
 def _services(
-    folder: Path, run: RunFolder, ca_folder: Path, proxy_lifetime_s: int
+    folder: Path, run: RunFolder, ca_folder: Path, proxy_lifetime_s: int, authority: Mapping[str, str]
 ) -> dict[str, tuple[Run[Any], Common]]:
     """Every service's own work and settings, by its name."""
     return {
         "meshspec": (meshspec.run, MeshspecSettings(folder=str(folder))),
         "endpoints": (endpoints.run, EndpointsSettings(folder=str(folder), isolated=run.isolated)),
         "catalog": (catalog.run, CatalogSettings()),
-        "certmgr": (
-            certmgr.run,
-            CertmgrSettings(ca_folder=str(ca_folder), allow_short_lifetimes=True, proxy_lifetime_s=proxy_lifetime_s),
-        ),
+        "certmgr": (certmgr.run, _certmgr(ca_folder, proxy_lifetime_s, authority)),
         "xds": (xds.run, XdsSettings(listen=run.xds_listen, drain_s=0.0)),  # its proxies end with it
         "local": (
             local.run,
@@ -97,3 +101,13 @@ def _services(
             ),
         ),
     }
+
+
+def _certmgr(ca_folder: Path, proxy_lifetime_s: int, authority: Mapping[str, str]) -> CertmgrSettings:
+    """Raises BadSetting."""
+    own = {
+        "OSM_CERTMGR_CA_FOLDER": str(ca_folder),
+        "OSM_CERTMGR_ALLOW_SHORT_LIFETIMES": "true",
+        "OSM_CERTMGR_PROXY_LIFETIME_S": str(proxy_lifetime_s),
+    }
+    return read_service(CertmgrSettings, {**authority, **own}, "certmgr")

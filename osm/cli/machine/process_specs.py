@@ -42,6 +42,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     proxy_lifetime_s: int
     log_level: str = "warning"
     replicas: Mapping[str, int] = {}
+    authority: Mapping[str, str] = {}
+    """certmgr's variables that say who issues certificates, whole."""
 
 
 def process_specs(
@@ -61,6 +63,7 @@ def process_specs(
                 "OSM_REPLICA": f"{service}-{number}",
                 "OSM_LOG_LEVEL": wanted.log_level,
                 "OSM_HTTP": f"unix:{run.path / f'{service}-{number}.http'}",
+                **(wanted.authority if service == "certmgr" else {}),
                 **_own(service, wanted, run),
             },
         )

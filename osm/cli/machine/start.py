@@ -14,11 +14,13 @@ import typer
 from msgspec import Struct
 
 from osm.bus import Bus
+from osm.cli.command_error import CommandError
+from osm.cli.machine.authority_choice import authority_choice
 from osm.cli.machine.process_specs import BadReplicas, Wanted, read_replicas
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.nats_access import NatsAccess
 from osm.isolation.outbound_relay import way_out
-from osm.runtime.settings import LogLevel
+from osm.runtime.settings import BadSetting, LogLevel
 
 MEMORY, OWN = "memory", "nats"
 SCHEMES = ("nats://", "tls://")
@@ -88,9 +90,19 @@ async def started(
             from osm.cli.machine.mesh import embedded, observed_in  # noqa: PLC0415  # half a second that `--help` does not need
 
             eyes = stack.enter_context(observed_in(place.path, log_level))
-            yield await stack.enter_async_context(
-                embedded(folder, place, eyes, ca_folder=ca_folder, proxy_lifetime_s=proxy_lifetime_s)
+            mesh = embedded(
+                folder,
+                place,
+                eyes,
+                ca_folder=ca_folder,
+                proxy_lifetime_s=proxy_lifetime_s,
+                authority=authority_choice(os.environ),
             )
+            try:
+                bus = await stack.enter_async_context(mesh)
+            except BadSetting as error:
+                raise CommandError(str(error)) from error
+            yield bus
             return
         from osm.cli.machine.separate_processes import logged_in, separate_processes  # noqa: PLC0415  # as above
 
@@ -100,8 +112,9 @@ async def started(
             proxy_lifetime_s=proxy_lifetime_s,
             log_level=log_level,
             replicas=carried.replicas,
+            authority=authority_choice(os.environ),
         )
         stack.enter_context(logged_in(place.path, log_level))
         reach = None if carried.where == OWN else NatsAccess.told(carried.where, os.environ)
-        mesh = await stack.enter_async_context(separate_processes(reach, wanted, place))
-        yield mesh.bus
+        separate = await stack.enter_async_context(separate_processes(reach, wanted, place))
+        yield separate.bus

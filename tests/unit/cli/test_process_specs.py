@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from osm.bus.nats_settings import NatsSettings
+from osm.cli.machine.authority_choice import authority_choice
 from osm.cli.machine.process_specs import SERVICES, BadReplicas, ProcessSpec, Wanted, process_specs, read_replicas
 from osm.cli.machine.run_folder import RunFolder
 from osm.cli.nats_access import NatsAccess
@@ -67,3 +68,21 @@ def test_wrong_replicas_say_what_is_allowed(text: str) -> None:
 def test_replicas_are_read() -> None:
     assert read_replicas("xds=2,certmgr=3") == {"xds": 2, "certmgr": 3}
     assert read_replicas("") == {}
+
+
+def test_who_issues_certificates_is_the_users_choice_and_the_one_variable_of_the_machine_that_counts() -> None:
+    machine = {
+        "OSM_CERTMGR_PROVIDER": "external",
+        "OSM_CERTMGR_EXTERNAL_ADDRESS": "unix:/ca.sock",
+        "OSM_CERTMGR_LEAF_LIFETIME_S": "1",
+        "OSM_XDS_LISTEN": "elsewhere",
+    }
+    chosen = authority_choice(machine)
+    assert chosen == {"OSM_CERTMGR_EXTERNAL_ADDRESS": "unix:/ca.sock", "OSM_CERTMGR_PROVIDER": "external"}
+    wanted = Wanted(folder=Path("/m"), ca_folder=Path("/ca"), proxy_lifetime_s=20, authority=chosen)
+    specs = process_specs(wanted, RunFolder(path=Path("/run/x"), block=70), REACH, machine)
+    told = {spec.service: spec.environment for spec in specs}
+    certmgr = read_service(CertmgrSettings, told["certmgr"], "certmgr")
+    assert (certmgr.provider, certmgr.external_address) == ("external", "unix:/ca.sock")
+    assert not any("EXTERNAL" in name for service in ("xds", "local") for name in told[service])
+    assert "OSM_CERTMGR_LEAF_LIFETIME_S" not in told["certmgr"]
