@@ -236,6 +236,91 @@ def test_a_rejection_stands_as_long_as_one_class_wants_the_version() -> None:
     assert not kept.is_rejected(BAD)
 
 
+def update_of(kept: Quarantine, *, full: bool = True) -> Update:
+    """What the bucket would tell after this one's first writing."""
+    puts = kept.changes(()).puts
+    return Update(
+        bucket="xds",
+        full=full,
+        revision=1,
+        documents=tuple(Document(bucket="xds", key=key, value=value, revision=1) for key, value in puts.items()),
+    )
+
+
+def gone(written: Update) -> Update:
+    deleted = tuple(structs.replace(each, value=None, deleted=True) for each in written.documents)
+    return Update(bucket="xds", full=False, revision=2, documents=deleted)
+
+
+def keys(written: Update) -> tuple[str, ...]:
+    return tuple(each.key for each in written.documents)
+
+
+def test_what_the_bucket_has_already_is_not_written_again() -> None:
+    kept = quarantine()
+    reject(kept)
+    assert kept.changes(keys(update_of(kept))).puts == {}
+
+
+def test_what_stands_in_is_said_once_however_often_the_class_is_looked_at() -> None:
+    told: list[None] = []
+    kept = Quarantine(lambda: told.append(None))
+    reject(kept)
+    said = len(told)
+    kept.stand(CLASS, lambda _url, _name: BAD, lambda: (GOOD_ONE,), now_s=2000.0)
+    assert len(told) == said
+
+
+def test_what_is_lifted_here_does_not_come_back_from_a_bucket_that_has_not_been_told_yet() -> None:
+    kept = quarantine()
+    reject(kept)
+    written = update_of(kept)
+    lift(kept)
+    kept.apply(written)
+    assert not kept.is_rejected(BAD)
+    assert kept.changes(keys(written)).deletes == tuple(sorted(keys(written)))
+
+
+def test_what_is_rejected_again_before_its_lifting_is_written_stays() -> None:
+    kept = quarantine()
+    reject(kept)
+    written = update_of(kept)
+    lift(kept)
+    reject(kept)
+    assert kept.changes(keys(written)).deletes == ()
+    kept.apply(written)
+    assert kept.is_rejected(BAD)
+
+
+@pytest.mark.parametrize("how", ["read", "written"])
+def test_what_was_lifted_here_can_be_rejected_elsewhere_again(how: str) -> None:
+    kept = quarantine()
+    reject(kept)
+    written = update_of(kept)
+    lift(kept)
+    if how == "read":
+        kept.apply(gone(written))
+    else:
+        kept.settle(())
+    kept.apply(written)
+    assert kept.is_rejected(BAD)
+
+
+def test_what_a_full_picture_lacks_is_forgotten_unless_it_stands_here() -> None:
+    written = quarantine()
+    reject(written)
+    empty = Update(bucket="xds", full=True, revision=2, documents=())
+    elsewhere, here = quarantine(), quarantine()
+    for each in (elsewhere, here):
+        each.apply(update_of(written))
+    here.stand(CLASS, lambda _url, _name: BAD, lambda: (GOOD_ONE,), now_s=1.0)
+    for each in (elsewhere, here):
+        each.apply(empty)
+    assert not elsewhere.is_rejected(BAD)
+    assert here.is_rejected(BAD)
+    assert here.changes(()).puts.keys() == set(keys(update_of(written))), "it is put again"
+
+
 def test_what_is_written_is_small_and_in_the_table() -> None:
     kept = quarantine()
     reject(kept)
