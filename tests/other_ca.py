@@ -88,7 +88,8 @@ class OtherCa:
     ) -> str:
         """The chain. What is named after `lifetime_s` is there to answer wrongly with."""
         public = key or x509.load_pem_x509_csr(csr_pem.encode()).public_key()
-        names = [x509.UniformResourceIdentifier(uri), *map(x509.DNSName, dns_names), *more]
+        uris = [x509.UniformResourceIdentifier(uri)] if uri else []  # an ingress gateway has none
+        names = [*uris, *map(x509.DNSName, dns_names), *more]
         wanted = [use for use, is_wanted in ((CLIENT, client), (SERVER, server)) if is_wanted]
         leaf = (
             x509.CertificateBuilder()

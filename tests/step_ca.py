@@ -52,11 +52,11 @@ class StepCa:
     async def sign(self, http: aiohttp.ClientSession, request: Any) -> str:
         """Raises aiohttp.ClientError."""
         subject = request.subject
-        sans = [subject.uri, *subject.dns_names]
+        sans = [*filter(None, (subject.uri,)), *subject.dns_names]
         uses = [use for use, wanted in (("clientAuth", subject.client), ("serverAuth", subject.server)) if wanted]
         body = {
             "csr": request.csr_pem,
-            "ott": self._token(subject.uri, sans),
+            "ott": self._token(sans[0], sans),
             "notAfter": f"{request.lifetime_s}s",
             "templateData": {"uses": uses},
         }

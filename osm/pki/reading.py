@@ -83,6 +83,15 @@ def verify(chain: Sequence[Certificate], roots: Sequence[Certificate], now_s: fl
 
     Raises Untrusted.
     """
+    require_trusted(chain, roots, now_s)
+    found = spiffe_id(chain[0])
+    if found is None:
+        raise Untrusted("the certificate carries no identity of this mesh")
+    return found
+
+
+def require_trusted(chain: Sequence[Certificate], roots: Sequence[Certificate], now_s: float) -> None:
+    """The same of a certificate that may be nobody's of the mesh. Raises Untrusted."""
     if not chain or not roots:
         raise Untrusted("an empty chain or no root to trust")
     verifier = (
@@ -92,7 +101,3 @@ def verify(chain: Sequence[Certificate], roots: Sequence[Certificate], now_s: fl
         verifier.verify(chain[0], list(chain[1:]))
     except VerificationError as error:
         raise Untrusted(f"the chain does not lead to a trusted root: {error}") from error
-    found = spiffe_id(chain[0])
-    if found is None:
-        raise Untrusted("the certificate carries no identity of this mesh")
-    return found

@@ -72,7 +72,14 @@ async def _publish_bundle(bus: Bus, trust_domain: str, issuer: Issuer) -> NoRetu
 
 def _missing(picture: Picture, issuer: Issuer) -> tuple[str, ...]:
     unread = tuple(f"the full picture of bucket {bucket}" for bucket in picture.unread)
-    return unread or (() if picture.trusts(issuer.root_pem) else (f"a bundle that trusts our root {issuer.key_id}",))
+    return unread or (() if picture.trusts(issuer.root_pem) else (_other_root(issuer),))
+
+
+def _other_root(issuer: Issuer) -> str:
+    return (
+        f"a bundle that trusts our root {issuer.key_id}: the mesh has another one; give this certmgr the provider and "
+        "the root that the others have, since a mesh cannot change its root while it runs"
+    )
 
 
 async def _forever() -> NoReturn:

@@ -18,7 +18,7 @@ from osm.pki.reading import (
     load_chain,
     not_after_s,
     not_before_s,
-    verify,
+    require_trusted,
 )
 from services.certmgr.decide import Order
 
@@ -121,7 +121,7 @@ def _require_leads(chain: list[Certificate], root: Certificate, now_s: float) ->
             "not before", f"{begins_s - now_s:.0f} s from now", f"at most {CLOCKS_DIFFER_S}; compare clocks"
         )
     try:
-        verify(chain, (root,), max(now_s, begins_s))
+        require_trusted(chain, (root,), max(now_s, begins_s))
     except Untrusted as error:
         raise WrongAnswer("chain", error, f"one that leads to root {key_id(root)}") from error
 
