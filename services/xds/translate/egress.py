@@ -44,10 +44,6 @@ class Gate(Struct, frozen=True, kw_only=True):
     as_dialled: tuple[EgressHost, ...] = ()
     by_name: tuple[EgressHost, ...] = ()
 
-    @property
-    def is_anywhere(self) -> bool:
-        return self.range == str(ANYWHERE)
-
 
 class WaysOut(Struct, frozen=True, kw_only=True):
     """All of them, sorted; `origins` are the policies that the gates are made of."""
@@ -84,7 +80,7 @@ def ways_out(view: View, sidecars_own: Port) -> WaysOut:
 
 
 def proxied_hosts(view: View) -> tuple[HttpHost, ...]:
-    """Where apps ask their sidecar as a proxy, which they then trust to find the host: nothing else lets them out.
+    """Where apps ask their sidecar as a proxy: it goes to these and no others, whatever the mesh lets out elsewhere.
 
     A grant that is good for some addresses only is none here: the app has not dialled any.
     """
