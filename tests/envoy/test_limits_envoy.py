@@ -28,7 +28,7 @@ from osm.contracts.traffic_settings import (
     TrafficSettings,
 )
 from osm.testing.free_ports import free_port
-from tests.envoy.admin_page import PATIENCE_S, counter
+from tests.envoy.admin_page import PATIENCE_S, counter, page
 from tests.envoy.limiter import Limiter, serving
 from tests.envoy.translate_world import BUYER, HOST, HTTP, SHOP, STORE, TCP, THIEF, Client, Store, World
 from tests.golden.translate.cases import Case
@@ -111,7 +111,7 @@ async def test_a_tcp_connection_beyond_the_breaker_is_closed(world: World) -> No
     admin = await world.sidecar(with_settings(client.case(), TrafficSettings(connections=limits)))
     reader, writer = await asyncio.open_connection(HOST, client.tcp_port)
     writer.write(b"pi")
-    await stands(admin, f"cluster.{SHOP}|{TCP}.upstream_cx_active")
+    await one(admin, f"cluster.{SHOP}|{TCP}.upstream_cx_active")
     assert await spoken(client.tcp_port) == b""
     writer.write(b"ng\n")
     assert await reader.read() == b"ping\n"
@@ -126,6 +126,15 @@ async def test_requests_beyond_the_allowance_are_answered_429(world: World) -> N
     admin = await world.sidecar(with_settings(store.case(), TrafficSettings(local_http=limit)))
     assert await statuses(world, store, *["/books/1"] * 5) == [200, 200, 200, 429, 429]
     assert await counter(admin, f"inbound.{SHOP}|{HTTP}.http_local_rate_limit.rate_limited") == 2
+
+
+async def test_grpc_is_told_in_its_own_words_that_it_is_too_much(world: World) -> None:
+    store = Store(1)
+    await world.app("one", store.app)
+    await world.sidecar(with_settings(store.case(), TrafficSettings(local_http=requests(1))))
+    content_type = "Content-Type: application/grpc"
+    assert await statuses(world, store, "/books/1", headers=(content_type,)) == [200]
+    assert "grpc-status: 8\r\n" in await reply(world, store, "GET /books/1", content_type)
 
 
 async def test_who_is_turned_away_uses_up_nobodys_allowance(world: World) -> None:
@@ -235,9 +244,10 @@ async def test_without_an_answer_connections_pass_or_do_not_as_the_user_says(
     assert await spoken(client.tcp_port) == heard
 
 
-async def stands(admin: Path, gauge: str) -> None:
+async def one(admin: Path, gauge: str) -> None:
+    """Until it is."""
     async with asyncio.timeout(PATIENCE_S):
-        while not await counter(admin, gauge):
+        while f"{gauge}: 1" not in (await page(admin, "stats")).splitlines():
             await asyncio.sleep(0.02)
 
 
@@ -253,6 +263,6 @@ async def spoken(port: int) -> bytes:
         writer.close()
 
 
-async def reply(world: World, store: Store, line: str) -> str:
+async def reply(world: World, store: Store, line: str, *headers: str) -> str:
     """All of an answer, in lower-case."""
-    return (await world.whole(store.inbound, BUYER, line)).lower()
+    return (await world.whole(store.inbound, BUYER, line, *headers)).lower()

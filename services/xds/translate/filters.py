@@ -107,11 +107,17 @@ def tcp(stat_prefix: str, shares: Iterable[Share]) -> Filter:
     return network_filter("envoy.filters.network.tcp_proxy", proxy)
 
 
-def tcp_to_app(stat_prefix: str, cluster: str) -> Filter:
+def tcp_to_app(stat_prefix: str, cluster: str, *, behind_wait: bool = False) -> Filter:
     """The app is connected once TLS has named the caller: it counts connections that come to nothing (MySQL shuts out
-    a host for them), and all of them come from its own."""
+    a host for them), and all of them come from its own.
+
+    `behind_wait`: a filter before it may keep a new connection waiting. The handshake may then be over before the proxy
+    hears of the connection, and to Envoy (1.40) that is one without a route; so it does not ask for the handshake.
+    """
     proxy = _tcp_proxy(stat_prefix)
     proxy.cluster = cluster
+    if behind_wait:
+        return network_filter("envoy.filters.network.tcp_proxy", proxy)
     proxy.upstream_connect_mode = UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE
     proxy.max_early_data_bytes.value = EARLY_DATA_BYTES
     return network_filter("envoy.filters.network.tcp_proxy", proxy)

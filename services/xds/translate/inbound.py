@@ -131,7 +131,8 @@ def _filters(it: Served, view: View) -> list[Filter]:
         more = (*authorization(view.mesh, it.backed.protocol), *request_filters(said, it.name))
         return [*of_connections, inbound_http(it.name, it.routes_name, view.mesh.tracing, more)]
     rules = per_connection(_tcp_rules(it, view), it.name)
-    return [network_filter(NETWORK_FILTER, rules), *of_connections, tcp_to_app(it.name, it.local_name)]
+    to_app = tcp_to_app(it.name, it.local_name, behind_wait=said.global_tcp is not None)
+    return [network_filter(NETWORK_FILTER, rules), *of_connections, to_app]
 
 
 def _wanted(view: View) -> tuple[Shape, ...]:
