@@ -15,7 +15,7 @@ _HEAD_BYTES = 65536
 
 
 async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """HTTP/1.1 with keep-alive: a JSON object of the request; `/environment` adds the app's own."""
+    """HTTP/1.1 with keep-alive: a JSON object of the request. `/environment` adds the app's own, `/503` fails."""
     port = writer.get_extra_info("sockname")[1]
     while head := await reader.readuntil(b"\r\n\r\n"):
         first, *lines = head.decode("latin-1").strip().split("\r\n")
@@ -32,7 +32,8 @@ async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         if path == "/environment":
             said["environment"] = dict(os.environ)
         body = json.dumps(said).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
+        status = b"503 Service Unavailable" if path == "/503" else b"200 OK"
+        writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-type: application/json\r\n")
         writer.write(b"content-length: %d\r\n\r\n" % len(body) + (body if method != "HEAD" else b""))
         await writer.drain()
 

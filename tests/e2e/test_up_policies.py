@@ -349,3 +349,34 @@ async def test_an_ingress_backend_admits_addresses_without_a_certificate(mesh: M
         async with it.policies(OPEN.format("10.0.0.0/8")):
             assert (await ask(door, "/", host="api", headers={"x-forwarded-for": "10.0.0.1"})).status == 403
         assert (await ask(door, "/", host="api")).status == 0, "closed again"
+
+
+RETRY = """\
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: Retry
+metadata: {name: again, namespace: front}
+spec:
+  source: {kind: ServiceAccount, name: web, namespace: front}
+  destinations: [{kind: Service, name: v1, namespace: shop}]
+  retryPolicy: {retryOn: 5xx, numRetries: 9, retryBackoffBaseInterval: 1ms}
+"""
+
+LIMIT = """\
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: UpstreamTrafficSetting
+metadata: {name: few, namespace: shop}
+spec:
+  host: v1.shop.svc.cluster.local
+  rateLimit: {local: {http: {requests: 3, unit: hour}}}
+"""
+
+
+async def test_a_failed_request_is_sent_again_until_its_service_has_had_enough(mesh: MeshProcess) -> None:
+    url = "http://v1.shop:8080/503"
+    async with outside(mesh) as it, it.policies(ANYTHING, TO_VERSIONS[0]):
+        assert await it.status(WEB, url) == 503
+        async with it.policies(LIMIT, file="limit.yaml"):
+            assert [await it.status(WEB, url) for _ in range(4)] == [503, 503, 503, 429]
+        async with it.policies(RETRY, LIMIT, file="limit.yaml"):
+            assert await it.status(WEB, url) == 429, "three times 503, then too many"
+        assert await it.status(WEB, url) == 503

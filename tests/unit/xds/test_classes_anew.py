@@ -9,9 +9,15 @@ from msgspec import Struct, structs
 from bench.world import World, target_key
 from osm.ads.types import CLUSTER, ENDPOINT, ROUTE
 from osm.bus import Document, Update
-from osm.contracts.channels import MESH_CONFIG
+from osm.contracts.channels import MESH_CONFIG, UPSTREAM_TRAFFIC_SETTING
 from osm.contracts.endpoints import ServicePort
 from osm.contracts.policy import Mesh
+from osm.contracts.traffic_settings import (
+    Allowance,
+    ConnectionSettings,
+    TrafficSettings,
+    UpstreamTrafficSetting,
+)
 from services.catalog.state import Catalog
 from services.xds.classes import Classes, ProxyClass
 from services.xds.documents import Changes, Documents
@@ -94,6 +100,30 @@ def test_an_edit_builds_what_it_concerns_and_nothing_else(monkeypatch: pytest.Mo
     assert built == [], "a way that is opened is one that others have"
     line.write("endpoints", WORLD.service_key(2), with_port(2))
     assert built == ["bench/service-2|81"] * 2, "a port more is all that is built, and once for everybody"
+
+
+def test_limits_of_a_service_build_its_clusters_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(outbound, "upstream_cluster", counted(built, cluster.upstream_cluster))
+    line = Line()
+    built.clear()
+    name = WORLD.service_name(1)
+    few = TrafficSettings(connections=ConnectionSettings(max_connections=1))
+    line.write("meshspec", setting_key(1), setting(1, few))
+    assert built
+    assert {each.partition("|")[0] for each in built} == {str(name)}
+    built.clear()
+    line.write("meshspec", setting_key(1), setting(1, structs.replace(few, local_tcp=Allowance(count=1, unit="hour"))))
+    assert built == [], "what the servers count is no matter of their clients"
+
+
+def setting(number: int, says: TrafficSettings) -> Struct:
+    name = WORLD.service_name(number)
+    return UpstreamTrafficSetting(namespace=name.namespace, name="few", service=name.name, settings=says)
+
+
+def setting_key(number: int) -> str:
+    return UPSTREAM_TRAFFIC_SETTING.key(WORLD.service_name(number).namespace, "few")
 
 
 def counted(built: list[str], real: Callable[..., Message]) -> Callable[..., Message]:
