@@ -30,8 +30,9 @@ cannot be, is refused with its name.
 
 Keys and passwords are in no release: the Job `osm-prepare-…` makes the Secrets `osm-ca-bundle` (the mesh's root, unless
 [another issues certificates](certificates.md)), `osm-nats-…` (the bus's certificate, users and signing keys) and
-`osm-metrics` (the token for `/metrics`) when they are not there, and pods wait for them. It runs at every upgrade too, keeps what is there, and renews the bus's certificate
-in the last third of its ten years; `kubectl -n osm-system rollout restart sts/osm-nats` then puts it to use. So
+`osm-metrics` (the token for `/metrics`) when they are not there, and pods wait for them. It runs at every upgrade too,
+keeps what is there, and renews the bus's certificate in the last third of its ten years;
+`kubectl -n osm-system rollout restart sts/osm-nats` then puts it to use. So
 `helm template --include-crds … | kubectl apply -f -` installs the same mesh, for GitOps, in a namespace that exists.
 
 helm itself makes CRDs that are missing and never changes one that is there. `osm install` and `osm mesh upgrade` do
