@@ -32,6 +32,9 @@ OUTBOUND_INCLUDED = f"{OSM}/outbound-ip-range-inclusion-list"
 PROXY_UUID = "osm-proxy-uuid"
 """On a pod: it has a sidecar, and this is its proxy's id. On a Secret: the sidecar that starts from it."""
 
+INGRESS_GATEWAY = f"{OSM}/ingress-gateway"
+"""On a Secret: it is the ingress gateway's certificate, and the injector's to write; any value counts."""
+
 APP_NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 """On whatever a mesh has made: the mesh's name."""

@@ -161,6 +161,15 @@ class ExternalAuthorization(Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Whether requests pass that nobody has judged: who is asked is away, or does not answer in time."""
 
 
+class IngressGateway(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The certificate that a gateway shows to sidecars: its names, and the Secret (kubernetes.io/tls) it is kept in."""
+
+    dns_names: tuple[str, ...]
+    lifetime_s: Annotated[int, Meta(ge=1)]
+    namespace: DnsLabel
+    name: DnsName
+
+
 class Injection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What MeshConfig says of new pods' sidecars; read by the injector when a pod is made, never afterwards.
 
@@ -201,6 +210,7 @@ class Mesh(Struct, frozen=True, kw_only=True, omit_defaults=True):
     injection: Injection | None = None
     """None is `Injection()`: nothing is said of new pods."""
     external_authorization: ExternalAuthorization | None = None
+    ingress_gateway: IngressGateway | None = None
     telemetry: ObjectRef | None = None
     """In the catalog's document: the Telemetry of all workloads whose own documents name none."""
     origin: ObjectRef | None = None

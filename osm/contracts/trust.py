@@ -29,11 +29,21 @@ class ControlPlane(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="c
     dns_names: tuple[str, ...] = ()
 
 
+class Gateway(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="gateway"):
+    """An ingress gateway towards sidecars: these DNS names and client use alone. No SPIFFE URI, so between workloads it
+    is nobody."""
+
+    dns_names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"gateway {', '.join(self.dns_names)}"
+
+
 class SignRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`lifetime_s` asks for less than the configured lifetime; more is cut to it."""
 
     csr_pem: str
-    subject: MeshLeaf | ProxyClient | ControlPlane
+    subject: MeshLeaf | ProxyClient | ControlPlane | Gateway
     lifetime_s: int | None = None
 
 

@@ -17,7 +17,7 @@ from osm.bus import Bus, BusError
 from osm.contracts.channels import SIGN
 from osm.contracts.codec import Undecodable
 from osm.contracts.names import Identity
-from osm.contracts.trust import Chain, ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
+from osm.contracts.trust import Chain, ControlPlane, Gateway, MeshLeaf, ProxyClient, Refused, SignRequest
 from osm.pki.issuing import profile_of, request
 from osm.pki.keys import PrivateKey, key_pem, make_key
 from osm.pki.reading import BadCertificate, load_chain, not_after_s, spiffe_id
@@ -183,7 +183,7 @@ class Holder:
 
 async def certify(
     bus: Bus,
-    subject: MeshLeaf | ProxyClient | ControlPlane,
+    subject: MeshLeaf | ProxyClient | ControlPlane | Gateway,
     *,
     trust_domain: str,
     lifetime_s: int | None = None,
@@ -203,7 +203,9 @@ async def certify(
     return Refused(why=why, retry=True) if why else Held(key, outcome)
 
 
-def _objection(chain: Chain, key: PrivateKey, subject: MeshLeaf | ProxyClient | ControlPlane, now_s: float) -> str:
+def _objection(
+    chain: Chain, key: PrivateKey, subject: MeshLeaf | ProxyClient | ControlPlane | Gateway, now_s: float
+) -> str:
     """Why the chain is of no use to us, though certmgr gave it; empty if it is."""
     try:
         leaf = load_chain(chain.chain_pem)[0]
@@ -221,7 +223,9 @@ def _objection(chain: Chain, key: PrivateKey, subject: MeshLeaf | ProxyClient | 
     return ""
 
 
-def _named(subject: MeshLeaf | ProxyClient | ControlPlane) -> tuple[Identity, str | None]:
+def _named(subject: MeshLeaf | ProxyClient | ControlPlane | Gateway) -> tuple[Identity, str | None] | None:
+    if isinstance(subject, Gateway):
+        return None
     return subject.identity, subject.proxy_id if isinstance(subject, ProxyClient) else None
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
-from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient
+from osm.contracts.trust import ControlPlane, Gateway, MeshLeaf, ProxyClient
 from osm.pki.keys import Csr, PrivateKey, SigningKey
 from osm.pki.reading import Certificate, not_after_s, not_before_s
 
@@ -41,7 +41,10 @@ class UnfitRoot(ValueError):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """What a certificate says of its holder: a URI, DNS names, IP addresses, which ends of a connection it may be."""
+    """What a certificate says of its holder: a URI, DNS names, IP addresses, which ends of a connection it may be.
+
+    An empty `uri` is none.
+    """
 
     uri: str
     dns_names: tuple[str, ...] = ()
@@ -49,9 +52,15 @@ class Profile(Struct, frozen=True, kw_only=True):
     client: bool = True
     server: bool = False
 
+    @property
+    def uris(self) -> tuple[str, ...]:
+        return (self.uri,) if self.uri else ()
 
-def profile_of(subject: MeshLeaf | ProxyClient | ControlPlane, trust_domain: str) -> Profile:
+
+def profile_of(subject: MeshLeaf | ProxyClient | ControlPlane | Gateway, trust_domain: str) -> Profile:
     """The names and uses of each kind. The DNS names of a proxy's are empty: nobody connects *to* it by this one."""
+    if isinstance(subject, Gateway):
+        return Profile(uri="", dns_names=subject.dns_names)
     identity = subject.identity
     match subject:
         case MeshLeaf():
@@ -189,7 +198,7 @@ def signable(csr: Csr) -> PublicKey:
 def _names(profile: Profile) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName(
         [
-            _uri(profile.uri),
+            *map(_uri, profile.uris),
             *map(x509.DNSName, profile.dns_names),
             *(x509.IPAddress(ip_address(address)) for address in profile.addresses),
         ]

@@ -16,6 +16,7 @@ from osm.manifests import RawDocument
 from osm.manifests.wording import shown
 from osm.smi.authorization import authorizer, authorizer_problems
 from osm.smi.durations import duration_s
+from osm.smi.gateway import gateway, gateway_problems
 from osm.smi.meshconfig import Sidecar, Spec, TracingFields
 from osm.smi.newpods import injection, unusable
 
@@ -35,7 +36,6 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "observability.osmLogLevel": ("info", ""),
     "observability.enableDebugServer": (False,),
     "certificate.certKeyBitSize": (2048,),
-    "certificate.ingressGateway": (),
     "featureFlags.enableWASMStats": (True, False),
     "featureFlags.enableEgressPolicy": (True, False),
     "featureFlags.enableMulticlusterMode": (False,),
@@ -75,11 +75,13 @@ def mesh(raw: RawDocument, spec: Spec) -> tuple[Mesh, tuple[Problem, ...]]:
         max_proxies=_or(sidecar.max_data_plane_connections, default.max_proxies),
         injection=injection(spec),
         external_authorization=authorizer(raw, traffic.inbound_external_authorization),
+        ingress_gateway=gateway(spec.certificate.ingress_gateway),
         origin=raw.ref if _may_be_refused(sidecar) else None,
     )
     return settings, (
         *_wrong(raw, spec, settings),
         *authorizer_problems(raw, traffic.inbound_external_authorization),
+        *gateway_problems(raw, spec.certificate.ingress_gateway),
         *unusable(raw, spec),
         *_not_enforced(raw),
         *_without_effect(raw),

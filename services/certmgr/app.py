@@ -41,6 +41,7 @@ def rules(settings: Settings) -> Rules:
             "leaf": settings.leaf_lifetime_s,
             "proxy": settings.proxy_lifetime_s,
             "control": settings.control_lifetime_s,
+            "gateway": settings.gateway_lifetime_s,
         },
         floor_s=settings.floor_s,
         namespace=settings.namespace,

@@ -12,21 +12,22 @@ from typing import Literal
 from msgspec import Struct
 
 from osm.contracts.names import INJECTOR_IDENTITY, ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
-from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient, Refused, SignRequest
+from osm.contracts.trust import ControlPlane, Gateway, MeshLeaf, ProxyClient, Refused, SignRequest
 from osm.pki.content import Content, asked_for
 from osm.pki.issuing import Profile, profile_of
 from osm.pki.keys import BadRequest, Csr, read_csr
 from osm.pki.reading import BadCertificate
 
-Subject = MeshLeaf | ProxyClient | ControlPlane
-Kind = Literal["leaf", "proxy", "control"]
+Identified = MeshLeaf | ProxyClient | ControlPlane
+Subject = Identified | Gateway
+Kind = Literal["leaf", "proxy", "control", "gateway"]
 Reason = Literal[
     "caller", "reserved", "unknown-identity", "name", "lifetime", "csr", "issuer", "wrong-answer", "untrusted-root"
 ]
 
 MAY_ASK: Mapping[str, frozenset[Kind]] = {
     "xds": frozenset({"leaf", "control"}),
-    "injector": frozenset({"proxy", "control"}),
+    "injector": frozenset({"proxy", "control", "gateway"}),
     "local": frozenset({"proxy"}),
 }
 """Who may ask for what: xds holds the keys between workloads, the platform's agent makes those of proxies."""
@@ -36,6 +37,12 @@ OWN_IDENTITY: Mapping[str, Identity] = {"xds": XDS_IDENTITY, "injector": INJECTO
 
 RESERVED_ACCOUNTS = "osm-"
 """In the control plane's namespace, accounts with this prefix are ours: no workload may be one."""
+
+MOST_OF_A_NAME = 253
+"""Characters; DNS knows no longer ones."""
+
+MOST_NAMES = 20
+"""Of a gateway: more than any has, and a certificate that still fits into one record of TLS."""
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUFFIX = r"(\.svc(\.cluster\.local)?)?"
@@ -77,11 +84,7 @@ def decide(caller: str, request: SignRequest, *, identities: Collection[Identity
     """The whole rule: may this caller have this certificate now? The first objection is the answer."""
     kind = kind_of(request.subject)
     profile = profile_of(request.subject, rules.trust_domain)
-    refusal = (
-        _caller(caller, kind, request.subject)
-        or _presence(request.subject, identities)
-        or _names(request.subject, profile, rules)
-    )
+    refusal = _kind(caller, kind) or _subject(caller, request.subject, profile, identities, rules)
     if refusal is not None:
         return refusal
     if request.lifetime_s is not None and request.lifetime_s <= 0:
@@ -102,6 +105,13 @@ def kind_of(subject: Subject) -> Kind:
             return "proxy"
         case ControlPlane():
             return "control"
+        case Gateway():
+            return "gateway"
+
+
+def spelt(subject: Subject) -> str:
+    """For a log line."""
+    return str(subject if isinstance(subject, Gateway) else subject.identity)
 
 
 def is_reserved(identity: Identity) -> bool:
@@ -109,11 +119,48 @@ def is_reserved(identity: Identity) -> bool:
     return identity.namespace == ROOT_NAMESPACE and identity.account.startswith(RESERVED_ACCOUNTS)
 
 
-def _caller(caller: str, kind: Kind, subject: Subject) -> Refusal | None:
+def _kind(caller: str, kind: Kind) -> Refusal | None:
     allowed = MAY_ASK.get(caller, frozenset())
     if kind not in allowed:
         kinds = " and ".join(sorted(allowed)) or "nothing"
         return Refusal(reason="caller", why=f"{caller} asked for a {kind} certificate, allowed for it is {kinds}")
+    return None
+
+
+def _subject(
+    caller: str, subject: Subject, profile: Profile, identities: Collection[Identity], rules: Rules
+) -> Refusal | None:
+    if isinstance(subject, Gateway):
+        return _gateway(subject, identities, rules)
+    return (
+        _caller(caller, kind_of(subject), subject) or _presence(subject, identities) or _names(subject, profile, rules)
+    )
+
+
+def _gateway(subject: Gateway, identities: Collection[Identity], rules: Rules) -> Refusal | None:
+    """Its names are what IngressBackends admit it by: none that a workload's certificate has, or one of ours."""
+    if not 1 <= len(subject.dns_names) <= MOST_NAMES:
+        return Refusal(reason="name", why=f"dns_names: found {len(subject.dns_names)}, allowed are 1 to {MOST_NAMES}")
+    taken = {identity.dns(rules.trust_domain): identity for identity in identities}
+    for name in subject.dns_names:
+        if len(name) > MOST_OF_A_NAME or not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name):
+            why = f"dns_names: found {name!r}, allowed are DNS names, without patterns"
+            return Refusal(reason="name", why=why)
+        if name in taken:
+            why = (
+                f"dns_names: {name!r} is the name of workloads of {taken[name]}, which are in the mesh; choose another"
+            )
+            return Refusal(reason="name", why=why, retry=True)
+        if _is_ours(name, rules.namespace) or _is_reserved_name(name, rules.trust_domain):
+            return Refusal(reason="reserved", why=f"dns_names: {name!r} is a name of the control plane; choose another")
+    return None
+
+
+def _is_reserved_name(name: str, trust_domain: str) -> bool:
+    return name.startswith(RESERVED_ACCOUNTS) and name.endswith(f".{ROOT_NAMESPACE}.{trust_domain}")
+
+
+def _caller(caller: str, kind: Kind, subject: Identified) -> Refusal | None:
     if kind == "control" and subject.identity != OWN_IDENTITY.get(caller):
         why = f"{caller} asked to be {subject.identity}, allowed for it is {OWN_IDENTITY.get(caller, 'nobody')}"
         return Refusal(reason="reserved", why=why)
@@ -123,7 +170,7 @@ def _caller(caller: str, kind: Kind, subject: Subject) -> Refusal | None:
     return None
 
 
-def _presence(subject: Subject, identities: Collection[Identity]) -> Refusal | None:
+def _presence(subject: Identified, identities: Collection[Identity]) -> Refusal | None:
     """A control-plane service is not a workload of the mesh, so only itself vouches for it."""
     if isinstance(subject, ControlPlane) or subject.identity in identities:
         return None
@@ -131,7 +178,7 @@ def _presence(subject: Subject, identities: Collection[Identity]) -> Refusal | N
     return Refusal(reason="unknown-identity", why=why, retry=True)
 
 
-def _names(subject: Subject, profile: Profile, rules: Rules) -> Refusal | None:
+def _names(subject: Identified, profile: Profile, rules: Rules) -> Refusal | None:
     """What will be written must read back as exactly what was meant, or somebody could be taken for another."""
     proxy_id = subject.proxy_id if isinstance(subject, ProxyClient) else None
     meant = SpiffeId(trust_domain=rules.trust_domain, identity=subject.identity, proxy_id=proxy_id)
@@ -148,7 +195,7 @@ def _names(subject: Subject, profile: Profile, rules: Rules) -> Refusal | None:
 
 def _require_fit(asked: Content, profile: Profile) -> None:
     """Raises BadRequest for a request that asks for anything but the names that will be written."""
-    allowed = Content(uris=(profile.uri,), dns_names=tuple(sorted(set(profile.dns_names))))
+    allowed = Content(uris=profile.uris, dns_names=tuple(sorted(set(profile.dns_names))))
     if asked not in (Content(), allowed):
         found = ", ".join((*asked.uris, *asked.dns_names, *asked.others))
         names = ", ".join((*allowed.uris, *allowed.dns_names))

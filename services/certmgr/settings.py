@@ -38,6 +38,8 @@ class Settings(Common, frozen=True, kw_only=True):
     """Life of a proxy's certificate for xds, in seconds. Kubernetes needs a minute to show a pod a new one."""
     control_lifetime_s: int = DAY_S
     """Life of our own services' certificates, in seconds."""
+    gateway_lifetime_s: int = DAY_S
+    """The longest life of an ingress gateway's certificate, in seconds."""
     root_lifetime_s: int = 3650 * DAY_S
     """Life of the built-in root, in seconds; it bounds every other life. OSM's default: ten years."""
     root_file: str = ""
@@ -85,7 +87,7 @@ class Settings(Common, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("leaf_lifetime_s", "proxy_lifetime_s", "control_lifetime_s"):
+        for field in ("leaf_lifetime_s", "proxy_lifetime_s", "control_lifetime_s", "gateway_lifetime_s"):
             self._require(field, self.floor_s, self.root_lifetime_s)
         self._require("root_lifetime_s", self.floor_s, 100 * 365 * DAY_S)
         if not 0 < self.ca_timeout_s < LONGEST_TIMEOUT_S:

@@ -9,7 +9,7 @@ import structlog
 from osm.contracts.trust import Chain, SignReply, SignRequest
 from osm.runtime.metrics import from_zero, meter
 from osm.runtime.tracing import tracer
-from services.certmgr.decide import Kind, Order, Reason, Refusal, Rules, decide, kind_of
+from services.certmgr.decide import Kind, Order, Reason, Refusal, Rules, decide, kind_of, spelt
 from services.certmgr.issuer import Issuer, IssuerEnded, IssuerUnavailable
 from services.certmgr.ledger import BadLedger, Ledger, LedgerUnavailable
 from services.certmgr.rotation import raised
@@ -49,7 +49,7 @@ class Signer:
         with tracer("certmgr").start_as_current_span("sign", attributes={"kind": kind, "caller": caller}):
             outcome = await self._outcome(caller, request)
         self._duration.record(time.perf_counter() - begun_s, {"kind": kind})
-        subject = str(request.subject.identity)
+        subject = spelt(request.subject)
         if isinstance(outcome, Refusal):
             self._refused.add(1, {"reason": outcome.reason})
             log.warning("refused to sign", caller=caller, kind=kind, subject=subject, why=outcome.why)

@@ -91,8 +91,8 @@ def _require_says(leaf: Certificate, order: Order) -> None:
         raise WrongAnswer("certificate", error, "one that can be read") from error
     profile = order.profile
     uses = tuple(use for use, wanted in (("client", profile.client), ("server", profile.server)) if wanted)
-    names = (profile.uri, *profile.dns_names)
-    _require_equal("URI names", said.uris, (profile.uri,))
+    names = (*profile.uris, *profile.dns_names)
+    _require_equal("URI names", said.uris, profile.uris)
     _require_equal("DNS names", said.dns_names, tuple(sorted(set(profile.dns_names))))
     _require_equal("other names", said.others, ())
     if strange := set(said.common_names) - set(names):

@@ -22,6 +22,7 @@ from osm.runtime.https import ServerCertificate, serve_https
 from services.injector.bus_inputs import BusInputs
 from services.injector.ca_bundles import Webhooks
 from services.injector.decide import Ours
+from services.injector.gateway_controller import GatewayController
 from services.injector.patch import House
 from services.injector.review import MAX_REVIEW_BYTES
 from services.injector.secret import Mesh
@@ -40,6 +41,8 @@ NATIVE_FROM = (1, 29)
 ASK_AGAIN_S = 1.0
 HEALTH_POLL_S = 0.5
 
+Secrets = tuple[SecretController, GatewayController]
+
 log = structlog.get_logger()
 
 
@@ -55,11 +58,12 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
         tasks.create_task(holder.run(), name="injector: certificate")
         certificate = await _first(heard, holder, health)
         secrets = SecretController(bus, cluster, heard, _mesh(settings))
+        kept = (secrets, GatewayController(bus, cluster, heard, _mesh(settings)))
         webhooks = Webhooks(cluster, heard, settings.mesh)
         tasks.create_task(_swap(holder, certificate), name="injector: certificate in use")
         tasks.create_task(secrets.run(), name="injector: secrets")
         tasks.create_task(webhooks.watch(), name="injector: webhooks")
-        tasks.create_task(_lead(cluster, settings, health.replica, secrets, webhooks), name="injector: lease")
+        tasks.create_task(_lead(cluster, settings, health.replica, kept, webhooks), name="injector: lease")
         ours = Ours(mesh=settings.mesh, namespace=settings.namespace)
         answers = WebhookServer(cluster, heard, ours=ours, house=house, admitted=secrets.admitted)
         async with _served(settings, certificate, answers):
@@ -99,16 +103,15 @@ def _put(held: Held, certificate: ServerCertificate) -> None:
     certificate.put(key_pem=held.key_pem(), chain_pem=held.chain.chain_pem)
 
 
-async def _lead(
-    cluster: Cluster, settings: Settings, replica: str, secrets: SecretController, webhooks: Webhooks
-) -> NoReturn:
+async def _lead(cluster: Cluster, settings: Settings, replica: str, secrets: Secrets, webhooks: Webhooks) -> NoReturn:
     """Again and again: a Lease that was lost is waited for like the first."""
     while True:
         async with leading(cluster, settings.namespace, LEASE, replica) as leadership, asyncio.TaskGroup() as tasks:
             webhooks.lead(leadership)
-            keeping = tasks.create_task(secrets.lead(leadership), name="injector: secrets of all")
+            keeping = [tasks.create_task(each.lead(leadership), name="injector: secrets of all") for each in secrets]
             await leadership.lost.wait()
-            keeping.cancel()
+            for each in keeping:
+                each.cancel()
 
 
 async def _tell(webhooks: Webhooks, holder: Holder, health: Health) -> NoReturn:

@@ -54,6 +54,11 @@ class BusInputs:
         async with self._changed:
             await self._changed.wait_for(lambda: not self.missing)
 
+    async def change(self) -> None:
+        """Wait until something has been read."""
+        async with self._changed:
+            await self._changed.wait()
+
     async def other_roots(self, than: str) -> str:
         """Wait for roots that are not these."""
         async with self._changed:

@@ -76,8 +76,8 @@ def kept(meta: ObjectMeta) -> Kept | None:
         uuid=uuid,
         created_s=meta.creation_timestamp.timestamp() if meta.creation_timestamp is not None else 0.0,
         owner_uid=owner,
-        not_before_s=_seconds(meta.annotations.get(NOT_BEFORE, "")),
-        not_after_s=_seconds(meta.annotations.get(NOT_AFTER, "")),
+        not_before_s=seconds_said(meta.annotations.get(NOT_BEFORE, "")),
+        not_after_s=seconds_said(meta.annotations.get(NOT_AFTER, "")),
         roots=meta.annotations.get(ROOTS, ""),
     )
 
@@ -161,6 +161,6 @@ def _bootstrap(proxy: Proxy, mesh: Mesh) -> str:
     return text(pod_bootstrap(sidecar, checks=proxy.checks, metrics=proxy.metrics))
 
 
-def _seconds(said: str) -> int:
+def seconds_said(said: str) -> int:
     """0 for what is no time since the epoch: whoever may edit a Secret may write anything here."""
     return int(said) if len(said) <= MOST_DIGITS and said.isascii() and said.isdecimal() else 0

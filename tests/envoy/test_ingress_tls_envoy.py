@@ -14,7 +14,7 @@ from osm.contracts.catalog import MeshService, TlsIngress
 from osm.contracts.endpoints import Backed, Service, ServicePort
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import Mesh
-from osm.contracts.trust import MeshLeaf, ProxyClient
+from osm.contracts.trust import Gateway, MeshLeaf, ProxyClient
 from tests.envoy.translate_world import BUYER, HOST, HTTP, SHOP, STORE, THIEF, TRUST_DOMAIN, Authority, Store, World
 
 pytestmark = pytest.mark.envoy
@@ -57,10 +57,12 @@ def anonymous(world: World, *alpn: str) -> ssl.SSLContext:
     return context
 
 
-def holding(world: World, subject: MeshLeaf | ProxyClient, *alpn: str, of: Authority | None = None) -> ssl.SSLContext:
+def holding(
+    world: World, subject: MeshLeaf | ProxyClient | Gateway, *alpn: str, of: Authority | None = None
+) -> ssl.SSLContext:
     """A client that shows `subject`'s certificate, of the mesh's authority or of another, and offers `alpn`."""
     context = anonymous(world, *alpn)
-    pem = world.folder / f"{subject.identity.account}-{type(subject).__name__}-{of is None}.pem"
+    pem = world.folder / f"{len(list(world.folder.iterdir()))}.pem"
     pem.write_text("".join((of or world.authority).leaf(subject)))
     context.load_cert_chain(pem)
     return context
@@ -99,6 +101,18 @@ async def test_who_shows_a_listed_name_of_the_meshs_roots_is_let_in_and_nobody_e
     }
     found = {who: await asked(store, context) for who, (context, _) in expected.items()}
     assert found == {who: status for who, (_, status) in expected.items()}
+
+
+async def test_a_gateways_certificate_is_good_for_the_entrance_and_for_nothing_between_workloads(world: World) -> None:
+    """Though it bears the name that a workload's would have: there, only URIs count."""
+    store = Store(1)
+    await opened(world, entry(store), store=store, mesh=Mesh(permissive=True))
+    gateway = Gateway(dns_names=("other.example.com", GATEWAY.dns(TRUST_DOMAIN)))
+    assert await asked(store, holding(world, gateway)) == 200
+    assert await asked(store, holding(world, gateway, "osm"), SHOP.fqdn) == REFUSED
+    assert await asked(store, holding(world, Gateway(dns_names=("other.example.com",)))) == 403
+    buyers = Gateway(dns_names=(BUYER.dns(TRUST_DOMAIN), "spiffe.example.com"))
+    assert await asked(store, holding(world, buyers, "osm"), SHOP.fqdn) == REFUSED
 
 
 async def test_no_workload_comes_past_the_rules_of_the_mesh_through_the_entrance(world: World) -> None:

@@ -24,7 +24,7 @@ from osm.contracts.catalog import HttpGrant, MeshService, Policy, Split, TcpGran
 from osm.contracts.endpoints import Backed, Endpoint, Explicit, InboundPort, Service, ServicePort, Workload
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpMatch
-from osm.contracts.trust import MeshLeaf, ProxyClient
+from osm.contracts.trust import Gateway, MeshLeaf, ProxyClient
 from osm.envoy.process import EnvoyProcess
 from osm.pki.issuing import make_root, profile_of, sign
 from osm.pki.keys import key_pem, make_key
@@ -60,7 +60,7 @@ class Authority:
         self._key = make_key()
         self.root = make_root(self._key, trust_domain=TRUST_DOMAIN, now_s=time.time(), lifetime_s=3600, serial=1)
 
-    def leaf(self, subject: MeshLeaf | ProxyClient) -> tuple[str, str]:
+    def leaf(self, subject: MeshLeaf | ProxyClient | Gateway) -> tuple[str, str]:
         """Chain and key, PEM."""
         key = make_key()
         certificate = sign(

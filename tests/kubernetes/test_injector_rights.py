@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from osm.contracts.names import Address
+from osm.contracts.policy import IngressGateway
 from osm.contracts.trust import Chain
 from osm.k8s.access import InPod
 from osm.k8s.client import Cluster, connected
@@ -18,7 +19,7 @@ from osm.k8s.objects import Object, Secret
 from osm.k8s.resource import SECRETS
 from osm.testing.chart import Helm
 from osm.testing.kubernetes import ApiServer
-from services.injector import secret
+from services.injector import gateway, secret
 from services.injector.proxies import Proxy
 from tests.kubernetes.asking import Kinds, ask, create, make_namespaces
 
@@ -108,6 +109,37 @@ async def test_everything_that_the_injector_does_with_its_secrets_is_allowed(inj
     assert found.metadata.annotations[secret.ROOTS] == secret.roots_id("ROOTS")
     await injector.delete(SECRETS, name, SHOP)
     assert await admin.list(SECRETS, SHOP, as_=Object, labels=secret.selector(MESH.name)) == ()
+
+
+GATEWAY = IngressGateway(dns_names=("gateway.edge.cluster.local",), lifetime_s=3600, namespace=SHOP, name="gateway")
+
+
+def gateways(**more: Any) -> Body:
+    return {**gateway.written(GATEWAY, CERTIFICATE, "ROOTS", MESH.name), **more}
+
+
+async def test_the_ingress_gateways_secret_is_its_to_write_wherever_it_is(injector: Cluster) -> None:
+    await injector.create(SECRETS, gateways())
+    await injector.patch(SECRETS, GATEWAY.name, gateways(), SHOP)
+    (found,) = await injector.list(SECRETS, as_=Object, labels=gateway.selector(MESH.name))
+    assert found.metadata.name == GATEWAY.name
+    await injector.delete(SECRETS, GATEWAY.name, SHOP)
+
+
+@pytest.mark.parametrize("kind", ["Opaque", "kubernetes.io/service-account-token"])
+async def test_a_gateways_secret_is_one_for_tls_and_nothing_else(injector: Cluster, kind: str) -> None:
+    meta = gateways()["metadata"]
+    annotated = {**meta["annotations"], "kubernetes.io/service-account.name": "default"}
+    with pytest.raises((Forbidden, Invalid), match="and the ingress gateway's of type"):
+        await injector.create(SECRETS, gateways(type=kind, metadata={**meta, "annotations": annotated}))
+
+
+async def test_no_secret_of_others_becomes_a_gateways(injector: Cluster, admin: Cluster) -> None:
+    theirs = gateways(metadata={"name": "theirs-tls", "namespace": SHOP})
+    await admin.create(SECRETS, theirs)
+    with pytest.raises((Forbidden, Invalid), match="of sidecars alone"):
+        await injector.patch(SECRETS, "theirs-tls", {"metadata": {"labels": gateways()["metadata"]["labels"]}}, SHOP)
+    await admin.delete(SECRETS, "theirs-tls", SHOP)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ CLUSTER_WIDE = (
 )
 """Kinds outside of namespaces of which helm may leave some after a broken uninstall."""
 
+_OF_PODS = frozenset({labels.PROXY_UUID, labels.INGRESS_GATEWAY})
+"""Labels of Secrets that pods outside of our namespace read."""
+
 OWN_NAMES = ("osm-ca-", "osm-injector", "osm-mesh-config", "osm-metrics", "osm-nats")
 """Names, or beginnings of names, that are ours without a label."""
 
@@ -76,14 +79,16 @@ def owners(namespaces: Iterable[Namespace]) -> Mapping[str, str]:
 
 
 def bootstraps(mesh: str, secrets: Iterable[Object], owner: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """(namespace, name) of sidecars' Secrets in namespaces that no other mesh has."""
+    """(namespace, name) of sidecars' and gateways' Secrets in namespaces that no other mesh has."""
     return tuple(
         sorted(
             each.metadata.key
             for each in secrets
             if owner.get(each.metadata.namespace, mesh) == mesh
             and each.metadata.labels.get(labels.INSTANCE, mesh) == mesh
-            and (labels.PROXY_UUID in each.metadata.labels or each.metadata.name.startswith(labels.BOOTSTRAP_PREFIX))
+            and (
+                not _OF_PODS.isdisjoint(each.metadata.labels) or each.metadata.name.startswith(labels.BOOTSTRAP_PREFIX)
+            )
         )
     )
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osm.contracts.names import INJECTOR_IDENTITY, ROOT_NAMESPACE, XDS_IDENTITY, Identity, SpiffeId
-from osm.contracts.trust import ControlPlane, MeshLeaf, ProxyClient, SignRequest
+from osm.contracts.trust import ControlPlane, Gateway, MeshLeaf, ProxyClient, SignRequest
 from osm.pki.issuing import profile_of, request
 from osm.pki.keys import make_csr, make_key
 from services.certmgr.decide import Order, Refusal, Rules, decide, is_reserved
@@ -14,10 +14,12 @@ from services.certmgr.decide import Order, Refusal, Rules, decide, is_reserved
 STORE = Identity("bookstore", "bookstore-v1")
 ABSENT = Identity("bookthief", "bookthief")
 CSR = make_csr(make_key())
-RULES = Rules(trust_domain="cluster.local", lifetimes_s={"leaf": 86_400, "proxy": 7_200, "control": 3_600}, floor_s=600)
+LIFETIMES_S = {"leaf": 86_400, "proxy": 7_200, "control": 3_600, "gateway": 1_800}
+RULES = Rules(trust_domain="cluster.local", lifetimes_s=LIFETIMES_S, floor_s=600)
 
 LEAF = MeshLeaf(identity=STORE)
 PROXY = ProxyClient(identity=STORE, proxy_id="bookstore-v1-0.bookstore")
+GATEWAY = Gateway(dns_names=("ingress-nginx.ingress-nginx.cluster.local",))
 CONTROL = ControlPlane(identity=XDS_IDENTITY, dns_names=("localhost",))
 
 
@@ -43,6 +45,7 @@ def verdict(caller, subject, *, csr=CSR, lifetime_s=None, identities=frozenset({
             "spiffe://cluster.local/ns/bookstore/sa/bookstore-v1/proxy/bookstore-v1-0.bookstore",
         ),
         ("xds", CONTROL, "control", "spiffe://cluster.local/ns/osm-system/sa/osm-xds"),
+        ("injector", GATEWAY, "gateway", ""),
     ],
 )
 def test_each_caller_gets_what_is_its_business(caller, subject, kind, uri):
@@ -58,6 +61,9 @@ def test_each_caller_gets_what_is_its_business(caller, subject, kind, uri):
         ("local", LEAF),
         ("local", CONTROL),
         ("injector", LEAF),
+        ("xds", GATEWAY),
+        ("local", GATEWAY),
+        ("certmgr", GATEWAY),
         ("catalog", LEAF),
         ("", LEAF),
     ],
@@ -222,3 +228,42 @@ def test_a_request_to_be_an_authority_is_refused():
     csr = builder.sign(make_key(), hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
     refusal = verdict("xds", LEAF, csr=csr)
     assert refusal.why.startswith("csr_pem: found a request for extension basicConstraints, allowed are no names or ")
+
+
+def test_a_gateway_is_a_client_with_dns_names_and_nobody_of_the_mesh():
+    order = verdict("injector", Gateway(dns_names=("a.edge.cluster.local", "shop.example.com")))
+    assert isinstance(order, Order)
+    profile = order.profile
+    assert (profile.uris, profile.dns_names) == ((), ("a.edge.cluster.local", "shop.example.com"))
+    assert (profile.client, profile.server) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("names", "reason", "retry"),
+    [
+        ((), "name", False),
+        (tuple(f"a{number}.example.com" for number in range(21)), "name", False),
+        (("bookstore-v1.bookstore.cluster.local",), "name", True),
+        (("fine.example.com", "bookstore-v1.bookstore.cluster.local"), "name", True),
+        (("osm-xds.osm-system.cluster.local",), "reserved", False),
+        (("osm-anything.osm-system.cluster.local",), "reserved", False),
+        (("osm-injector.osm-system.svc",), "reserved", False),
+        (("localhost",), "reserved", False),
+        (("*.example.com",), "name", False),
+        (("Shop.example.com",), "name", False),
+        (("spiffe://cluster.local/ns/bookstore/sa/bookstore-v1",), "name", False),
+        (("a..b",), "name", False),
+        (("a.example.com\n",), "name", False),
+        ((".".join(["a" * 60] * 5),), "name", False),
+    ],
+)
+def test_a_gateway_is_never_called_what_a_workload_or_a_service_of_ours_is(names, reason, retry):
+    refusal = verdict("injector", Gateway(dns_names=names))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.retry) == (reason, retry)
+
+
+def test_an_account_outside_the_mesh_leaves_its_name_to_a_gateway():
+    names = Gateway(dns_names=(ABSENT.dns("cluster.local"),))
+    assert isinstance(verdict("injector", names), Order)
+    assert isinstance(verdict("injector", names, identities=frozenset({ABSENT})), Refusal)

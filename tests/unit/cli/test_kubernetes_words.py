@@ -175,10 +175,12 @@ def test_sidecars_secrets_of_another_meshs_namespaces_stay() -> None:
         thing("envoy-bootstrap-config-1", "shop", osm_proxy_uuid="1"),
         thing("envoy-bootstrap-config-2", "other", osm_proxy_uuid="2"),
         thing("envoy-bootstrap-config-3", "left", osm_proxy_uuid="3"),
+        thing("gateway", "edge", **{"openservicemesh.io/ingress-gateway": "true"}),
         thing("password", "shop"),
     )
     owner = {"shop": "osm", "other": "second"}
     assert leftovers.bootstraps("osm", secrets, owner) == (
+        ("edge", "gateway"),
         ("left", "envoy-bootstrap-config-3"),
         ("shop", "envoy-bootstrap-config-1"),
     )

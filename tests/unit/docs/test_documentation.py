@@ -95,7 +95,7 @@ def test_kinds_that_are_not_enforced_are_named_as_such() -> None:
 IDLE = {
     *("sidecar.envoyWindowsImage", "sidecar.configResyncInterval"),
     *("observability.osmLogLevel", "observability.enableDebugServer"),
-    *("certificate.certKeyBitSize", "certificate.ingressGateway"),
+    "certificate.certKeyBitSize",
 }
 """Fields of a MeshConfig that change nothing here. So do its feature flags."""
 

@@ -3,7 +3,7 @@
 import pytest
 
 from osm.contracts.names import ObjectRef
-from osm.contracts.policy import Injection, Mesh, Tracing
+from osm.contracts.policy import ExternalAuthorization, IngressGateway, Injection, Mesh, Tracing
 from osm.manifests import Parsed
 from tests.unit.smi.policy_text import parsed
 
@@ -78,6 +78,38 @@ def test_a_mesh_config_with_everything_that_has_an_effect() -> None:
             max_proxies=7,
         )
     )
+
+
+def test_who_is_asked_about_requests() -> None:
+    asks = "traffic: {inboundExternalAuthorization: {enable: true, address: authz.policy, port: 9191%s}}"
+    origin = ObjectRef("MeshConfig", "shop", "it")
+    stock = ExternalAuthorization(origin=origin, address="authz.policy", port=9191)
+    assert parsed("MeshConfig", asks % "") == Parsed(object=Mesh(external_authorization=stock))
+    more = ", timeout: 1500ms, failureModeAllow: true, statPrefix: mine"
+    other = ExternalAuthorization(
+        origin=origin,
+        address="authz.policy",
+        port=9191,
+        timeout_ms=1500,
+        failure_mode_allow=True,
+        stat_prefix="mine",
+    )
+    assert parsed("MeshConfig", asks % more) == Parsed(object=Mesh(external_authorization=other))
+
+
+def test_nobody_is_asked_while_that_is_off_whatever_else_is_said() -> None:
+    off = "traffic: {inboundExternalAuthorization: {enable: false, address: 'no host', timeout: soon}}"
+    assert parsed("MeshConfig", off) == Parsed(object=Mesh())
+
+
+def test_a_gateways_certificate_has_all_its_names() -> None:
+    spec = """
+    certificate: {ingressGateway: {subjectAltNames: [b.example.com, a.edge.cluster.local, b.example.com],
+                                   validityDuration: 12h, secret: {name: cert, namespace: edge}}}
+    """
+    names = ("a.edge.cluster.local", "b.example.com")
+    gateway = IngressGateway(dns_names=names, lifetime_s=43200, namespace="edge", name="cert")
+    assert parsed("MeshConfig", spec) == Parsed(object=Mesh(ingress_gateway=gateway))
 
 
 def test_what_a_mesh_config_says_of_new_pods() -> None:

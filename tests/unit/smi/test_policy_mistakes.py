@@ -14,6 +14,14 @@ RULES = "rules: [{kind: TCPRoute, name: sql}]\n"
 ACCOUNT = "{kind: ServiceAccount, name: store, namespace: shop}"
 ASKS = "traffic:\n  inboundExternalAuthorization:\n    enable: true\n"
 
+GATEWAY = """\
+certificate:
+  ingressGateway:
+    subjectAltNames: [{}]
+    validityDuration: {}
+    secret: {{name: {}, namespace: {}}}
+"""
+
 BAD: list[tuple[str, str, str]] = [
     (
         "TrafficTarget",
@@ -297,6 +305,36 @@ BAD: list[tuple[str, str, str]] = [
         f"{ASKS}    address: authz\n    port: 9000\n    statPrefix: 'a b'",
         "6 error spec.traffic.inboundExternalAuthorization.statPrefix: expected letters, digits, `_`, `-` and `.`, "
         'found "a b"',
+    ),
+    (
+        "MeshConfig",
+        GATEWAY.format("a.b, '*.c'", "24h", "cert", "edge"),
+        "3 error spec.certificate.ingressGateway.subjectAltNames[1]: expected a DNS name such as "
+        'ingress-nginx.ingress-nginx.cluster.local, found "*.c"',
+    ),
+    (
+        "MeshConfig",
+        GATEWAY.format("a.b", "1m", "cert", "edge"),
+        "4 error spec.certificate.ingressGateway.validityDuration: expected a duration of at least 10m, such as "
+        '24h, found "1m"',
+    ),
+    (
+        "MeshConfig",
+        GATEWAY.format("a.b", "48h", "cert", "edge"),
+        '4 warning spec.certificate.ingressGateway.validityDuration: "48h" is longer than certmgr grants, 24h '
+        "unless OSM_CERTMGR_GATEWAY_LIFETIME_S says otherwise",
+    ),
+    (
+        "MeshConfig",
+        GATEWAY.format("a.b", "24h", "Cert", "edge"),
+        "5 error spec.certificate.ingressGateway.secret.name: expected a name of at most 253 lower-case letters, "
+        'digits, `-` and `.`, found "Cert"',
+    ),
+    (
+        "MeshConfig",
+        GATEWAY.format("a.b", "24h", "cert", "e.d"),
+        "5 error spec.certificate.ingressGateway.secret.namespace: expected a name of at most 63 lower-case letters, "
+        'digits and `-`, found "e.d"',
     ),
     (
         "MeshConfig",
