@@ -21,6 +21,7 @@ from osm.ads.server import ServerSettings
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from osm.envoy.process import EnvoyProcess
 from osm.testing.sidecar_folder import launch_of
+from osm.testing.xds_bootstrap import OVER_ADS, xds_bootstrap
 from osm.testing.xds_server import xds_server
 from tests.envoy.admin_page import PATIENCE_S, page
 
@@ -28,36 +29,6 @@ pytestmark = pytest.mark.envoy
 
 HCM = f"type.googleapis.com/{http_connection_manager_pb2.HttpConnectionManager.DESCRIPTOR.full_name}"
 ROUTER = f"type.googleapis.com/{router_pb2.Router.DESCRIPTOR.full_name}"
-HTTP_OPTIONS = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-OVER_ADS = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}  # a hang is for ever
-
-
-def bootstrap(xds_port, admin_socket, api_type):
-    source = {
-        "api_type": api_type,
-        "transport_api_version": "V3",
-        "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}],
-    }
-    return {
-        "node": {"id": "real", "cluster": "test"},
-        "admin": {"address": {"pipe": {"path": str(admin_socket)}}},
-        "dynamic_resources": {"ads_config": source, "cds_config": OVER_ADS, "lds_config": OVER_ADS},
-        "static_resources": {"clusters": [xds_cluster(xds_port)]},
-    }
-
-
-def xds_cluster(port):
-    return {
-        "name": "xds",
-        "connect_timeout": "1s",
-        "load_assignment": assignment("xds", port),
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": HTTP_OPTIONS,
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
-    }
 
 
 def assignment(name, port):
@@ -131,7 +102,7 @@ def cluster_broken_late(name):
 @asynccontextmanager
 async def envoy(tmp_path: Path, xds_port: int, api_type="DELTA_GRPC"):
     started = launch_of(tmp_path)
-    started.bootstrap.write_text(json.dumps(bootstrap(xds_port, started.admin, api_type)))
+    started.bootstrap.write_text(xds_bootstrap(xds_port, node_id="real", admin=started.admin, api_type=api_type))
     process = EnvoyProcess(started)
     try:
         await asyncio.wait_for(process.live(), PATIENCE_S)
