@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from osm.contracts.names import Identity
-from osm.contracts.trust import MeshLeaf, ProxyClient
+from osm.contracts.trust import Gateway, MeshLeaf, ProxyClient
 from osm.pki.issuing import profile_of, request
 from osm.pki.keys import make_key, read_csr
 from osm.pki.reading import load_chain, verify
@@ -62,6 +62,14 @@ def test_a_proxys_is_for_the_client_end_alone():
     assert checked(signed(order=order), order).not_after_s == NOW_S + LIFETIME_S
     with pytest.raises(WrongAnswer, match=r"^extended key usage: found client, server, allowed is client$"):
         checked(signed(order=order, server=True), order)
+
+
+def test_a_gateways_has_no_uri_and_may_get_none():
+    profile = profile_of(Gateway(dns_names=("gateway.example",)), "cluster.local")
+    order = Order(kind="gateway", csr=ORDER.csr, profile=profile, lifetime_s=LIFETIME_S)
+    assert checked(signed(order=order), order).not_after_s == NOW_S + LIFETIME_S
+    with pytest.raises(WrongAnswer, match=r"^URI names: found spiffe://cluster.local/ns/a/sa/b, allowed is none$"):
+        checked(signed(order=order, uri="spiffe://cluster.local/ns/a/sa/b"), order)
 
 
 def test_the_root_and_whatever_is_no_certificate_stay_behind():
