@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,17 @@ async def test_a_connection_that_is_no_http_is_a_line_too(world: World) -> None:
         assert (line["bytes_received"], line["bytes_sent"]) == (5, 5)
         assert line["method"] is None
         assert line["upstream_host"]
+
+
+async def test_who_comes_without_the_meshs_tls_is_on_record(world: World) -> None:
+    store, _ = await pair(world, LogTerms())
+    reader, writer = await asyncio.open_connection(HOST, store.inbound)
+    writer.write(b"GET /books/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    with suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    writer.close()
+    (line,) = await lines(log_of(world, "store-1.books"), 1)
+    assert (line["response_flags"], line["response_code_details"]) == ("NR", "filter_chain_not_found")
 
 
 async def test_the_users_json_is_written_as_it_is_meant(world: World) -> None:

@@ -2,7 +2,7 @@
 
 Added to listeners once they are made, whoever made them: a chain that ends in an HTTP connection manager or a TCP proxy
 logs, and no builder can forget it. Both hold their logs in a repeated field, and protobuf joins those of messages that
-stand one after the other, so nothing is taken apart for it.
+stand one after the other, so nothing is taken apart for it. A connection that no chain takes is logged by the listener.
 
 Headers that are there to hold secrets (Authorization, Cookie) are not among what is logged by default, and neither is
 a path's query, which OSM's default wrote out: links with a token in them are all too common.
@@ -58,6 +58,9 @@ DEFAULT: Mapping[str, str] = {
 _WITHOUT_QUERY = TypedExtensionConfig(name="envoy.formatter.req_without_query", typed_config=packed(ReqWithoutQuery()))
 """The operator of this name is in every Envoy, but has to be asked for."""
 
+_NO_CHAIN = "NR"
+"""Envoy's response flag of a connection that no filter chain matches, and of a request without a route."""
+
 _Appendix = Mapping[str, bytes]
 """What is joined to a filter's configuration, by the type of it."""
 
@@ -80,7 +83,9 @@ def _logged(terms: LogTerms, build: Callable[..., Message], of: tuple[Any, ...])
 def _with_log(message: Message, terms: LogTerms) -> Listener:
     listener = Listener()
     listener.CopyFrom(message)
-    appendix = _appendix(terms)
+    log = _to_stdout(terms)
+    listener.access_log.append(_of_the_lost(log))
+    appendix = _appendix(log)
     for chain in (*listener.filter_chains, listener.default_filter_chain):
         for each in chain.filters:
             _append(each, appendix)
@@ -91,12 +96,22 @@ def _append(to: Filter, appendix: _Appendix) -> None:
     to.typed_config.value += appendix.get(to.typed_config.type_url, b"")
 
 
-def _appendix(terms: LogTerms) -> _Appendix:
-    log = accesslog_pb2.AccessLog(
-        name="envoy.access_loggers.stdout", typed_config=packed(StdoutAccessLog(log_format=_format(terms)))
-    )
+def _of_the_lost(log: accesslog_pb2.AccessLog) -> accesslog_pb2.AccessLog:
+    """Of connections that no chain takes, such as one without the mesh's TLS: all others log in theirs."""
+    lost = accesslog_pb2.AccessLog(filter={"response_flag_filter": {"flags": [_NO_CHAIN]}})
+    lost.MergeFrom(log)
+    return lost
+
+
+def _appendix(log: accesslog_pb2.AccessLog) -> _Appendix:
     ends = (packed(HttpConnectionManager(access_log=[log])), packed(TcpProxy(access_log=[log])))
     return {end.type_url: end.value for end in ends}
+
+
+def _to_stdout(terms: LogTerms) -> accesslog_pb2.AccessLog:
+    return accesslog_pb2.AccessLog(
+        name="envoy.access_loggers.stdout", typed_config=packed(StdoutAccessLog(log_format=_format(terms)))
+    )
 
 
 def _format(terms: LogTerms) -> SubstitutionFormatString:
