@@ -9,7 +9,7 @@ from osm.ads.types import ENDPOINT, ROUTE
 from osm.bus import Document, Update
 from osm.contracts.catalog import MeshService, Policy, ServiceRetry, Upstream
 from osm.contracts.channels import BUNDLE, MESH, MESH_SERVICE, POLICY
-from osm.contracts.endpoints import Endpoint, Explicit, Service, ServicePort, Workload
+from osm.contracts.endpoints import Endpoint, Explicit, Service, ServicePort, Transparent, Workload
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import Mesh
 from osm.contracts.traffic_settings import RetryTerms
@@ -69,7 +69,7 @@ def test_a_resource_that_two_users_ask_for_alike_names_the_object_of_each() -> N
     documents.apply(Update(bucket="catalog", full=False, revision=2, documents=said))
     classes = Classes("cluster.local", documents)
     mine, theirs = (
-        routes_of(classes.configuration(ProxyClass.of(structs.replace(WORKLOAD, identity=each))))
+        routes_of(classes.configuration(ProxyClass(identity=each, backs=(), interception=Transparent())))
         for each in (BUYER, OTHER)
     )
     shared = [name for name in mine if mine[name].version == theirs[name].version]
