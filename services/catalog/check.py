@@ -142,8 +142,9 @@ def _named(policy: Policies) -> Iterator[ServiceName]:
         case TrafficSplit(namespace=namespace, service=root, backends=backends):
             yield ServiceName(namespace, root)
             yield from (ServiceName(namespace, backend.service) for backend in backends)
-        case IngressBackend(namespace=namespace, backends=opened):
-            yield from (ServiceName(namespace, backend.service) for backend in opened)
+        case IngressBackend(namespace=namespace, backends=plain, tls_backends=over_tls):
+            yield from (ServiceName(namespace, backend.service) for backend in plain)
+            yield from (ServiceName(namespace, backend.service) for backend in over_tls)
         case Retry(destinations=destinations):
             yield from destinations
         case UpstreamTrafficSetting(namespace=namespace, service=str(limited)):

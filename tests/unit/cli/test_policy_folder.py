@@ -63,6 +63,13 @@ def test_what_an_ingress_opens_is_judged_alike(tmp_path: Path) -> None:
     assert 'no Service "wbe" in namespace shop, there is web; nobody is admitted to it' in line
 
 
+def test_so_is_what_it_opens_over_https(tmp_path: Path) -> None:
+    (line, _) = said(tmp_path, INGRESS.replace("protocol: http", "protocol: https"), service("web"))
+    assert 'no Service "wbe" in namespace shop, there is web; nobody is admitted to it' in line
+    (only,) = said(tmp_path, INGRESS.replace("protocol: http", "protocol: https"), service("web", namespace="other"))
+    assert "expected a source of kind AuthenticatedPrincipal" in only
+
+
 def test_services_that_are_there_are_in_order_and_their_ports_are_compared(tmp_path: Path) -> None:
     assert said(tmp_path, SPLIT, service("web"), service("web-v1"), service("web-v2")) == []
     (line,) = said(tmp_path, SPLIT, service("web"), service("web-v1"), service("web-v2", port=81))
