@@ -79,12 +79,11 @@ def _entry(built: Built) -> dict[str, Any]:
     return entry | {"message": _ordered(MessageToDict(built.message, preserving_proto_field_name=True))}
 
 
-MAPS = frozenset({"json_format", "policies", "typed_extension_protocol_options", "typed_per_filter_config"})
-"""Protobuf's maps among our fields; they come in any order, so they are sorted to be compared as text."""
-
-
 JSON = "json_format"
 """A map of which any value may be one again."""
+
+MAPS = frozenset({JSON, "policies", "typed_extension_protocol_options", "typed_per_filter_config"})
+"""Protobuf's maps among our fields; they come in any order, so they are sorted to be compared as text."""
 
 
 def _ordered(value: Any, field: str = "") -> Any:

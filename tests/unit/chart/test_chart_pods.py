@@ -8,7 +8,7 @@ import pytest
 
 from osm.bus.nats_settings import NatsSettings
 from osm.cli.kubernetes import mesh_secrets
-from osm.runtime.settings import Common, misspelt, read, read_service
+from osm.runtime.settings import misspelt, read, read_service
 from services.injector import settings as injector_settings
 from services.xds import settings as xds_settings
 
