@@ -91,6 +91,31 @@ def opening(name: str) -> Object:
     }
 
 
+def retry(source: str, destination: str, **terms: object) -> Object:
+    """In the source's namespace; both are `NAMESPACE/NAME`."""
+    namespace, name = destination.split("/")
+    return {
+        "apiVersion": "policy.openservicemesh.io/v1alpha1",
+        "kind": "Retry",
+        "metadata": {"name": f"to-{name}"},
+        "spec": {
+            "source": _account(source),
+            "destinations": [{"kind": "Service", "name": name, "namespace": namespace}],
+            "retryPolicy": terms,
+        },
+    }
+
+
+def setting(service: str, **said: object) -> Object:
+    """An UpstreamTrafficSetting for a service of the server's namespace."""
+    return {
+        "apiVersion": "policy.openservicemesh.io/v1alpha1",
+        "kind": "UpstreamTrafficSetting",
+        "metadata": {"name": service},
+        "spec": {"host": f"{service}.{SERVER}.svc.cluster.local", **said},
+    }
+
+
 def _account(where: str) -> Object:
     namespace, name = where.split("/")
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
