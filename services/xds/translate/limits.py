@@ -34,10 +34,11 @@ def connection_filters(said: TrafficSettings, name: str) -> list[Filter]:
 
 
 def request_filters(said: TrafficSettings, name: str) -> tuple[HttpFilter, ...]:
-    """For an HTTP connection manager."""
-    counts = said.local_http or any(route.local for route in said.routes)
-    local = (local_limit.filter_of_requests(name),) if counts else ()
-    return (*local, *((global_limit.filter_of_requests(said.global_http),) if said.global_http else ()))
+    """For an HTTP connection manager. What counts here is there whether anything is counted or not: so a limit that
+    comes is one of routes, and holds at once for connections that stand, which keep the chain they were made in.
+    """
+    local = local_limit.filter_of_requests(name)
+    return (local, *((global_limit.filter_of_requests(said.global_http),) if said.global_http else ()))
 
 
 def limited_routes(said: TrafficSettings, name: str, cluster: str) -> list[Route]:
@@ -58,12 +59,14 @@ def limit(host: VirtualHost, said: TrafficSettings, name: str) -> None:
 
 def chain_limit_origins(view: View, service: ServiceName) -> set[ObjectRef]:
     """Whose words are in the chain itself."""
-    return _origin(view, service, connections=True)
+    said = limits(view, service)
+    return _origin(view, service) if said.local_tcp or said.global_tcp or said.global_http else set()
 
 
 def route_limit_origins(view: View, service: ServiceName) -> set[ObjectRef]:
     """Whose words are in the routes."""
-    return _origin(view, service, connections=False)
+    said = limits(view, service)
+    return _origin(view, service) if said.local_http or said.global_http or said.routes else set()
 
 
 def limiter_clusters(view: View, services: Iterable[ServiceName]) -> tuple[Built, ...]:
@@ -86,13 +89,9 @@ def limiter_clusters(view: View, services: Iterable[ServiceName]) -> tuple[Built
     )
 
 
-def _origin(view: View, service: ServiceName, *, connections: bool) -> set[ObjectRef]:
+def _origin(view: View, service: ServiceName) -> set[ObjectRef]:
     settings = view.settings(service)
-    if settings is None:
-        return set()
-    said = settings.settings
-    limited = said.local_http or said.global_http or said.routes
-    return {settings.origin} if limited or (connections and (said.local_tcp or said.global_tcp)) else set()
+    return {settings.origin} if settings else set()
 
 
 def _limited(said: RouteLimit, name: str, cluster: str) -> Route:
