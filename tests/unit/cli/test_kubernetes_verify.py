@@ -14,7 +14,7 @@ from osm.cli.kubernetes.verify.config_dump import Believed, believed
 from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, text
 from osm.contracts.names import Identity, ObjectRef, ServiceName
-from osm.contracts.policy import HttpRule, IngressBackend, IngressPort, SourceService, TrafficTarget
+from osm.contracts.policy import HttpRule, IngressBackend, IngressPort, IngressTls, SourceService, TrafficTarget
 from osm.k8s.objects import Namespace, Service
 from osm.manifests.document import Parsed
 from osm.smi.parsing import Policy
@@ -63,7 +63,9 @@ def end(name: str, dumped: str) -> End:
 
 
 BUYER = end("buyer", dump("buyer/buyer", chains={"outbound": ["outbound.store/store|80"]}))
-STORE = end("store", dump("store/store", chains={"inbound": ["inbound.store/store|80", "ingress.80"]}))
+STORE = end(
+    "store", dump("store/store", chains={"inbound": ["inbound.store/store|80", "ingress.80", "ingress.81.tls"]})
+)
 SERVICE = msgspec.convert(
     {"metadata": {"name": "store"}, "spec": {"selector": {"app": "store"}, "ports": [{"port": 80}]}}, Service
 )
@@ -172,10 +174,22 @@ DOOR = IngressBackend(
 )
 
 
+LOCKED = structs.replace(
+    DOOR,
+    backends=(),
+    tls_backends=(IngressTls(service="store", target_port=81),),
+    principals=("envoy.gw.cluster.local",),
+)
+
+
 @pytest.mark.parametrize(
     ("door", "gateway", "port", "words"),
     [
         (DOOR, GATEWAY, 80, ""),
+        (LOCKED, GATEWAY, 81, ""),
+        (structs.replace(LOCKED, sources=()), GATEWAY, 81, ""),
+        (structs.replace(LOCKED, principals=()), GATEWAY, 81, "no source is an AuthenticatedPrincipal"),
+        (structs.replace(LOCKED, sources=DOOR.sources), structs.replace(GATEWAY, name="other"), 81, "Its sources are"),
         (None, GATEWAY, 80, "It is not there"),
         (DOOR, structs.replace(GATEWAY, found=None), 80, "It does not"),
         (DOOR, structs.replace(GATEWAY, name="other"), 80, "Its sources are gw/envoy"),
@@ -184,7 +198,7 @@ DOOR = IngressBackend(
             structs.replace(DOOR, backends=(IngressPort(service="a", target_port=80),)),
             GATEWAY,
             80,
-            'No backend names "store"',
+            'No backend of protocol http names "store"',
         ),
     ],
 )
@@ -192,6 +206,7 @@ def test_ingress_is_verified_from_gateway_to_chain(
     door: IngressBackend | None, gateway: Called, port: int, words: str
 ) -> None:
     parsed: Parsed[Policy] = Parsed(object=door)
-    result = judge_ingress(gateway, STORE, CALLED, WORLD, ref=REF, parsed=parsed, port=port)
+    protocol = "https" if door and door.tls_backends else "http"
+    result = judge_ingress(gateway, STORE, CALLED, WORLD, ref=REF, parsed=parsed, port=port, protocol=protocol)
     reasons = [each.reason for each in failures(result)]
     assert any(words in reason for reason in reasons) if words else reasons == []

@@ -115,7 +115,7 @@ def ingress_(
     ],
     to_port: Annotated[int, typer.Option("--to-port", help="The container's port.")],
     *,
-    app_protocol: Annotated[str, typer.Option("--app-protocol", help="http, which is all that is admitted.")] = "http",
+    app_protocol: Annotated[str, typer.Option("--app-protocol", help="http, or https: TLS at the sidecar.")] = "http",
     mesh_name: MeshOption = "",
     every: EveryOption = False,
     output: OutputOption = Format.table,
@@ -127,12 +127,14 @@ def ingress_(
 
     Example: osm verify ingress --from-service gw/envoy --to-pod a/b --to-service a --ingress-backend a --to-port 80
     """
-    _require_known(app_protocol, ("http",))
+    _require_known(app_protocol, ("http", "https"))
     names = (from_service, to_pod, to_service, ingress_backend)
-    _tell(run(_ingress(where, mesh_name, names, to_port)), output, every=every)
+    _tell(run(_ingress(where, mesh_name, names, to_port, app_protocol)), output, every=every)
 
 
-async def _ingress(where: ClusterOptions, mesh: str, names: tuple[str, str, str, str], port: int) -> Result:
+async def _ingress(
+    where: ClusterOptions, mesh: str, names: tuple[str, str, str, str], port: int, protocol: str
+) -> Result:
     from_service, to_pod, to_service, backend = names
     with stderr.status("asking the sidecar"):
         async with opened(where) as cluster:
@@ -145,11 +147,21 @@ async def _ingress(where: ClusterOptions, mesh: str, names: tuple[str, str, str,
             ref = ObjectRef(INGRESS_BACKENDS.kind, own or home, name)
             body = await look_up(cluster, INGRESS_BACKENDS, name, ref.namespace, as_=dict[str, Any])
             parsed: Parsed[Policy] = parse(raw(INGRESS_BACKENDS, body)) if body is not None else Parsed(object=None)
-            return judge_ingress(source, destination, called, world, ref=ref, parsed=parsed, port=port)
+            return judge_ingress(
+                source, destination, called, world, ref=ref, parsed=parsed, port=port, protocol=protocol
+            )
 
 
 def judge_ingress(
-    source: Called, destination: End, called: Called, world: World, *, ref: ObjectRef, parsed: Parsed[Policy], port: int
+    source: Called,
+    destination: End,
+    called: Called,
+    world: World,
+    *,
+    ref: ObjectRef,
+    parsed: Parsed[Policy],
+    port: int,
+    protocol: str,
 ) -> Result:
     """A gateway to a pod, by an IngressBackend."""
     backend = parsed.object if isinstance(parsed.object, IngressBackend) else None
@@ -161,9 +173,9 @@ def judge_ingress(
         yield ingress.gateway(source)
         yield ingress.valid(ref, backend, parsed.problems)
         if backend is not None:
-            yield ingress.offers(backend, called, port)
-            yield ingress.admits(backend, source)
-        yield envoys.ingress(destination, f"{ref.namespace}/{ref.name}", port)
+            yield ingress.offers(backend, called, port, protocol)
+            yield ingress.admits(backend, source, protocol)
+        yield envoys.ingress(destination, f"{ref.namespace}/{ref.name}", port, protocol)
 
     return whole(
         f'Verify if service "{source}" can access pod "{destination.name}" for service "{called}" at port {port}',

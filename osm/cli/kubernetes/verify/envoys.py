@@ -110,14 +110,17 @@ def _takes(match: dict[str, object], port: int) -> bool:
     return match.get("destination_port") == port
 
 
-def ingress(destination: End, backend: str, port: int) -> Result:
+def ingress(destination: End, backend: str, port: int, protocol: str) -> Result:
     context = f'Verify Envoy configuration on destination pod "{destination.name}" for ingress at port {port}'
     if destination.why:
         return unknown(context, destination.why, WAIT)
     listener = destination.believed.listener(INBOUND)
     names = {chain.name for chain in listener.filter_chains} if listener is not None else set()
-    if any(name == f"ingress.{port}" or name.startswith(f"ingress.{port}.") for name in names):
+    over_tls = f"ingress.{port}.tls"
+    if any(name.startswith(over_tls) if protocol == "https" else name == f"ingress.{port}" for name in names):
         return Result(context=context)
     return failed(
-        context, f"Its inbound listener has no chain for ingress at port {port}", f"osm wait ingressbackend {backend}"
+        context,
+        f"Its inbound listener has no chain for {protocol} ingress at port {port}",
+        f"osm wait ingressbackend {backend}",
     )

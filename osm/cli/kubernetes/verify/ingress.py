@@ -26,15 +26,19 @@ def valid(ref: ObjectRef, backend: IngressBackend | None, problems: Iterable[Pro
     return Result(context=context)
 
 
-def offers(backend: IngressBackend, called: Called, port: int) -> Result:
-    context = f'Verify if it has a backend for service "{called}" at port {port}'
+def offers(backend: IngressBackend, called: Called, port: int, protocol: str) -> Result:
+    context = f'Verify if it has a backend for service "{called}" at port {port} over {protocol}'
     if called.namespace != backend.namespace:
         reason = f'It is in namespace "{backend.namespace}", and an IngressBackend speaks of its own namespace'
         return failed(context, reason, f"put it into namespace {called.namespace}")
-    plain = [each.target_port for each in backend.backends if each.service == called.name]
-    found = plain + [each.target_port for each in backend.tls_backends if each.service == called.name]
+    offered = {
+        "http": [each.target_port for each in backend.backends if each.service == called.name],
+        "https": [each.target_port for each in backend.tls_backends if each.service == called.name],
+    }
+    found = offered[protocol]
     if not found:
-        return failed(context, f'No backend names "{called.name}"', "add one to spec.backends")
+        reason = f'No backend of protocol {protocol} names "{called.name}"'
+        return failed(context, reason, "add one to spec.backends, or ask about the other with --app-protocol")
     if port not in found:
         ports = ", ".join(map(str, found))
         return failed(
@@ -43,11 +47,16 @@ def offers(backend: IngressBackend, called: Called, port: int) -> Result:
     return Result(context=context)
 
 
-def admits(backend: IngressBackend, source: Called) -> Result:
+def admits(backend: IngressBackend, source: Called, protocol: str) -> Result:
+    """Its addresses. Which certificate a gateway shows over https, nobody but the gateway knows."""
     context = f'Verify if it admits the gateway "{source}"'
     services = {str(each.service) for each in backend.sources if isinstance(each, SourceService)}
     ranges = [each for each in backend.sources if not isinstance(each, SourceService)]
-    if str(source) in services or ranges or (not services and backend.tls_backends and backend.principals):
+    asking = [each for each in backend.tls_backends if not each.any_client]
+    if protocol == "https" and asking and not backend.principals:
+        reason = "It asks for a client certificate, and no source is an AuthenticatedPrincipal"
+        return failed(context, reason, "add the name in the gateway's certificate to spec.sources")
+    if str(source) in services or ranges or (protocol == "https" and not services):
         return Result(context=context)
     return failed(
         context, f"Its sources are {', '.join(sorted(services)) or 'none'}", "add the service to spec.sources"
