@@ -50,13 +50,15 @@ def split(root: str, *backends: str) -> Object:
     }
 
 
-def ingress(backend: str, port: int, *sources: Object) -> Object:
+def ingress(backend: str, port: int, *sources: Object, tls: Object | None = None) -> Object:
+    """Over https if anything is said of TLS, an empty mapping included."""
+    opened: Object = {"name": backend, "port": {"number": port, "protocol": "http" if tls is None else "https"}}
     return {
         "apiVersion": "policy.openservicemesh.io/v1alpha1",
         "kind": "IngressBackend",
         "metadata": {"name": backend},
         "spec": {
-            "backends": [{"name": backend, "port": {"number": port, "protocol": "http"}}],
+            "backends": [opened if tls is None else {**opened, "tls": tls}],
             "sources": list(sources),
         },
     }

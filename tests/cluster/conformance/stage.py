@@ -1,5 +1,6 @@
 """A mesh on a cluster, and what its apps find when they call each other."""
 
+import base64
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,12 +53,20 @@ class Stage:
         """What came of each request: its `word`, and what an HTTP app says of it."""
         return list(json.loads(self.run(pod, "ask.py", url, times)))
 
-    def becomes(self, pod: str, url: str, words: str, times: int = 3) -> list[Object]:
-        """Ask until so many answers in a row were one of the words. Raises Failed."""
-        found = list(json.loads(self.run(pod, "ask.py", url, times, words, CHANGED_WITHIN_S)))
+    def becomes(self, pod: str, url: str, words: str, times: int = 3, *, certificate: str = "") -> list[Object]:
+        """Ask until so many answers in a row were one of the words. Shows the `certificate` (`pair`). Raises Failed."""
+        shown = (certificate,) if certificate else ()
+        found = list(json.loads(self.run(pod, "ask.py", url, times, words, CHANGED_WITHIN_S, *shown)))
         if said := {each["word"] for each in found} - set(words.split("|")):
             raise Failed(f"{pod} asks {url}: {', '.join(sorted(said))}, not {words}")
         return found
+
+    def pair(self, namespace: str, name: str) -> str:
+        """Certificate and key of a Secret, once it is there, as programs take them. Raises Failed."""
+        there = ("--for=create", f"secret/{name}", f"--namespace={namespace}", f"--timeout={CHANGED_WITHIN_S}s")
+        self.cluster.kubectl("wait", *there, within_s=CHANGED_WITHIN_S + 60)
+        data = json.loads(self.cluster.kubectl("get", "secret", name, f"--namespace={namespace}", "-o", "json"))["data"]
+        return base64.b64encode(b"".join(base64.b64decode(data[key]) for key in ("tls.crt", "tls.key"))).decode()
 
     def answering(self, pods: Sequence[str], url: str, words: str, times: int) -> set[str]:
         """Who answers when all these pods ask at once. Raises Failed."""

@@ -11,6 +11,8 @@ PLAIN = f"plain.{OUTSIDE}"
 GATEWAY, OTHER = f"{OUTSIDE}/plain", f"{OUTSIDE}/other"
 THERE_AND_BACK = "there and back"
 GUARDED = f"http://guarded.{SERVER}:8080/"
+SECURED = f"https://guarded.{SERVER}:8080/"
+PRINCIPAL = "gateway.conform-outside.cluster.local"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +97,28 @@ def test_a_source_range_comes_in_and_nobody_else(mesh: Stage) -> None:
     with mesh.policies(SERVER, ingress("guarded", 8080, {"kind": "IPRange", "name": f"{address(mesh, OTHER)}/32"})):
         mesh.becomes(OTHER, GUARDED, "200")
         mesh.becomes(GATEWAY, GUARDED, "403")
+
+
+def test_over_https_a_listed_certificate_comes_in_and_nobody_else(mesh: Stage) -> None:
+    """The certificate is the one that the mesh keeps for its gateway."""
+    listed = {"kind": "AuthenticatedPrincipal", "name": PRINCIPAL}
+    secret = {"name": "gateway-client-cert", "namespace": OUTSIDE}
+    gateway = {"subjectAltNames": ["gateway.example", PRINCIPAL], "validityDuration": "1h", "secret": secret}
+    with mesh.configured("certificate", ingressGateway=gateway):
+        shown = mesh.pair(OUTSIDE, secret["name"])
+        with mesh.policies(SERVER, ingress("guarded", 8080, listed, tls={})):
+            mesh.becomes(GATEWAY, SECURED, "200", certificate=shown)
+            mesh.becomes(GATEWAY, SECURED, NO_WAY)
+        with mesh.policies(SERVER, ingress("guarded", 8080, {**listed, "name": "another.example"}, tls={})):
+            mesh.becomes(GATEWAY, SECURED, "403", certificate=shown)
+
+
+def test_over_https_nobody_is_asked_for_a_certificate_where_that_is_skipped(mesh: Stage) -> None:
+    here = {"kind": "IPRange", "name": f"{address(mesh, OTHER)}/32"}
+    with mesh.policies(SERVER, ingress("guarded", 8080, here, tls={"skipClientCertValidation": True})):
+        mesh.becomes(OTHER, SECURED, "200")
+        mesh.becomes(GATEWAY, SECURED, "403")
+        mesh.becomes(OTHER, GUARDED, NO_WAY)
 
 
 def test_an_ingress_backend_opens_its_own_port_alone(mesh: Stage) -> None:

@@ -1,22 +1,26 @@
 """Run in a pod, from standard input: what comes of requests, each over a connection of its own, as a JSON list.
 
-`URL TIMES [UNTIL WITHIN_S]`; http, https (whoever answers), `tcp://` (sends, and reads it back), `first://` (reads what
-the server says first) and `udp://`. With UNTIL, asks until the last TIMES outcomes all were one of its words (`200`,
-`refused|closed`), or the time is over. Needs nothing but the standard library.
+`URL TIMES [UNTIL WITHIN_S [CERTIFICATE]]`; http, https (whoever answers), `tcp://` (sends, and reads it back),
+`first://` (reads what the server says first) and `udp://`. With UNTIL, asks until the last TIMES outcomes all were one
+of its words (`200`, `refused|closed`), or the time is over. CERTIFICATE is shown over https, with its key: base64 of
+PEM. Needs nothing but the standard library.
 """
 
+import base64
 import collections
 import http.client
 import json
 import socket
 import ssl
 import sys
+import tempfile
 import time
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
 PATIENCE_S = 10.0
+SHOWN = sys.argv[5:]
 SAID = b"there and back\n"
 
 
@@ -41,6 +45,11 @@ def web(parts: urllib.parse.SplitResult) -> dict[str, Any]:
     if parts.scheme == "https":
         anybody = ssl.create_default_context()
         anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        if SHOWN:
+            with tempfile.NamedTemporaryFile() as file:
+                file.write(base64.b64decode(SHOWN[0]))
+                file.flush()
+                anybody.load_cert_chain(file.name)
         connection = http.client.HTTPSConnection(parts.netloc, timeout=PATIENCE_S, context=anybody)
     else:
         connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE_S)
@@ -82,4 +91,4 @@ def main(url: str, times: str, until: str = "", within_s: str = "0") -> None:
     print(json.dumps(list(seen)))  # noqa: T201  # what the program is for
 
 
-main(*sys.argv[1:])
+main(*sys.argv[1:5])
