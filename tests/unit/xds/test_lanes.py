@@ -1,25 +1,30 @@
 """The lanes over a real engine: who is offered what, in which order, and when it counts as acknowledged."""
 
 import pytest
+from msgspec import structs
 
 from osm.ads.canaries import MOST_SILENT, Terms
 from osm.ads.delta import DeltaSubscription
 from osm.ads.engine import Engine, Session
+from osm.ads.push import Push
 from osm.ads.resource import Resource
-from osm.ads.subscription import Acked, Push
+from osm.ads.subscription import Acked
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from osm.ads.wire import Request
-from osm.contracts.endpoints import Transparent
-from osm.contracts.names import Identity
+from osm.contracts.catalog import MeshService
+from osm.contracts.endpoints import Endpoint, Service, ServicePort, Transparent
+from osm.contracts.names import Address, Identity, ServiceName
 from services.xds.classes import Classes, Configuration, ProxyClass
-from services.xds.documents import Documents
+from services.xds.documents import Changes, Documents
 from services.xds.lanes import Lanes
 from services.xds.probation import Probation
 from services.xds.quarantine import Quarantine
 from services.xds.timeline import Timeline
+from services.xds.translate import AssignmentKey
 
 CLASS = ProxyClass(Identity("shop", "web"), (), Transparent())
 CDS, EDS, SDS = CLUSTER, ENDPOINT, SECRET
+SERVICE = ServiceName("shop", "web")
 
 
 def resource(type_url: str, name: str, version: str) -> Resource:
@@ -33,10 +38,12 @@ class Fleet:
         self.now = 100.0
         self.engine, self.timeline = Engine(), Timeline()
         self.unsaved = 0
+        self.documents = Documents()
+        self.classes = Classes("cluster.local", self.documents)
         self.quarantine = Quarantine(self._unsaved)
         self.lanes = Lanes(
             engine=self.engine,
-            classes=Classes("cluster.local", Documents()),
+            classes=self.classes,
             quarantine=self.quarantine,
             timeline=self.timeline,
             terms=Terms(count=count, share=share),
@@ -52,14 +59,16 @@ class Fleet:
 
     def offer(self, **clusters: str) -> None:
         """A new revision of the catalog, in which the class has these clusters in these versions."""
-        self.revision += 10
-        batch = self.timeline.advance(self.revision)
         made = {name: resource(CDS, name, version) for name, version in clusters.items()}
         self.assigned = {name: resource(EDS, name, "first") for name in clusters}
-        configuration = Configuration(
-            resources={CLUSTER: made, LISTENER: {}, ROUTE: {}, ENDPOINT: self.assigned}, assignments={}
-        )
-        self.lanes.offer(CLASS, configuration, {})
+        self.offer_all({CDS: made, EDS: self.assigned})
+
+    def offer_all(self, resources: dict[str, dict[str, Resource]], **secrets: str) -> None:
+        """The same of these resources, and of secrets in these versions."""
+        self.revision += 10
+        batch = self.timeline.advance(self.revision)
+        configuration = Configuration(resources={LISTENER: {}, ROUTE: {}, **resources}, assignments={})
+        self.lanes.offer(CLASS, configuration, {name: resource(SDS, name, each) for name, each in secrets.items()})
         self.engine.advance(batch)
 
     def move_endpoints(self, name: str, version: str) -> None:
@@ -168,6 +177,13 @@ def test_the_rest_of_a_new_class_is_held_until_the_first_has_answered() -> None:
     assert fleet.push(second) is None
     fleet.take(first)
     assert fleet.take(second) == {"a": "1"}
+
+
+def test_the_second_of_a_class_is_given_what_the_first_has_proven() -> None:
+    fleet = Fleet()
+    fleet.offer(a="1")
+    fleet.take(fleet.join())
+    assert fleet.take(fleet.join()) == {"a": "1"}
 
 
 def test_but_not_for_longer_than_the_silence_that_is_allowed() -> None:
@@ -383,6 +399,27 @@ def test_a_silent_canary_too_many_of_a_class_that_has_shrunk_is_none_any_more() 
     assert not rollout.pending
 
 
+def test_an_answer_about_something_else_is_none_about_the_change(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    fleet.now += 3.0
+    fleet.lanes.answered(CLASS, 1, EDS)
+    fleet.now += 2.0
+    fleet.lanes.look()
+    assert versions(fleet.push(2)) == {"a": "2"}
+
+
+def test_an_answer_about_a_part_of_the_change_gives_a_canary_its_time_once_more(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    fleet.now += 3.0
+    fleet.lanes.answered(CLASS, 1, LISTENER)
+    fleet.now += 4.9
+    fleet.lanes.look()
+    assert fleet.push(2) is None
+    fleet.now += 0.1
+    fleet.lanes.look()
+    assert versions(fleet.push(2)) == {"a": "2"}
+
+
 def test_a_canary_that_leaves_is_replaced_at_once(fleet: Fleet) -> None:
     fleet.offer(a="2")
     fleet.push(1)
@@ -432,10 +469,60 @@ def test_endpoints_that_moved_meanwhile_are_not_moved_back_when_the_rest_follows
     assert sorted(seen) == sorted([(CDS, "2"), (EDS, "moved")])
 
 
+def test_a_secret_that_came_meanwhile_is_not_taken_back_when_the_rest_follows(fleet: Fleet) -> None:
+    clusters = {EDS: {}, CDS: {"a": resource(CDS, "a", "1")}}
+    fleet.offer_all(clusters, leaf="1")
+    for proxy in (1, 2, 3):
+        fleet.engine.receive(fleet.proxies[proxy], Request(type_url=SDS, subscribe=("leaf",)))
+        assert fleet.take(proxy) == {"leaf": "1"}
+    fleet.offer_all({**clusters, CDS: {"a": resource(CDS, "a", "2")}}, leaf="1")
+    fleet.lanes.put(CLASS, resource(SDS, "leaf", "2"))
+    assert fleet.take(1) == {"a": "2", "leaf": "2"}
+    assert fleet.take(3) == {"a": "2", "leaf": "2"}
+
+
+def test_a_cluster_in_its_older_form_keeps_its_endpoints_up_to_date(fleet: Fleet) -> None:
+    """The newest asks for those of other accounts, by another name."""
+    before, after = (AssignmentKey(service=SERVICE, port=80, accounts=(Identity("shop", each),)) for each in "ab")
+    for key, version in ((before, "1"), (after, "2")):
+        needing = structs.replace(resource(CDS, "c", version), companions=((EDS, key.name),))
+        fleet.offer_all({CDS: {"c": needing}, EDS: {key.name: fleet.classes.assignment(key.name)}})
+        if version == "1":
+            for proxy in (1, 2, 3):
+                fleet.take(proxy)
+    fleet.engine.receive(fleet.proxies[3], Request(type_url=EDS, subscribe=(before.name,)))
+    fleet.take(3)
+    endpoint = Endpoint(port=80, address=Address("10.0.0.1", 80), identity=Identity("shop", "a"))
+    service = Service(name=SERVICE, ports=(ServicePort(port=80),), accounts=(endpoint.identity,))
+    fleet.documents.services[SERVICE] = MeshService(service=service, endpoints=(endpoint,))
+    fleet.timeline.advance(fleet.revision)
+    fleet.classes.moved(Changes(endpoints={SERVICE}))
+    fleet.lanes.endpoints_moved({SERVICE})
+    push = fleet.push(3)
+    assert push is not None
+    assert push.resources == (fleet.classes.assignment(before.name),)
+    assert b"10.0.0.1" in push.resources[0].body
+
+
 def test_what_another_replica_has_seen_rejected_is_not_tried_here(fleet: Fleet) -> None:
     fleet.quarantine.reject(resource(CDS, "a", "2"), None, reason="no", proxy_id="elsewhere", now_s=1e9)
     fleet.offer(a="2")
     assert [fleet.push(proxy) for proxy in (1, 2, 3)] == [None, None, None]
+
+
+def test_a_class_whose_proxies_have_all_left_holds_nothing_back_and_is_told_of_no_more(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    push = fleet.push(1)
+    assert push is not None
+    fleet.answer(1, push, error="no")
+    fleet.offer(a="2", b="1")
+    assert [each.name for each in fleet.quarantine.standing()] == ["a"]
+    assert fleet.acked() < 30
+    for proxy in (1, 2, 3):
+        fleet.leave(proxy)
+    fleet.lanes.forget(CLASS)
+    assert fleet.quarantine.standing() == ()
+    assert fleet.acked() == 30
 
 
 def test_the_last_proxy_takes_its_class_along(fleet: Fleet) -> None:
