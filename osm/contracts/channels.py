@@ -24,7 +24,7 @@ from osm.contracts.status import (
     ProxyStatus,
     ServiceStatus,
 )
-from osm.contracts.telemetry import AccessLog, Telemetry
+from osm.contracts.telemetry import AccessLog, ExtensionService, Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from osm.contracts.trust import Bundle, SignReply, SignRequest
 
@@ -119,6 +119,9 @@ UPSTREAM_TRAFFIC_SETTING = State(
     "limits of the traffic towards a service",
 )
 TELEMETRY = State("meshspec", "telemetry", ("namespace", "name"), Telemetry, "what sidecars write down of requests")
+EXTENSION_SERVICE = State(
+    "meshspec", "extension-service", ("namespace", "name"), ExtensionService, "a server that sidecars speak to"
+)
 MESH_CONFIG = State("meshspec", "mesh", (), Mesh, "mesh-wide settings; absence means the defaults")
 
 LOCAL_WORKLOAD = State("local", "workload", ("id",), LocalWorkload, "a process with its sidecar on this machine")
@@ -252,6 +255,7 @@ STATES: tuple[State[Any], ...] = (
     RETRY,
     UPSTREAM_TRAFFIC_SETTING,
     TELEMETRY,
+    EXTENSION_SERVICE,
     MESH_CONFIG,
     LOCAL_WORKLOAD,
     IDENTITY,

@@ -7,7 +7,7 @@ and one change of configuration, not one for each workload.
 
 from msgspec import Struct
 
-from osm.contracts.names import DnsLabel, DnsName, ObjectRef
+from osm.contracts.names import DnsLabel, DnsName, ObjectRef, Port
 
 
 class TextFormat(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="text"):
@@ -22,10 +22,19 @@ class JsonFormat(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="jso
     template: str
 
 
+class OpenTelemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Entries go to this ExtensionService too; values of `attributes` (sorted) may hold command operators."""
+
+    namespace: DnsLabel
+    name: DnsName
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
 class LogTerms(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How to log. Without a format of the user's: Open Service Mesh's own, JSON with 19 keys."""
 
     format: TextFormat | JsonFormat | None = None
+    open_telemetry: OpenTelemetry | None = None
 
 
 class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,8 +50,20 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     access_log: LogTerms | None = None
 
 
+class ExtensionService(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """OSM ExtensionService: a gRPC server outside of the mesh that sidecars themselves speak to, in the clear."""
+
+    namespace: DnsLabel
+    name: DnsName
+    host: str
+    port: Port
+    connect_timeout_ms: int | None = None
+    """None is what sidecars wait for any other."""
+
+
 class AccessLog(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the workloads log whose documents name `origin`."""
+    """How the workloads log whose documents name `origin`, and the collector that the terms ask for, if it exists."""
 
     origin: ObjectRef
     terms: LogTerms
+    collector: ExtensionService | None = None

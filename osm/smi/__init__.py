@@ -15,6 +15,7 @@ is the catalog's question.
     retry       Retry
     trafficsetting  UpstreamTrafficSetting; ratelimit, descriptors: parts of it
     telemetry   Telemetry
+    extension   ExtensionService
     meshconfig  MeshConfig, its fields; meshsettings: what they mean
     newpods     what it says of pods yet to be made
     onemesh     which MeshConfig counts

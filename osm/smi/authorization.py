@@ -46,7 +46,7 @@ def authorizer_problems(raw: RawDocument, fields: meshconfig.ExternalAuthorizati
     """Of one that is switched on; what is said of one that is not is of no consequence."""
     if fields is None or not fields.enable:
         return
-    if not fields.address or not _is_host(fields.address):
+    if not fields.address or not is_host(fields.address):
         what = f"expected a host name or an IP address, without scheme and port, found {shown(fields.address)}"
         yield raw.problem(f"{PATH}.address", what)
     if fields.port is None:
@@ -58,7 +58,7 @@ def authorizer_problems(raw: RawDocument, fields: meshconfig.ExternalAuthorizati
         yield from wait_problems(raw, f"{PATH}.timeout", fields.timeout)
 
 
-def _is_host(text: str) -> bool:
+def is_host(text: str) -> bool:
     """An address without a zone (RFC 4007), which means nothing to another machine."""
     try:
         return bool(ip_address(text)) and "%" not in text

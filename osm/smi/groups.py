@@ -30,7 +30,7 @@ GROUPS: Mapping[str, Mapping[str, Kind]] = {
     "config.openservicemesh.io": {
         "MeshConfig": Kind(("v1alpha1", "v1alpha2")),
         "MeshRootCertificate": _CONFIG,
-        "ExtensionService": _CONFIG,
+        "ExtensionService": Kind(("v1alpha1", "v1alpha2")),
     },
     "policy.openservicemesh.io": {
         "Egress": Kind(("v1alpha1",)),

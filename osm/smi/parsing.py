@@ -12,13 +12,14 @@ from osm.contracts.codec import encode
 from osm.contracts.egress import Egress
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
 from osm.contracts.problem import Problem, first
-from osm.contracts.telemetry import Telemetry
+from osm.contracts.telemetry import ExtensionService, Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
 from osm.smi import (
     access,
     egress,
+    extension,
     groups,
     ingress,
     meshconfig,
@@ -44,6 +45,7 @@ Policy = (
     | Mesh
     | Retry
     | Telemetry
+    | ExtensionService
     | UpstreamTrafficSetting
 )
 
@@ -64,6 +66,7 @@ _READINGS: Mapping[str, _Reading] = {
     "IngressBackend": _Reading(ingress.Document, ingress.ingress_backend),
     "Retry": _Reading(retry.Document, retry.retry),
     "UpstreamTrafficSetting": _Reading(trafficsetting.Document, trafficsetting.upstream_traffic_setting),
+    "ExtensionService": _Reading(extension.Document, extension.extension_service),
     "Telemetry": _Reading(telemetry.Document, telemetry.telemetry),
     "MeshConfig": _Reading(meshconfig.Document, meshsettings.mesh),
 }

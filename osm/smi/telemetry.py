@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, MsgspecError, json
 
+from osm.contracts import telemetry as contracts
 from osm.contracts.names import DnsLabel, DnsName
 from osm.contracts.problem import Problem
 from osm.contracts.telemetry import JsonFormat, LogTerms, Telemetry, TextFormat
@@ -48,7 +49,7 @@ class Service(Fields, frozen=True, kw_only=True):
 
 
 class OpenTelemetry(Fields, frozen=True, kw_only=True):
-    """Where entries would go besides."""
+    """Where entries go besides."""
 
     extension_service: Service
     attributes: dict[str, str] = {}
@@ -88,12 +89,22 @@ def telemetry(raw: RawDocument, spec: Spec) -> tuple[Telemetry, tuple[Problem, .
 
 
 def _terms(log: Log) -> LogTerms:
-    if log.format is None:
-        return LogTerms()
-    if _is_json(log.format):
-        template = json.encode(json.decode(log.format), order="sorted")
-        return LogTerms(format=JsonFormat(template=template.decode()))
-    return LogTerms(format=TextFormat(line=log.format.rstrip("\n") + "\n"))
+    return LogTerms(format=_format(log.format), open_telemetry=_collected(log.open_telemetry))
+
+
+def _format(text: str | None) -> TextFormat | JsonFormat | None:
+    if text is None:
+        return None
+    if _is_json(text):
+        return JsonFormat(template=json.encode(json.decode(text), order="sorted").decode())
+    return TextFormat(line=text.rstrip("\n") + "\n")
+
+
+def _collected(said: OpenTelemetry | None) -> contracts.OpenTelemetry | None:
+    if said is None:
+        return None
+    to, attributes = said.extension_service, tuple(sorted(said.attributes.items()))
+    return contracts.OpenTelemetry(namespace=to.namespace, name=to.name, attributes=attributes)
 
 
 def _is_json(text: str) -> bool:
@@ -102,8 +113,8 @@ def _is_json(text: str) -> bool:
 
 def _problems(raw: RawDocument, log: Log) -> Iterator[Problem]:
     if log.open_telemetry is not None:
-        what = "is accepted and has no effect yet; access logs go to the sidecar's standard output"
-        yield raw.problem("spec.accessLog.openTelemetry", what, "warning")
+        for key, text in log.open_telemetry.attributes.items():
+            yield from _text_problems(raw, text, f"spec.accessLog.openTelemetry.attributes.{key}")
     if log.format is None:
         return
     if len(log.format) > MAX_FORMAT_CHARACTERS:
@@ -143,12 +154,12 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def _text_problems(raw: RawDocument, text: str) -> Iterator[Problem]:
+def _text_problems(raw: RawDocument, text: str, field: str = FORMAT) -> Iterator[Problem]:
     rest = _OPERATOR.sub("", text)
     if "%" in rest:
         left = rest[rest.index("%") :]
         what = f"expected operators such as %PROTOCOL%, and %% for a percent sign, found {shown(left)}"
-        yield raw.problem(FORMAT, what)
+        yield raw.problem(field, what)
     for found in _CREDENTIAL.finditer(text):
         what = f"{shown(found['header'].lower())} holds credentials, and who reads logs could use them; leave it out"
-        yield raw.problem(FORMAT, what, "warning")
+        yield raw.problem(field, what, "warning")

@@ -12,8 +12,10 @@ from collections.abc import Collection, Iterable, Mapping
 from osm.contracts.endpoints import Workload
 from osm.contracts.names import DnsLabel, ObjectRef
 from osm.contracts.problem import Problem, Severity
-from osm.contracts.telemetry import AccessLog, Telemetry
+from osm.contracts.telemetry import AccessLog, ExtensionService, Telemetry
 from services.catalog.inputs import set_or_drop
+from services.catalog.reference_lookup import Reading, reference
+from services.catalog.references import missing
 from services.catalog.reverse_index import ReverseIndex
 
 
@@ -112,6 +114,15 @@ class AccessLogs:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         what = f"it selects {lost[0]}{more} as {winner} does, and of several the first by name counts"
         return [_problem(ref, "spec.selector", what, "warning")]
+
+
+def unknown_collector(telemetry: Telemetry, read: Reading) -> tuple[Problem, ...]:
+    """If it asks for one that is not there."""
+    asked = telemetry.access_log.open_telemetry if telemetry.access_log else None
+    if asked is None or read.find(ExtensionService, asked.namespace, asked.name) is not None:
+        return ()
+    what = f"{missing(ExtensionService, asked.namespace, asked.name, read)}; entries go to standard output alone"
+    return (_problem(reference(telemetry), "spec.accessLog.openTelemetry.extensionService", what),)
 
 
 def _problem(ref: ObjectRef, field: str, what: str, severity: Severity = "error") -> Problem:

@@ -13,6 +13,7 @@ from osm.bus import Document, Update
 from osm.contracts.channels import (
     BARE,
     EGRESS,
+    EXTENSION_SERVICE,
     HTTP_ROUTE_GROUP,
     IDENTITY,
     INGRESS_BACKEND,
@@ -48,7 +49,7 @@ from osm.contracts.policy import (
     TrafficTarget,
 )
 from osm.contracts.problem import Problem
-from osm.contracts.telemetry import Telemetry
+from osm.contracts.telemetry import ExtensionService, Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.state import Catalog
 
@@ -57,6 +58,7 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
     for state in (
         BARE,
         EGRESS,
+        EXTENSION_SERVICE,
         HTTP_ROUTE_GROUP,
         IDENTITY,
         INGRESS_BACKEND,
@@ -85,6 +87,7 @@ Policies = (
     | Mesh
     | Retry
     | Telemetry
+    | ExtensionService
     | UpstreamTrafficSetting
 )
 Endpoints = MeshIdentity | ServiceEndpoints | BareService | Workload

@@ -14,14 +14,14 @@ from osm.contracts.endpoints import MeshIdentity, Service, Workload
 from osm.contracts.names import DnsLabel, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import IngressBackend, Mesh, TrafficTarget
 from osm.contracts.problem import Problem
-from osm.contracts.telemetry import AccessLog, Telemetry
-from services.catalog.access_logs import AccessLogs
+from osm.contracts.telemetry import AccessLog, ExtensionService, Telemetry
+from services.catalog.access_logs import AccessLogs, unknown_collector
 from services.catalog.egress import resolve_egress
 from services.catalog.ingress import Opened, resolve_ingress
 from services.catalog.inputs import Inputs, set_or_drop
 from services.catalog.merge import Merged, merge
 from services.catalog.reach import Reach
-from services.catalog.reference_lookup import Callers, Reading, account, callers, reference
+from services.catalog.reference_lookup import KINDS, Callers, Reading, account, callers, reference
 from services.catalog.reference_lookup import service as service_ref
 from services.catalog.resolve import policy, resolve_target
 from services.catalog.retries import resolve_retry
@@ -110,7 +110,12 @@ class Derived:
         return structs.replace(workload, labels=(), telemetry=self._access_logs.chosen(proxy_id))
 
     def access_log_document(self, telemetry: ObjectRef) -> AccessLog | None:
-        return self._access_logs.document(telemetry)
+        log = self._access_logs.document(telemetry)
+        asked = log.terms.open_telemetry if log else None
+        if log is None or asked is None:
+            return log
+        ref = ObjectRef(KINDS[ExtensionService], asked.namespace, asked.name)
+        return structs.replace(log, collector=self._known.get(ExtensionService, ref))
 
     def _derive_service(self, name: ServiceName) -> tuple[Problem, ...]:
         stale, merged = self._inputs.stale, merge(name, self._inputs.service(name))
@@ -175,7 +180,16 @@ class Derived:
         touched = {ref.namespace for ref in stale.telemetries}
         stale.mesh |= logs.home in touched
         touched.update(logs.place({proxy_id: self._inputs.workloads.get(proxy_id) for proxy_id in stale.workloads}))
-        return dict.fromkeys(stale.telemetries, ()) | logs.problems(touched)
+        problems = dict.fromkeys(stale.telemetries, ()) | logs.problems(touched)
+        return {ref: (*found, *self._derive_collector(ref)) for ref, found in problems.items()}
+
+    def _derive_collector(self, ref: ObjectRef) -> tuple[Problem, ...]:
+        """Where the Telemetry's entries are to go; looked up so that it is stale when that comes, changes or goes."""
+        telemetry = self._known.get(Telemetry, ref)
+        reading = Reading(self._known) if telemetry else None
+        problems = unknown_collector(telemetry, reading) if telemetry and reading else ()
+        self._known.keep(ref, reading)
+        return problems
 
     def _derive_egress(self, stale: Iterable[ObjectRef]) -> dict[ObjectRef, tuple[Problem, ...]]:
         """All of them first: what one means beside the others is said when it is known of each."""

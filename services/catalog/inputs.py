@@ -15,7 +15,7 @@ from osm.contracts.egress import Egress
 from osm.contracts.endpoints import BareService, MeshIdentity, ServiceEndpoints, Workload
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
-from osm.contracts.telemetry import Telemetry
+from osm.contracts.telemetry import ExtensionService, Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.input_buckets import Change
 from services.catalog.reference_lookup import KINDS, ReferenceLookup, account, reference
@@ -98,8 +98,8 @@ class Inputs:
                 stale = self.stale.targets if isinstance(policy, TrafficTarget) else self.stale.telemetries
                 stale.add(reference(policy))
                 self.put(reference(policy), change.new)
-            case HttpRouteGroup() | TcpRoute() as routes:
-                self.put(reference(routes), change.new)
+            case HttpRouteGroup() | TcpRoute() | ExtensionService() as named:
+                self.put(reference(named), change.new)
 
     def put(self, ref: ObjectRef, value: Struct | None) -> None:
         """An object is now `value` (None: it is gone): what has looked it up is stale."""
@@ -110,6 +110,8 @@ class Inputs:
                 self.stale.ingress.add(reader)
             elif reader.kind == KINDS[Egress]:
                 self.stale.egress.add(reader)
+            elif reader.kind == KINDS[Telemetry]:
+                self.stale.telemetries.add(reader)
             elif reader.kind == KINDS[Retry]:
                 self.stale.retrying |= self._retrying.values(reader)
             elif reader.kind == KINDS[UpstreamTrafficSetting]:

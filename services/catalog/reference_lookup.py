@@ -14,7 +14,7 @@ from osm.contracts.egress import Egress
 from osm.contracts.endpoints import MeshIdentity, Service
 from osm.contracts.names import Identity, ObjectRef, ServiceName
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, TcpRoute, TrafficSplit, TrafficTarget
-from osm.contracts.telemetry import Telemetry
+from osm.contracts.telemetry import ExtensionService, Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.reverse_index import ReverseIndex
 
@@ -30,6 +30,7 @@ class Callers(Struct, frozen=True):
 KINDS: dict[type[Struct], str] = {
     Callers: "Endpoints",
     Egress: "Egress",
+    ExtensionService: "ExtensionService",
     HttpRouteGroup: "HTTPRouteGroup",
     IngressBackend: "IngressBackend",
     MeshIdentity: "ServiceAccount",
@@ -48,6 +49,7 @@ ANY = ""
 
 Named = (
     Egress
+    | ExtensionService
     | HttpRouteGroup
     | TcpRoute
     | IngressBackend

@@ -2,7 +2,7 @@
 
 Turned into the same `Scan` that a folder gives, so that everything behind it is the same. As in OSM, a policy counts
 only in a namespace of the mesh, and of all MeshConfigs only `osm-mesh-config` beside the control plane does. A
-Telemetry there counts too (in OSM 1.3 it did not, though it was meant for the whole mesh).
+Telemetry there counts too (in OSM 1.3 it did not, though it was meant for the whole mesh), and an ExtensionService.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from osm.contracts.labels import MONITORED_BY, monitored
 from osm.contracts.names import ObjectRef
 from osm.contracts.problem import Problem
 from osm.k8s.objects import Namespace
-from osm.k8s.resource import MESH_CONFIGS, NAMESPACES, TELEMETRIES, Resource
+from osm.k8s.resource import EXTENSION_SERVICES, MESH_CONFIGS, NAMESPACES, TELEMETRIES, Resource
 from osm.k8s.watch_state import Key, Seen
 from osm.manifests import RawDocument, Scan
 from osm.smi import onemesh
@@ -120,7 +120,7 @@ class ClusterState:
     def _counts(self, what: Resource, key: Key) -> bool:
         if what == MESH_CONFIGS:
             return key == self._mesh_config
-        is_for_all = what == TELEMETRIES and key[0] == self._mesh_config[0]
+        is_for_all = what in (TELEMETRIES, EXTENSION_SERVICES) and key[0] == self._mesh_config[0]
         return is_for_all or monitored(self._labels_of(key[0]), self.mesh_name)
 
     def _why_not(self, what: Resource, key: Key) -> str:

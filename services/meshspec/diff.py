@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from osm.contracts.egress import Egress
 from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
-from osm.contracts.telemetry import Telemetry
+from osm.contracts.telemetry import ExtensionService, Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.meshspec.state import Picture
 
@@ -24,6 +24,7 @@ _LAST_FIRST = (
     TcpRoute,
     HttpRouteGroup,
     Telemetry,
+    ExtensionService,
     Mesh,
 )
 """Removals go out with what refers to others first."""

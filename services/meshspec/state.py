@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from osm.contracts.channels import (
     EGRESS,
+    EXTENSION_SERVICE,
     HTTP_ROUTE_GROUP,
     INGRESS_BACKEND,
     MESH_CONFIG,
@@ -38,6 +39,7 @@ _CHANNELS: Mapping[str, State[Any]] = {
     "IngressBackend": INGRESS_BACKEND,
     "Egress": EGRESS,
     "Retry": RETRY,
+    "ExtensionService": EXTENSION_SERVICE,
     "Telemetry": TELEMETRY,
     "UpstreamTrafficSetting": UPSTREAM_TRAFFIC_SETTING,
 }

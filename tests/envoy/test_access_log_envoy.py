@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import grpc
 import pytest
+from google.protobuf.message import Message
 from msgspec import structs
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
 from osm.contracts.channels import ACCESS_LOG, MESH_WORKLOAD
 from osm.contracts.names import ObjectRef
-from osm.contracts.telemetry import AccessLog, JsonFormat, LogTerms, TextFormat
+from osm.contracts.telemetry import AccessLog, ExtensionService, JsonFormat, LogTerms, OpenTelemetry, TextFormat
+from services.xds.translate import transparent
 from services.xds.translate.access_log import DEFAULT
 from tests.envoy.canary_world import BACKS, FRIEND, grant, until, workload
 from tests.envoy.canary_world import world as canary_world
@@ -180,3 +184,61 @@ async def test_a_format_that_envoy_refuses_names_its_telemetry_and_stops_at_the_
 
         await mesh.put(log("%RESPONSE_CODE% %PROTOCOL%\n"))
         await until("its word is taken back", lambda: mesh.word_on(TELEMETRY) is None)
+
+
+def field(message: Message, number: int) -> Any:
+    """By its number: two packages bring OpenTelemetry's messages, of two ages and with other names."""
+    return next(value for each, value in message.ListFields() if each.number == number)
+
+
+async def test_entries_go_to_the_users_collector_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[ExportLogsServiceRequest] = []
+
+    async def export(request: ExportLogsServiceRequest, _context: Any) -> ExportLogsServiceResponse:
+        received.append(request)
+        return ExportLogsServiceResponse()
+
+    method = grpc.unary_unary_rpc_method_handler(
+        export, ExportLogsServiceRequest.FromString, ExportLogsServiceResponse.SerializeToString
+    )
+    service = "opentelemetry.proto.collector.logs.v1.LogsService"
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, {"Export": method})])
+    port = server.add_insecure_port(f"{HOST}:0")
+    await server.start()
+    terms = LogTerms(
+        format=JsonFormat(template='{"flags":"%RESPONSE_FLAGS%","more":{"why":"%RESPONSE_CODE_DETAILS%"}}'),
+        open_telemetry=OpenTelemetry(namespace="osm-system", name="it", attributes=(("cluster", "blue"),)),
+    )
+    collector = ExtensionService(namespace="osm-system", name="it", host=HOST, port=port)
+    try:
+        async with canary_world(tmp_path / "w", monkeypatch, grant("friend", FRIEND)) as mesh:
+            envoy = await mesh.envoy(0)
+            own = structs.replace(workload(envoy.proxy_id, BACKS, HOST), telemetry=TELEMETRY)
+            key = ACCESS_LOG.key(TELEMETRY.namespace, TELEMETRY.name)
+            log = AccessLog(origin=TELEMETRY, terms=terms, collector=collector)
+            await mesh.put({key: log, MESH_WORKLOAD.key(envoy.proxy_id): own})
+
+            async def logs() -> bool:
+                return "open_telemetry" in json.dumps(await envoy.dump("ListenersConfigDump"))
+
+            await until("the sidecar logs", logs)
+            reader, writer = await asyncio.open_connection(HOST, transparent.INBOUND_ADDRESS.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            with suppress(ConnectionResetError):
+                await reader.read()
+            writer.close()
+            await until("the collector has it", lambda: bool(received))
+            assert mesh.word_on(TELEMETRY) is None
+            assert "deprecated" not in (envoy.folder / "envoy.log").read_text()
+    finally:
+        await server.stop(0)
+    (resource,) = received[0].resource_logs
+    labels = {each.key: each.value.string_value for each in resource.resource.attributes}
+    assert (labels["log_name"], labels["node_name"]) == ("osm", envoy.proxy_id)
+    (group,) = field(resource, 2)
+    (record,) = field(group, 2)
+    body = {each.key: each.value for each in record.body.kvlist_value.values}
+    assert body["flags"].string_value == "NR"
+    assert body["more"].kvlist_value.values[0].value.string_value == "filter_chain_not_found"
+    assert [(each.key, each.value.string_value) for each in record.attributes] == [("cluster", "blue")]

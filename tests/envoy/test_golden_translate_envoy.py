@@ -9,7 +9,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from google.protobuf.json_format import MessageToJson
 
 from osm.envoy import binary
 from services.xds.translate import bundle_name, bundle_secret, leaf_secret
@@ -48,9 +47,8 @@ def test_envoy_takes_the_case(name: str, certificate: tuple[str, str], tmp_path:
         leaf_secret(chain, key),
         bundle_secret(bundle_name(case.trust_domain), (chain,)),
     ]
-    config = tmp_path / "bootstrap.json"
-    whole = bootstrap.static(translation, case.assignments(translation), secrets)
-    config.write_text(MessageToJson(whole, preserving_proto_field_name=True))
+    config = tmp_path / "bootstrap.pb"  # as JSON it would lose what our Python messages do not know
+    config.write_bytes(bootstrap.static(translation, case.assignments(translation), secrets).SerializeToString())
     done = subprocess.run(
         [binary.find(), "--mode", "validate", "--config-path", config, "--disable-hot-restart"],
         capture_output=True,

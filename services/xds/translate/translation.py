@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from osm.contracts.endpoints import Explicit, Transparent, Workload
 from services.xds.translate import explicit, inbound, ingress, outbound, transparent
-from services.xds.translate.access_log import logged
+from services.xds.translate.access_log import collector_clusters, logged
 from services.xds.translate.authorization import AUTHORIZER, authorizer_cluster
 from services.xds.translate.cluster import TRACING, tracing_cluster
 from services.xds.translate.inbound import Served, served
@@ -45,6 +45,7 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
                 *outbound.clusters(reach, own, view),
                 *others,
                 *_tracing(view),
+                *collector_clusters(view.access_log),
                 *_authorizer(view, serves),
                 *_limiters(view, serves),
             ]

@@ -1,12 +1,14 @@
 """Which Telemetry counts for which workload, and what is published when one, or a label, changes."""
 
+from msgspec import structs
+
 from osm.bus import Document, Update
 from osm.contracts.catalog import MeshService
 from osm.contracts.channels import ACCESS_LOG, MESH, MESH_WORKLOAD
 from osm.contracts.endpoints import Transparent, Workload
 from osm.contracts.names import Identity, ObjectRef
 from osm.contracts.policy import Mesh
-from osm.contracts.telemetry import AccessLog, LogTerms, Telemetry, TextFormat
+from osm.contracts.telemetry import AccessLog, ExtensionService, LogTerms, OpenTelemetry, Telemetry, TextFormat
 from services.catalog.check import Endpoints, Policies, check, key_of, picture
 from services.catalog.state import Catalog, Changes
 
@@ -161,6 +163,24 @@ def test_a_log_is_written_before_who_is_told_of_it() -> None:
     ).puts
     assert [key.partition(".")[0] for key in puts] == ["access-log", "access-log", "mesh", "workload"]
     assert not any(isinstance(each, MeshService) for each in puts.values())
+
+
+def test_a_collector_is_part_of_every_log_that_names_it_and_is_missed_where_it_is_not() -> None:
+    terms = LogTerms(open_telemetry=OpenTelemetry(namespace="osm-system", name="otel"))
+    otel = ExtensionService(namespace="osm-system", name="otel", host="otel.obs", port=4317)
+    moved = structs.replace(otel, port=4318)
+    catalog = settle((asked("it", terms=terms),), (runs("web"),))
+    key, ref = ACCESS_LOG.key("shop", "it"), ObjectRef("Telemetry", "shop", "it")
+    assert catalog.documents[key] == AccessLog(origin=ref, terms=terms)
+    assert said(catalog, "it") == [
+        'error spec.accessLog.openTelemetry.extensionService: no ExtensionService "otel" in namespace osm-system, '
+        "there is none; entries go to standard output alone"
+    ]
+    assert change(catalog, "meshspec", otel).puts == {key: AccessLog(origin=ref, terms=terms, collector=otel)}
+    assert catalog.problems == {}
+    assert change(catalog, "meshspec", moved).puts == {key: AccessLog(origin=ref, terms=terms, collector=moved)}
+    assert change(catalog, "meshspec", moved, gone=True).puts == {key: AccessLog(origin=ref, terms=terms)}
+    assert len(said(catalog, "it")) == 1
 
 
 def test_in_a_folder_whose_workloads_are_unknown_every_selector_is_taken_to_match() -> None:

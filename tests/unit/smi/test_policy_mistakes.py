@@ -418,10 +418,7 @@ HEADS: list[tuple[str, str, str]] = [
             kind,
             f"warning kind: {kind} is accepted and not enforced yet: it changes nothing",
         )
-        for group, kind in (
-            ("config", "MeshRootCertificate"),
-            ("config", "ExtensionService"),
-        )
+        for group, kind in (("config", "MeshRootCertificate"),)
     ),
 ]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from osm.contracts.telemetry import JsonFormat, LogTerms, Telemetry, TextFormat
+from osm.contracts.telemetry import JsonFormat, LogTerms, OpenTelemetry, Telemetry, TextFormat
 from osm.smi.telemetry import MAX_FORMAT_CHARACTERS
 from tests.unit.smi.policy_text import parsed, sentences
 
@@ -112,11 +112,22 @@ def test_a_header_that_holds_a_secret_is_warned_of(text: str, header: str) -> No
     assert formatted(text) == [f"warning spec.accessLog.format: {what}"]
 
 
-def test_opentelemetry_is_said_to_have_no_effect_yet_and_the_rest_has_one() -> None:
-    spec = "accessLog: {format: a, openTelemetry: {extensionService: {namespace: b, name: c}, attributes: {d: e}}}"
+def test_opentelemetry_names_an_extension_service_and_its_attributes_are_in_order() -> None:
+    spec = (
+        "accessLog: {openTelemetry: {extensionService: {namespace: b, name: c}, attributes: {z: '%PROTOCOL%', a: e}}}"
+    )
+    attributes = (("a", "e"), ("z", "%PROTOCOL%"))
+    assert meant(spec).access_log == LogTerms(
+        open_telemetry=OpenTelemetry(namespace="b", name="c", attributes=attributes)
+    )
+
+
+def test_an_attribute_is_judged_as_a_format_is() -> None:
+    spec = "accessLog: {openTelemetry: {extensionService: {namespace: b, name: c}, attributes: {a: 50%}}}"
     found = parsed("Telemetry", spec, api=API)
-    assert [(each.severity, each.field) for each in found.problems] == [("warning", "spec.accessLog.openTelemetry")]
-    assert found.object == Telemetry(namespace="shop", name="it", access_log=LogTerms(format=TextFormat(line="a\n")))
+    assert [(each.severity, each.field) for each in found.problems] == [
+        ("error", "spec.accessLog.openTelemetry.attributes.a")
+    ]
 
 
 @pytest.mark.parametrize(
