@@ -58,7 +58,7 @@ async def run(bus: Bus, settings: Settings, health: Health) -> None:
         tasks.create_task(holder.run(), name="injector: certificate")
         certificate = await _first(heard, holder, health)
         secrets = SecretController(bus, cluster, heard, _mesh(settings))
-        kept = (secrets, GatewayController(bus, cluster, heard, _mesh(settings)))
+        kept = (secrets, GatewayController(bus, cluster, heard, _mesh(settings), settings.namespace))
         webhooks = Webhooks(cluster, heard, settings.mesh)
         tasks.create_task(_swap(holder, certificate), name="injector: certificate in use")
         tasks.create_task(secrets.run(), name="injector: secrets")

@@ -17,12 +17,14 @@ from osm.contracts.policy import IngressGateway
 from osm.contracts.trust import Gateway, Refused
 from osm.k8s.client import Cluster
 from osm.k8s.errors import ApiError, Conflict, NotFound
+from osm.k8s.events import tell
 from osm.k8s.follow import follow
 from osm.k8s.lease import Leadership
-from osm.k8s.objects import Object
-from osm.k8s.resource import SECRETS
+from osm.k8s.objects import Object, ObjectReference
+from osm.k8s.resource import MESH_CONFIGS, SECRETS
 from osm.pki.holder import Held, certify
 from osm.pki.renewal import retry_in
+from osm.smi.onemesh import MESH_CONFIG_NAME
 from services.injector.bus_inputs import BusInputs
 from services.injector.gateway import (
     KeptGateway,
@@ -41,6 +43,9 @@ LONGEST_NAP_S = 30.0
 LEAST_PERIOD_S = 1.0
 """Between two looks at what is due by the clock alone, however short certificates live."""
 
+TELL_AT_FAILURE = 6
+"""Some seconds of retries: then the MeshConfig's author is told. Before, a mesh may only start."""
+
 log = structlog.get_logger()
 
 
@@ -51,11 +56,13 @@ class NotWritten(Exception):
 class GatewayController:
     """`lead` for as long as the Lease is held."""
 
-    def __init__(self, bus: Bus, cluster: Cluster, heard: BusInputs, mesh: Mesh) -> None:
+    def __init__(self, bus: Bus, cluster: Cluster, heard: BusInputs, mesh: Mesh, home: str) -> None:
+        """`home`: the control plane's namespace, where the MeshConfig is."""
         self._bus = bus
         self._cluster = cluster
         self._heard = heard
         self._mesh = mesh
+        self._home = home
         self._found: dict[Key, KeptGateway] | None = None
         self._changed = asyncio.Event()
 
@@ -94,10 +101,22 @@ class GatewayController:
                 except (ApiError, NotWritten) as error:
                     failures += 1
                     pause_s = retry_in(failures, random.random())  # noqa: S311  # spreads load, hides nothing
-                    log.warning("the ingress gateway's secret is not current", why=str(error), failures=failures)
+                    await self._lament(str(error), failures)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(pause_s, LONGEST_NAP_S)):
                     await self._changed.wait()
+
+    async def _lament(self, why: str, failures: int) -> None:
+        log.warning("the ingress gateway's secret is not current", why=why, failures=failures)
+        if failures != TELL_AT_FAILURE:
+            return
+        config = ObjectReference(
+            api_version=MESH_CONFIGS.api_version, kind=MESH_CONFIGS.kind, namespace=self._home, name=MESH_CONFIG_NAME
+        )
+        try:
+            await tell(self._cluster, config, "GatewayNotCertified", why, warning=True)
+        except ApiError as error:
+            log.warning("event not written", why=str(error))
 
     async def _tend(self, found: dict[Key, KeptGateway]) -> float:
         """Do what is due; when to look again. Raises ApiError, NotWritten."""

@@ -116,6 +116,13 @@ async def test_a_secret_of_that_name_that_is_not_ours_is_left_alone(town, monkey
 async def test_a_workloads_name_is_not_the_gateways_to_have(town, monkeypatch):
     monkeypatch.setattr(gateway_controller, "retry_in", lambda *_: 0.05)
     async with told(town, asking(town, f"store.{town.shop}.cluster.local", secret="posing")) as say:
+
+        async def said():
+            events = await town.cluster.list(resource.EVENTS, town.home, as_=dict)
+            return [each["message"] for each in events if each["reason"] == "GatewayNotCertified"]
+
+        (why,) = await until(said)
+        assert f"is the name of workloads of {town.shop}/store" in why
         await say(asking(town, "free.example.com"))
         await until(lambda: found(town))
         assert await found(town, "posing") is None
