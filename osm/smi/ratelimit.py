@@ -43,6 +43,9 @@ STATUSES = frozenset({*range(400, 418), 421, 422, 423, 424, 426, 428, 429, 431, 
 MAX_HEADERS = 10
 """Envoy adds no more to a refusal."""
 
+OWN_HEADERS = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+"""Of Envoy alone: it refuses to add the third, and says the others itself."""
+
 MAX_ROUTES = 100
 """Each is tried in turn for each request."""
 
@@ -243,6 +246,8 @@ def _local_problems(raw: RawDocument, place: str, said: LocalHttp | None) -> Ite
         field_ = f"{place}.responseHeadersToAdd[{at}]"
         if not HEADER_NAME.fullmatch(header.name):
             yield raw.problem(f"{field_}.name", f"expected the name of a header, found {shown(header.name)}")
+        if header.name.lower() in OWN_HEADERS:
+            yield raw.problem(f"{field_}.name", f"{shown(header.name)} is for the sidecar to say; allowed is any other")
         if _LINE_BREAK.search(header.value):
             yield raw.problem(f"{field_}.value", "expected one line of text, found a line break")
 

@@ -170,6 +170,10 @@ def test_the_host_is_a_service_of_the_own_namespace(host: str, sentence: str) ->
 
 MISTAKES = [
     (
+        "rateLimit: {local: {http: {requests: 1, unit: second, responseHeadersToAdd: [{name: Host, value: a}]}}}",
+        'spec.rateLimit.local.http.responseHeadersToAdd[0].name: "Host" is for the sidecar to say; allowed is any other',
+    ),
+    (
         "connectionSettings: {tcp: {maxConnections: -1}}",
         "spec.connectionSettings.tcp.maxConnections: expected a whole number >= 0, found -1",
     ),
