@@ -87,7 +87,7 @@ def test_the_environment_page_lists_every_field_that_can_be_told() -> None:
 
 def test_kinds_that_are_not_enforced_are_named_as_such() -> None:
     text = page("policies.md").replace("\n", " ")
-    said = text.partition("The same holds for the kinds ")[2].partition(":")[0]
+    said = text.partition("The same holds for the kind ")[2].partition(":")[0]
     idle = {name for kinds in groups.GROUPS.values() for name, kind in kinds.items() if not kind.enforced}
     assert set(re.findall(r"[A-Z]\w+", said)) == idle
 
