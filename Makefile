@@ -61,7 +61,8 @@ test-compose: dev nats-server ## docker-compose.yml as it is, with podman (needs
 	$(PYTEST) tests/compose
 
 test-cluster: dev nats-server ## on a real Kubernetes cluster (needs root; Go the first time)
-	@[ "$$(id -u)" != 0 ] || { scripts/kubernetes >/dev/null && scripts/images; } || : # the tests say what is missing
+	@[ "$$(id -u)" != 0 ] || { scripts/kubernetes >/dev/null && scripts/authorities cert-manager >/dev/null && \
+		scripts/images; } || : # the tests say what is missing
 	$(PYTEST) tests/cluster
 
 chaos: dev nats-server ## kill and pause the processes of a mesh for five minutes, from a printed seed (ARGS="--seed 7 --minutes 30")
