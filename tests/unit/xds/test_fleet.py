@@ -17,12 +17,13 @@ from osm.ads.subscription import Acked
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from osm.ads.wire import Request
 from osm.bus import Document, Update
-from osm.contracts.catalog import MeshService, Split, WeightedBackend
-from osm.contracts.channels import MESH, MESH_SERVICE, MESH_WORKLOAD
+from osm.contracts.catalog import MeshService, Policy, ServiceRetry, Split, WeightedBackend
+from osm.contracts.channels import MESH, MESH_SERVICE, MESH_WORKLOAD, POLICY
 from osm.contracts.endpoints import Backed, Endpoint, Service, ServicePort, Transparent, Workload
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import Mesh
 from osm.contracts.status import ProxyStatus
+from osm.contracts.traffic_settings import RetryTerms
 from osm.testing.authority import Authority
 from services.xds.documents import Documents
 from services.xds.fleet import Fleet
@@ -306,6 +307,19 @@ def test_what_a_canary_refuses_is_told_of_it_and_of_the_users_object_and_goes_to
     assert [(each.reason, each.origins) for each in replica.line("a").rejections] == [("rds-outbound.80: no", (bad,))]
     assert list(replica.fleet.overview.words_on_objects()) == [bad]
     assert "a" in replica.changed
+
+
+def test_of_the_objects_behind_what_was_refused_the_one_that_has_joined_is_told() -> None:
+    replica, first, second = in_sync()
+    replica.write_service(splitting("fine"))
+    for stream in (first, second):
+        replica.take(stream)
+    retry = ObjectRef("Retry", "shop", "bad")
+    terms = RetryTerms(on=("5xx",))
+    policy = Policy(identity=WEB, retries=(ServiceRetry(origin=retry, service=STORE, terms=terms),))
+    replica.write({POLICY.key("shop", "web"): policy})
+    replica.take(first, no=(ROUTE, "no"))
+    assert list(replica.fleet.overview.words_on_objects()) == [retry]
 
 
 def test_a_refusal_is_told_no_longer_once_something_else_is_wanted() -> None:

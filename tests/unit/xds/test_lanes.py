@@ -160,6 +160,16 @@ def test_nothing_counts_as_acknowledged_while_the_rest_waits_or_is_under_way(fle
     assert fleet.acked() == 20
 
 
+def test_what_the_rest_is_given_late_is_owed_since_the_canary_was_asked(fleet: Fleet) -> None:
+    fleet.offer(a="2")
+    fleet.move_endpoints("a", "9")
+    fleet.take(1)
+    assert fleet.acked() == 10
+    for proxy in (2, 3):
+        fleet.take(proxy)
+    assert fleet.acked() == 20
+
+
 def test_a_single_proxy_waits_for_nobody() -> None:
     fleet = Fleet()
     fleet.offer(a="1")
@@ -216,6 +226,14 @@ def test_what_a_canary_rejects_goes_to_nobody_else_and_the_others_of_the_change_
     late = fleet.join()
     assert fleet.take(late) == {"a": "1", "b": "1"}
     assert [each.name for each in fleet.quarantine.standing()] == ["a"]
+
+
+def test_what_all_get_at_once_is_not_quarantined(fleet: Fleet) -> None:
+    """There is no last good form of an endpoint: it moves, or it is gone."""
+    for type_url in (EDS, SDS):
+        refused = resource(type_url, "a", "9")
+        fleet.lanes.rejected(CLASS, 1, refused, proxy_id="p1", reason="no")
+        assert not fleet.quarantine.is_rejected(refused)
 
 
 def test_a_rejected_change_counts_as_answered(fleet: Fleet) -> None:

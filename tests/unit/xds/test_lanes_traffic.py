@@ -69,6 +69,15 @@ def test_what_is_accepted_goes_on_after_its_time(fleet: Watched) -> None:
     assert reasons(fleet) == []
 
 
+def test_traffic_speaks_against_nothing_while_nothing_is_on_trial(fleet: Watched) -> None:
+    fleet.offer(a="2", b="1")
+    fleet.second(p1=BAD)
+    for _ in range(int(WATCH_S)):
+        fleet.second(p1=BAD)
+    assert fleet.told == []
+    assert reasons(fleet) == []
+
+
 def test_a_change_that_traffic_speaks_against_goes_to_nobody_else(fleet: Watched) -> None:
     fleet.offer(a="2")
     fleet.take(1)

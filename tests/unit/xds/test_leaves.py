@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
 from osm.ads.canaries import Terms
@@ -15,7 +16,7 @@ from osm.contracts.names import Identity
 from osm.testing.authority import Authority
 from services.xds.documents import Documents
 from services.xds.fleet import Fleet
-from services.xds.leaves import Leaves
+from services.xds.leaves import Leaves, forget_unused
 from services.xds.quarantine import Quarantine
 from services.xds.translate import LEAF, bundle_name
 
@@ -34,6 +35,22 @@ async def test_the_leaf_of_an_identity_that_is_wanted_no_longer_is_forgotten() -
         assert forgotten == [WEB]
         leaves.keep_only(set())
     assert forgotten == [WEB, DB]
+
+
+async def test_a_leaf_is_kept_for_a_while_after_its_last_proxy_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.xds.leaves.GRACE_S", 0.0)
+    kept: list[set[Identity]] = []
+    connected = iter([{WEB, DB}, {DB}, {DB}])
+
+    class Noted(Leaves):
+        def keep_only(self, wanted: set[Identity]) -> None:
+            kept.append(wanted)
+
+    async with asyncio.TaskGroup() as tasks:
+        leaves = Noted(MemoryCore().bus("xds"), tasks, "cluster.local")
+        with pytest.raises(RuntimeError):  # how a coroutine says that the iterator is exhausted
+            await forget_unused(leaves, lambda: next(connected))
+    assert kept == [{WEB, DB}, {WEB, DB}, {DB}]
 
 
 def test_a_proxy_that_comes_back_waits_for_a_new_leaf_and_is_not_served_with_the_old_one() -> None:

@@ -1,9 +1,11 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 import pytest
 from msgspec import structs
 
+from osm.bus import StatusWriter
 from osm.bus.documents import MAX_BYTES
 from osm.bus.memory import MemoryCore
 from osm.contracts.channels import OBJECT_STATUS, PROXY_STATUS
@@ -89,6 +91,7 @@ async def told(monkeypatch: pytest.MonkeyPatch):  # an async generator fixture
     reporter = Reporter(core.bus("xds").status(), "xds", "x")
     running = asyncio.ensure_future(reporter.run(cast(Overview, overview)))
     yield Told(core, reporter, overview)
+    assert not running.done(), "it is still at work"
     running.cancel()
 
 
@@ -203,3 +206,74 @@ async def test_a_line_too_large_for_the_bus_keeps_the_others_waiting_for_nothing
     told.reporter.touch(BUYER.proxy_id)
     assert await told.settles() is not None
     assert PROXY_STATUS.key("another.proxy") not in told.core.buckets["status"].bodies
+
+
+TARGET = ObjectRef("TrafficTarget", "shop", "web")
+REJECTED = Problem(subject=TARGET, field="spec", what="Envoy rejects it")
+
+
+class Noted:
+    """A status writer that keeps what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    async def put(self, key: str, value: object) -> None:
+        del value
+        self.said.append(key.partition(".")[0])
+
+    async def delete(self, key: str) -> None:
+        self.said.append(f"-{key.partition('.')[0]}")
+
+
+@pytest.fixture
+async def noted(monkeypatch: pytest.MonkeyPatch):  # an async generator fixture
+    monkeypatch.setattr(report, "PROGRESS_GAP_S", 0.001)
+    status, overview = Noted(), FakeOverview()
+    reporter = Reporter(cast(StatusWriter, status), "xds", "x")
+    running = asyncio.ensure_future(reporter.run(cast(Overview, overview)))
+
+    async def look() -> list[str]:
+        """What is said of what has happened since the last look."""
+        status.said.clear()
+        reporter.touch(BUYER.proxy_id)
+        for _ in range(5):
+            await asyncio.sleep(report.PROGRESS_GAP_S)
+        return list(status.said)
+
+    yield overview, look
+    assert not running.done(), "it is still at work"
+    running.cancel()
+
+
+Looked = tuple[FakeOverview, Callable[[], Awaitable[list[str]]]]
+
+
+async def test_who_reads_that_all_have_answered_has_read_who_said_no(noted: Looked) -> None:
+    overview, look = noted
+    overview.words = {TARGET: ObjectStatus(subject=TARGET, problems=(REJECTED,))}
+    overview.lines[BUYER.proxy_id] = BUYER
+    overview.acked = 7
+    assert await look() == ["object", "proxy", "progress"]
+
+
+async def test_what_has_been_said_is_not_said_again(noted: Looked) -> None:
+    overview, look = noted
+    overview.words = {TARGET: ObjectStatus(subject=TARGET, problems=(REJECTED,))}
+    overview.lines[BUYER.proxy_id] = BUYER
+    await look()
+    assert await look() == []
+
+
+async def test_on_how_many_proxies_a_change_is_live_is_said_now_and_then(
+    noted: Looked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overview, look = noted
+    line = RolloutStatus(identity=BUYER.identity, state="spreading", proxies=3, live=1)
+    overview.spread = (line,)
+    assert "progress" in await look()
+    overview.spread = (structs.replace(line, live=2),)
+    monkeypatch.setattr(report, "SPREAD_GAP_S", 3600.0)
+    assert "progress" not in await look()
+    monkeypatch.setattr(report, "SPREAD_GAP_S", 0.0)
+    assert "progress" in await look()

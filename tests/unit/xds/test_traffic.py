@@ -40,6 +40,14 @@ def test_the_reference_is_the_traffic_before_and_older_traffic_fades() -> None:
     assert traffic.before([1]) == Load(100, 50)
 
 
+def test_traffic_fades_by_the_time_between_reports_however_often_they_come() -> None:
+    traffic = Traffic()
+    for now in (0.0, HALF_LIFE_S, 2 * HALF_LIFE_S):
+        traffic.report(1, Load(100, 100), now)
+    traffic.begin([1], keeps_reference=False)
+    assert traffic.before([1]) == Load(175, 175)
+
+
 def test_a_trial_that_begins_anew_keeps_its_reference() -> None:
     traffic = Traffic()
     traffic.report(1, Load(100, 0), 0.0)
