@@ -23,9 +23,10 @@ TELEMETRY_NAME = "osm-access-log"
 """What an installation calls the one that it makes for the whole mesh."""
 
 FORMAT = "spec.accessLog.format"
+ATTRIBUTES = "spec.accessLog.openTelemetry.attributes"
 
 MAX_FORMAT_CHARACTERS = 8 * 1024
-"""Every listener of a sidecar holds it once for each thing that it leads to."""
+"""Of a format, and of attributes: a listener holds them once for everything that it leads to."""
 
 MAX_DEPTH = 8
 """Of JSON within JSON. Protobuf ends at 100, and log stores long before that."""
@@ -113,8 +114,7 @@ def _is_json(text: str) -> bool:
 
 def _problems(raw: RawDocument, log: Log) -> Iterator[Problem]:
     if log.open_telemetry is not None:
-        for key, text in log.open_telemetry.attributes.items():
-            yield from _text_problems(raw, text, f"spec.accessLog.openTelemetry.attributes.{key}")
+        yield from _attribute_problems(raw, log.open_telemetry.attributes)
     if log.format is None:
         return
     if len(log.format) > MAX_FORMAT_CHARACTERS:
@@ -124,6 +124,15 @@ def _problems(raw: RawDocument, log: Log) -> Iterator[Problem]:
         yield from _json_problems(raw, log.format)
     else:
         yield from _text_problems(raw, log.format)
+
+
+def _attribute_problems(raw: RawDocument, attributes: dict[str, str]) -> Iterator[Problem]:
+    length = sum(len(key) + len(text) for key, text in attributes.items())
+    if length > MAX_FORMAT_CHARACTERS:
+        yield raw.problem(ATTRIBUTES, f"expected at most {MAX_FORMAT_CHARACTERS} characters in all, found {length}")
+        return
+    for key, text in attributes.items():
+        yield from _text_problems(raw, text, f"{ATTRIBUTES}.{key}")
 
 
 def _json_problems(raw: RawDocument, text: str) -> Iterator[Problem]:

@@ -122,6 +122,14 @@ def test_opentelemetry_names_an_extension_service_and_its_attributes_are_in_orde
     )
 
 
+def test_attributes_have_a_bound_as_a_format_has() -> None:
+    text = "a" * MAX_FORMAT_CHARACTERS
+    spec = f"accessLog: {{openTelemetry: {{extensionService: {{namespace: b, name: c}}, attributes: {{d: {text}}}}}}}"
+    (problem,) = parsed("Telemetry", spec, api=API).problems
+    assert problem.field == "spec.accessLog.openTelemetry.attributes"
+    assert problem.what == "expected at most 8192 characters in all, found 8193"
+
+
 def test_an_attribute_is_judged_as_a_format_is() -> None:
     spec = "accessLog: {openTelemetry: {extensionService: {namespace: b, name: c}, attributes: {a: 50%}}}"
     found = parsed("Telemetry", spec, api=API)
