@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from osm.envoy import admin
 from osm.envoy.child import Adopted, Child, Running
+from osm.envoy.draining import DRAINING
 
 STOP_WITHIN_S = 5.0
 """An Envoy told to end does so in milliseconds unless it is stuck."""
@@ -57,7 +58,7 @@ class Launch(Struct, frozen=True, kw_only=True):
         """One worker thread serves a sidecar well. No hot restart: without it nothing is left in shared memory."""
         envoy = (
             *(str(self.program), "--config-path", str(self.bootstrap)),
-            *("--concurrency", "1", "--disable-hot-restart"),
+            *("--concurrency", "1", "--disable-hot-restart", *DRAINING),
             *("--log-path", str(self.log), "--log-level", self.log_level),
         )
         return self.entered(envoy)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from osm.contracts.policy import Injection
 from osm.envoy import ports
+from osm.envoy.draining import DRAINING
 from osm.envoy.redirect import Redirect, rules
 from services.injector import names
 
@@ -28,9 +29,6 @@ Kernels and sandboxes without nftables know the older tables alone; either takes
 READY_POLL_S = 1
 READY_FAILURES = 600
 """A sidecar that has had no configuration for ten minutes is started again."""
-
-DRAIN_TIME_S = 45
-"""How long connections of a listener that was replaced may stay; Envoy's own ten minutes keep what was revoked."""
 
 SLEEP_FROM = (1, 30)
 """The version from which kubelet can sleep by itself; before it the image must have a `sleep`."""
@@ -134,7 +132,7 @@ def _arguments(sidecar: Sidecar, mesh: Injection) -> list[str]:
         *("--service-cluster", sidecar.cluster),
         *("--log-level", sidecar.log_level),
         *("--concurrency", str(threads)),
-        *("--drain-time-s", str(DRAIN_TIME_S)),
+        *DRAINING,
         "--disable-hot-restart",
     ]
 

@@ -380,3 +380,29 @@ async def test_a_failed_request_is_sent_again_until_its_service_has_had_enough(m
         async with it.policies(RETRY, LIMIT, file="limit.yaml"):
             assert await it.status(WEB, url) == 429, "three times 503, then too many"
         assert await it.status(WEB, url) == 503
+
+
+ASKED = """\
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: UpstreamTrafficSetting
+metadata: {name: asked, namespace: shop}
+spec:
+  host: v1.shop.svc.cluster.local
+  rateLimit:
+    global:
+      http:
+        rateLimitService: {host: 127.0.0.1, port: 9}
+        domain: shop
+        failOpen: false
+        descriptors: [{entries: [{remoteAddress: {}}]}]
+"""
+
+
+async def test_what_stands_in_a_listener_holds_for_connections_that_stand_but_for_one_answer(mesh: MeshProcess) -> None:
+    """Who is asked about requests does; and of nobody at port 9 there is no answer."""
+    url = "http://v1.shop:8080/"
+    async with outside(mesh) as it, it.policies(ANYTHING, TO_VERSIONS[0]):
+        assert await it.status(WEB, url) == 200
+        async with it.policies(ASKED, file="asked.yaml"):
+            assert [await it.status(WEB, url) for _ in range(4)][1:] == [500] * 3
+        assert [await it.status(WEB, url) for _ in range(4)][1:] == [200] * 3
