@@ -60,8 +60,8 @@ def _join(cluster: Cluster) -> None:
     cluster.command("osm", "namespace", "ignore", IGNORED)
     cluster.command("osm", "metrics", "enable", "--namespace", CLIENT)
     for namespace in (SERVER, OUTSIDE):
-        programs = f"--from-file=serve.py={PROGRAMS / 'serve.py'}"
-        cluster.kubectl("create", "configmap", "programs", f"--namespace={namespace}", programs)
+        programs = [f"--from-file={name}={PROGRAMS / name}" for name in ("serve.py", "limits.py")]
+        cluster.kubectl("create", "configmap", "programs", f"--namespace={namespace}", *programs)
 
 
 def _deploy(stage: Stage) -> None:
@@ -82,7 +82,7 @@ def _deploy(stage: Stage) -> None:
     for namespace, pods in {
         SERVER: ("guarded", "echo", "classic", "probed", "at-address"),
         CLIENT: ("alone", "stranger", "past-ports", "past-range"),
-        OUTSIDE: ("plain", "other"),
+        OUTSIDE: ("plain", "other", "limits"),
     }.items():
         cluster.wait("condition=Ready", "pod", *pods, namespace=namespace, within_s=READY_WITHIN_S)
 

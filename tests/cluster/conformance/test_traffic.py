@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster.conformance.policies import retry, setting, target
 from tests.cluster.conformance.stage import Stage
-from tests.cluster.conformance.workloads import CLIENT, SERVER
+from tests.cluster.conformance.workloads import CLIENT, LIMITS_PORT, OUTSIDE, SERVER, Object
 
 ALONE = f"{CLIENT}/alone"
 GUARDED = f"http://guarded.{SERVER}:8080"
@@ -51,6 +51,34 @@ def test_a_path_has_a_local_limit_of_its_own(mesh: Stage, allowed: None) -> None
         mesh.in_force("upstreamtrafficsetting", f"{SERVER}/guarded")
         assert words(mesh, "/open", 3) == ["200", "503", "503"]
         assert words(mesh, "/", TIMES) == ["200"] * TIMES
+
+
+def test_a_rate_limit_service_is_asked_about_requests_and_about_a_path(mesh: Stage, allowed: None) -> None:
+    """By a key, the caller's address, a header and a header's match."""
+    everything = [said("3"), {"remoteAddress": {}}]
+    of_path = [
+        said("1"),
+        {"requestHeader": {"name": "accept-encoding", "key": "encoding"}},
+        {"headerValueMatch": {"value": "plain", "headers": [{"name": "accept-encoding", "exact": "identity"}]}},
+    ]
+    where = {"host": f"limits.{OUTSIDE}.svc.cluster.local", "port": LIMITS_PORT}
+    service = {"rateLimitService": where, "domain": "conform", "timeout": "5s", "failOpen": False}
+    limit = {"global": {"http": {**service, "descriptors": [{"entries": everything}]}}}
+    routes = [{"path": "/open", "rateLimit": {"global": {"descriptors": [{"entries": of_path}]}}}]
+    over = f"{SERVER}/guarded|8080|local.ratelimit.over_limit"
+    with mesh.policies(SERVER, setting("guarded", rateLimit=limit, httpRoutes=routes)):
+        mesh.in_force("upstreamtrafficsetting", f"{SERVER}/guarded")
+        words(mesh, "/free")  # after one more answer, connections that stand are those of the new rules
+        mesh.becomes(ALONE, f"{GUARDED}/", "429")
+        assert words(mesh, "/open", 3) == ["200", "429", "429"]
+        counted = {name: value for name, value in mesh.stats(f"{SERVER}/guarded").items() if name.endswith(over)}
+        assert sum(counted.values()) >= 3 + 2
+    mesh.becomes(ALONE, f"{GUARDED}/", "200", TIMES)
+
+
+def said(times: str) -> Object:
+    """To the rate limit service of these tests: how often."""
+    return {"genericKey": {"key": "allowed", "value": times}}
 
 
 def words(mesh: Stage, path: str, times: int = 1) -> list[str]:

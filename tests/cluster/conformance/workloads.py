@@ -21,6 +21,8 @@ PARTS = tuple(f"part-{number}" for number in range(REPLICAS))
 PLAIN_IP = "10.96.0.100"
 """Of the Service outside of the mesh; from the range that is not given out by itself."""
 
+LIMITS_PORT = 8081
+
 APP = ("python3", "-m", "osm.testing.app")
 SERVE = ("python3", "/programs/serve.py")
 IDLE = ("sleep", "infinity")
@@ -151,7 +153,7 @@ def client() -> Iterator[Object]:
 
 
 def outside() -> Iterator[Object]:
-    """Those that no mesh knows: a server that is a gateway too, and another client."""
+    """Those that no mesh knows: a server that is a gateway too, another client, and a rate limit service."""
     programs = [{"name": "programs", "mountPath": "/programs"}]
     made = pod(
         "plain",
@@ -163,6 +165,14 @@ def outside() -> Iterator[Object]:
     ports = (HTTP, port(7001, target=8080), port(8443, "tcp"), TCP, port(9999, "udp"))
     yield service("plain", {"app": "plain"}, *ports, ip=PLAIN_IP)
     yield pod("other", container(IDLE))
+    listens = {"tcpSocket": {"port": LIMITS_PORT}, "periodSeconds": 1}
+    counts = container(
+        ("python3", "/programs/limits.py", str(LIMITS_PORT)), volumeMounts=programs, readinessProbe=listens
+    )
+    made = pod("limits", counts)
+    made["spec"]["volumes"] = [{"name": "programs", "configMap": {"name": "programs"}}]
+    yield made
+    yield service("limits", {"app": "limits"}, port(LIMITS_PORT, "grpc"))
 
 
 def accounts(objects: Sequence[Object]) -> tuple[Object, ...]:
