@@ -84,6 +84,23 @@ def test_a_rejected_version_that_comes_back_after_something_else_is_tried_once_m
     assert talk.settle() == [{"a": "2"}]
 
 
+def test_a_rejected_version_is_not_sent_again_because_another_group_has_it_too(talk):
+    talk.have(CLUSTER, bad="1")
+    talk.ask(CLUSTER)
+    talk.nack(talk.push(), "bad: no")
+    talk.stream.move({CLUSTER: dict(talk.view[CLUSTER])}, 2)
+    assert talk.settle() == []
+
+
+def test_a_rejected_version_is_sent_to_who_leaves_the_name_and_asks_for_it_again(talk):
+    talk.have(ENDPOINT, bad="1")
+    talk.ask(ENDPOINT, "bad")
+    talk.nack(talk.push(), "bad: no")
+    talk.ask(ENDPOINT, leave=["bad"])
+    talk.ask(ENDPOINT, "bad")
+    assert talk.settle() == [{"bad": "1"}]
+
+
 def test_a_rejection_stands_while_other_names_change(talk):
     talk.have(CLUSTER, bad="1")
     talk.ask(CLUSTER)

@@ -2,12 +2,13 @@
 
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
 from osm.ads.delta import DeltaSubscription
 from osm.ads.engine import Engine, UnknownGroup
 from osm.ads.resource import Resource
-from osm.ads.types import CLUSTER
+from osm.ads.types import CLUSTER, ENDPOINT
 from osm.ads.wire import Request
 
 
@@ -15,6 +16,10 @@ def cluster(name, seconds=1, origins=()):
     message = cluster_pb2.Cluster(name=name)
     message.connect_timeout.seconds = seconds
     return Resource.of(name, message, origins=origins)
+
+
+def endpoints(name):
+    return Resource.of(name, endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
 
 
 def clusters(*resources):
@@ -88,6 +93,15 @@ def test_only_the_group_that_changed_is_touched(engine):
     proxy.wakes = 0
     engine.put("other", cluster("a", 9), revision=3)
     assert proxy.wakes == 0
+
+
+def test_who_did_not_ask_for_what_changes_is_not_woken_and_owes_nothing(engine):
+    proxy = Proxy(engine, "g")
+    proxy.settle()
+    engine.receive(proxy.session, Request(type_url=ENDPOINT, subscribe=("a",)))
+    proxy.wakes = 0
+    engine.put("g", endpoints("b"), revision=2)
+    assert (proxy.wakes, engine.is_behind(proxy.session.id)) == (0, False)
 
 
 def test_what_replace_leaves_out_is_removed(engine):
@@ -195,6 +209,8 @@ def test_what_was_held_back_is_owed_since_then_though_something_newer_is_under_w
     newer = proxy.next()
     engine.replace("g", clusters(cluster("a", 2), cluster("b", 2)), revision=6, since=3)
     engine.advance(6)
+    assert engine.acked_revision() == 2
+    engine.receive(proxy.session, Request(type_url=CLUSTER, nonce="stale"))
     assert engine.acked_revision() == 2
     proxy.answer(newer, error)
     assert engine.acked_revision() == 2

@@ -362,15 +362,25 @@ async def test_a_certificate_of_another_root_is_refused(authority):
 # A proxy that comes back while its old stream is not noticed to be broken
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """An older stream that owes an answer is given up within a fraction of a second."""
+    monkeypatch.setattr(server, "WATCH_INTERVAL_S", 0.02)
+    monkeypatch.setattr(grpc_stream, "OLDER_STREAM_PATIENCE_S", 0.05)
+
+
+GIVEN_UP_S = 0.5
+"""Long after which that would have happened."""
+
+
 @pytest.mark.parametrize("delta", [True, False])
-async def test_a_newer_stream_of_the_same_proxy_takes_the_place_of_the_old_one(authority, delta):
+async def test_an_older_stream_of_a_proxy_that_owes_an_answer_is_ended_with_a_reason(authority, impatient, delta):
     async with xds_server(identity=authority.server) as xds:
         xds.put(cluster("web"))
         async with ads_client(target(xds), node_id="1", identity=authority.client(PROXY), delta=delta) as old:
             old.silent_types.add(CLUSTER)
             await old.version(CLUSTER, "web")
             async with ads_client(target(xds), node_id="1", identity=authority.client(PROXY)) as new:
-                await new.version(CLUSTER, "web")
                 ended = await old.end()
                 assert ended.code is grpc.StatusCode.ABORTED
                 assert "another stream" in ended.details
@@ -378,6 +388,32 @@ async def test_a_newer_stream_of_the_same_proxy_takes_the_place_of_the_old_one(a
                 assert xds.disconnections == [("1", ended.details)]
                 xds.put(cluster("more"))
                 await new.version(CLUSTER, "more")
+
+
+async def test_an_older_stream_that_answers_stays(authority, impatient):
+    async with (
+        xds_server(identity=authority.server) as xds,
+        ads_client(target(xds), node_id="1", identity=authority.client(PROXY)) as one,
+        ads_client(target(xds), node_id="1", identity=authority.client(PROXY)) as two,
+    ):
+        for name in ("web", "more"):
+            xds.put(cluster(name))
+            for client in (one, two):
+                await client.version(CLUSTER, name)
+            await asyncio.sleep(GIVEN_UP_S)
+        assert xds.disconnections == []
+
+
+async def test_a_stream_that_has_no_newer_one_may_take_its_time(authority, impatient):
+    async with (
+        xds_server(identity=authority.server) as xds,
+        ads_client(target(xds), node_id="1", identity=authority.client(PROXY)) as only,
+    ):
+        only.silent_types.add(CLUSTER)
+        xds.put(cluster("web"))
+        await only.version(CLUSTER, "web")
+        await asyncio.sleep(GIVEN_UP_S)
+        assert xds.disconnections == []
 
 
 class Wire:
@@ -418,7 +454,7 @@ class Wire:
                     writer.write(data)
 
 
-async def test_a_stream_whose_peer_has_vanished_holds_nothing_back_once_its_proxy_is_here_again(authority):
+async def test_a_stream_whose_peer_has_vanished_holds_nothing_back_once_its_proxy_is_here_again(authority, impatient):
     identity = authority.client(PROXY)
     async with (
         xds_server(identity=authority.server) as xds,
@@ -444,40 +480,56 @@ async def test_a_stream_whose_peer_has_vanished_holds_nothing_back_once_its_prox
     [("2", PROXY), ("1", PROXY + "2")],
     ids=["another node id", "another certificate"],
 )
-async def test_another_proxy_takes_nobodys_place(authority, node_id, uri):
+async def test_another_proxy_takes_nobodys_place(authority, impatient, node_id, uri):
     async with (
         xds_server(identity=authority.server) as xds,
         ads_client(target(xds), node_id="1", identity=authority.client(PROXY)) as one,
         ads_client(target(xds), node_id=node_id, identity=authority.client(uri)) as two,
     ):
-        xds.put(cluster("web"))
-        await one.version(CLUSTER, "web")
-        await two.version(CLUSTER, "web")
-        assert xds.disconnections == []
+        await nobody_is_given_up(xds, one, two)
 
 
-async def test_who_has_proven_nothing_takes_nobodys_place():
+async def test_who_has_proven_nothing_takes_nobodys_place(impatient):
     async with xds_server() as xds, ads_client(target(xds)) as one, ads_client(target(xds)) as two:
-        xds.put(cluster("web"))
-        await one.version(CLUSTER, "web")
-        await two.version(CLUSTER, "web")
-        assert xds.disconnections == []
+        await nobody_is_given_up(xds, one, two)
 
 
-async def test_a_proxy_may_have_several_streams_of_one_type_beside_that_for_all(authority):
+async def test_who_has_a_certificate_without_a_name_takes_nobodys_place(authority, impatient):
+    identity = authority.client("only.a.host")
+    async with (
+        xds_server(identity=authority.server) as xds,
+        ads_client(target(xds), identity=identity) as one,
+        ads_client(target(xds), identity=identity) as two,
+    ):
+        await nobody_is_given_up(xds, one, two)
+
+
+async def nobody_is_given_up(xds, one, two):
+    one.silent_types.add(CLUSTER)
+    xds.put(cluster("web"))
+    for client in (one, two):
+        await client.version(CLUSTER, "web")
+    await asyncio.sleep(GIVEN_UP_S)
+    assert xds.disconnections == []
+
+
+async def test_a_proxy_may_have_several_streams_of_one_type_beside_that_for_all(authority, impatient):
     identity = authority.client(PROXY)
-    method = "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
+    method = "/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters"
     async with (
         xds_server(identity=authority.server) as xds,
         ads_client(target(xds), node_id="1", identity=identity) as client,
         channel(target(xds), identity) as connection,
     ):
+        client.silent_types.add(CLUSTER)
         calls = [raw(connection, method) for _ in range(2)]
         for call in calls:
             await call.write(request(node={"id": "1"}, type_url=""))
         await xds.until(lambda: len(xds.streams) == 3)
         xds.put(cluster("web"))
         await client.version(CLUSTER, "web")
+        await asyncio.sleep(GIVEN_UP_S)
+        assert len(xds.engine.behind()) == 3
         assert xds.disconnections == []
         for call in calls:
             call.cancel()
