@@ -99,6 +99,7 @@ def test_who_did_not_ask_for_what_changes_is_not_woken_and_owes_nothing(engine):
     proxy = Proxy(engine, "g")
     proxy.settle()
     engine.receive(proxy.session, Request(type_url=ENDPOINT, subscribe=("a",)))
+    engine.receive(proxy.session, Request(type_url=ENDPOINT, nonce=proxy.next().nonce))
     proxy.wakes = 0
     engine.put("g", endpoints("b"), revision=2)
     assert (proxy.wakes, engine.is_behind(proxy.session.id)) == (0, False)
