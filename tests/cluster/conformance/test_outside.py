@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cluster.conformance.policies import egress, ingress, opening
+from tests.cluster.conformance.policies import egress, ingress, opening, target
 from tests.cluster.conformance.stage import NO_WAY, Stage
 from tests.cluster.conformance.workloads import CLIENT, OUTSIDE, PLAIN_IP, SERVER
 
@@ -125,6 +125,20 @@ def test_an_ingress_backend_opens_its_own_port_alone(mesh: Stage) -> None:
     with mesh.policies(SERVER, ingress("web", 8081, {"kind": "IPRange", "name": f"{address(mesh, OTHER)}/32"})):
         mesh.becomes(OTHER, f"http://web.{SERVER}:8090/", "200")
         mesh.becomes(OTHER, f"http://web.{SERVER}:80/", NO_WAY)
+
+
+def test_an_authorizer_outside_is_asked_about_what_is_let_in(mesh: Stage) -> None:
+    """From the mesh and from outside; not about who is not let in anyway."""
+    asked = {"enable": True, "address": f"plain.{OUTSIDE}.svc.cluster.local", "port": 9191}
+    source = ingress("guarded", 8080, {"kind": "IPRange", "name": f"{address(mesh, OTHER)}/32"})
+    with mesh.policies(SERVER, target("guarded"), source):
+        for caller in (ALONE, OTHER):
+            mesh.becomes(caller, f"{GUARDED}closed", "200")
+        with mesh.configured("traffic", inboundExternalAuthorization=asked):
+            for caller in (ALONE, OTHER):
+                mesh.becomes(caller, f"{GUARDED}closed", "403")
+                mesh.becomes(caller, f"{GUARDED}open", "200")
+        mesh.becomes(ALONE, f"{GUARDED}closed", "200")
 
 
 def test_an_excluded_port_goes_past_the_sidecar(mesh: Stage) -> None:

@@ -158,11 +158,11 @@ def outside() -> Iterator[Object]:
     made = pod(
         "plain",
         container((*APP, "8080", "tcp:9000")),
-        container((*SERVE, "https:8443", "udp:9999"), "more", volumeMounts=programs),
+        container((*SERVE, "https:8443", "authz:9191", "udp:9999"), "more", volumeMounts=programs),
     )
     made["spec"]["volumes"] = [{"name": "programs", "configMap": {"name": "programs"}}]
     yield made
-    ports = (HTTP, port(7001, target=8080), port(8443, "tcp"), TCP, port(9999, "udp"))
+    ports = (HTTP, port(7001, target=8080), port(8443, "tcp"), port(9191, "grpc"), TCP, port(9999, "udp"))
     yield service("plain", {"app": "plain"}, *ports, ip=PLAIN_IP)
     yield pod("other", container(IDLE))
     listens = {"tcpSocket": {"port": LIMITS_PORT}, "periodSeconds": 1}

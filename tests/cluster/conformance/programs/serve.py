@@ -1,4 +1,5 @@
-"""An app for what `osm.testing.app` leaves out: HTTPS, gRPC health, also with TLS, UDP. `https:8443 udp:9999 …`."""
+"""An app for what `osm.testing.app` leaves out, `https:8443 udp:9999 …`: HTTPS, gRPC health, also with TLS, UDP, and an
+authorizer."""
 
 import asyncio
 import datetime
@@ -15,6 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 NAME = "app.example"
 SERVING = b"\x08\x01"
 """HealthCheckResponse: field 1, a varint, SERVING."""
+CLOSED = b"/closed"
+REFUSED = b"\x0a\x02\x08\x07"
+"""CheckResponse: field 1, a Status, whose field 1 is PERMISSION_DENIED. An empty one is OK."""
 
 
 def credentials() -> tuple[bytes, bytes]:
@@ -74,6 +78,21 @@ async def health(port: int, *, tls: bool = False) -> grpc.aio.Server:
     return server
 
 
+async def authz(port: int) -> grpc.aio.Server:
+    """Envoy's ext_authz: what names `CLOSED` anywhere is refused."""
+
+    async def check(request: bytes, context: object) -> bytes:
+        return REFUSED if CLOSED in request else b""
+
+    server = grpc.aio.server()
+    method = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    handler = grpc.method_handlers_generic_handler("envoy.service.auth.v3.Authorization", method)
+    server.add_generic_rpc_handlers((handler,))
+    server.add_insecure_port(f"0.0.0.0:{port}")
+    await server.start()
+    return server
+
+
 async def udp(port: int) -> object:
     class Echo(asyncio.DatagramProtocol):
         def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]  # as asyncio does
@@ -89,6 +108,7 @@ SPEAKS: dict[str, Callable[[int], Awaitable[object]]] = {
     "https": https,
     "grpc": health,
     "grpcs": lambda port: health(port, tls=True),
+    "authz": authz,
     "udp": udp,
 }
 
