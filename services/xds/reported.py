@@ -16,8 +16,8 @@ from osm.envoy.probes import is_probe
 from services.xds.admission import admit
 from services.xds.judgement import Load
 from services.xds.traffic import Traffic
-from services.xds.translate.access_log import COLLECTOR
 from services.xds.translate.cluster import TRACING
+from services.xds.translate.log_collector import COLLECTOR
 
 OWN = frozenset({XDS_CLUSTER, ADMIN_CLUSTER, TRACING, COLLECTOR})
 """Clusters that serve a sidecar and not its app."""

@@ -19,7 +19,7 @@ from osm.contracts.channels import ACCESS_LOG, MESH_WORKLOAD
 from osm.contracts.names import ObjectRef
 from osm.contracts.telemetry import AccessLog, ExtensionService, JsonFormat, LogTerms, OpenTelemetry, TextFormat
 from services.xds.translate import transparent
-from services.xds.translate.access_log import DEFAULT
+from services.xds.translate.log_format import DEFAULT
 from tests.envoy.canary_world import BACKS, FRIEND, grant, until, workload
 from tests.envoy.canary_world import world as canary_world
 from tests.envoy.translate_world import HOST, HTTP, SHOP, Client, Store, World

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from osm.contracts.endpoints import Explicit, Transparent, Workload
 from services.xds.translate import explicit, inbound, ingress, outbound, transparent
-from services.xds.translate.access_log import collector_clusters, logged
+from services.xds.translate.access_log import logged
 from services.xds.translate.authorization import AUTHORIZER, authorizer_cluster
 from services.xds.translate.cluster import TRACING, tracing_cluster
 from services.xds.translate.inbound import Served, served
 from services.xds.translate.limits import limiter_clusters
+from services.xds.translate.log_collector import collector_clusters
 from services.xds.translate.model import Built, Part, Translation, View
 from services.xds.translate.reach import Destination, destinations
 from services.xds.translate.tls import TlsIdentity
