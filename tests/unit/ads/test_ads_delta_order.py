@@ -78,6 +78,16 @@ def test_clusters_never_answered_are_given_up_for_newer_ones(talk):
     assert talk.stream.oldest_revision is None
 
 
+def test_clusters_never_answered_are_given_up_for_a_removal_that_waits(talk):
+    talk.have(CLUSTER, a="1", b="1")
+    talk.ask(CLUSTER)
+    talk.settle()
+    talk.have(CLUSTER, a="2", b=None)
+    assert told(talk.push()) == {"a": "2"}
+    talk.now = 60.0
+    assert talk.settle() == [{"a": "2"}, {"b": "-"}]
+
+
 def test_removals_that_were_given_up_are_said_again(talk):
     talk.have(CLUSTER, a="1", b="1")
     talk.ask(CLUSTER)

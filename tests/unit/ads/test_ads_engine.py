@@ -127,6 +127,10 @@ def test_a_dropped_group_removes_nothing_from_its_proxies(engine):
     proxy.settle()
     engine.drop("g")
     assert proxy.next() is None
+    engine.receive(proxy.session, Request(type_url=ENDPOINT, subscribe=("a",)))
+    assert proxy.next() is None, "it is held"
+    assert not engine.is_behind(proxy.session.id)
+    engine.receive(proxy.session, Request(type_url=ENDPOINT, unsubscribe=("a",)))
     engine.replace("g", clusters(cluster("a")), revision=2)
     response = proxy.next()
     assert (list(response.resources), list(response.removed_resources)) == ([], ["b"])
@@ -219,6 +223,26 @@ def test_what_was_held_back_is_owed_since_then_though_something_newer_is_under_w
     assert engine.acked_revision() == 6
 
 
+def test_what_is_kept_from_some_does_not_count_though_everybody_has_answered(engine):
+    proxy = Proxy(engine, "g")
+    proxy.settle()
+    engine.advance(3)
+    engine.hold_back("what", 2)
+    assert engine.acked_revision() == 1
+    engine.hold_back("what", None)
+    assert engine.acked_revision() == 3
+
+
+def test_what_is_said_twice_to_a_proxy_has_two_nonces(engine):
+    proxy = Proxy(engine, "g")
+    first = proxy.next()
+    proxy.answer(first)
+    engine.receive(proxy.session, Request(type_url=CLUSTER, subscribe=("*",)))
+    again = proxy.next()
+    assert [each.name for each in again.resources] == [each.name for each in first.resources]
+    assert again.nonce != first.nonce
+
+
 def test_a_rejection_counts_as_an_answer(engine):
     proxy = Proxy(engine, "g")
     proxy.settle()
@@ -250,6 +274,24 @@ def test_moving_a_stream_that_ended_is_without_effect(engine):
     engine.close(proxy.session)
     engine.move(proxy.session.id, "g")
     assert engine.members("g") == ()
+
+
+def test_a_stream_that_is_moved_is_woken_unless_it_is_there_already(engine):
+    engine.replace("other", clusters(cluster("a", 9)), revision=2)
+    proxy = Proxy(engine, "g")
+    proxy.settle()
+    proxy.wakes = 0
+    engine.move(proxy.session.id, "g")
+    assert (proxy.wakes, engine.is_behind(proxy.session.id)) == (0, False)
+    engine.move(proxy.session.id, "other")
+    assert (proxy.wakes, engine.is_behind(proxy.session.id)) == (1, True)
+
+
+def test_what_has_not_been_given_completely_does_not_count_though_something_later_is_owed(engine):
+    proxy = Proxy(engine, "g")
+    proxy.settle()
+    engine.put("g", cluster("a", 2), revision=5)
+    assert engine.acked_revision() == 1
 
 
 def test_revisions_do_not_go_back(engine):

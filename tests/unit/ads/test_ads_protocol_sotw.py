@@ -2,6 +2,7 @@
 
 import pytest
 
+from osm.ads.stream import MAX_NAMES, LimitExceeded
 from osm.ads.subscription import Rejected
 from osm.ads.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, WILDCARD
 from tests.unit.ads.talk import SotwTalk
@@ -240,6 +241,11 @@ def test_a_proxy_that_comes_back_with_another_version_is_sent_everything(talk):
 def test_an_unknown_type_is_answered_empty(talk):
     talk.ask("type.googleapis.com/envoy.service.runtime.v3.Runtime", "layer")
     assert talk.settle() == [{}]
+
+
+def test_a_stream_may_not_name_names_without_end(talk):
+    with pytest.raises(LimitExceeded, match="names"):
+        talk.ask(ENDPOINT, *(str(i) for i in range(MAX_NAMES + 1)))
 
 
 def test_an_explicitly_named_cluster_that_goes_is_absent_from_the_next_response(talk):
