@@ -5,7 +5,7 @@ came, and a change of endpoints alone gives the same clusters, listeners and rou
 
 Reading order: `model` (what goes in and out), `reach` (what may be called), `outbound` and `inbound` (the two
 directions), `explicit` and `transparent` (the two ways traffic gets to the sidecar), then the builders they use;
-`narrow` takes back what older messages grant.
+`access_log` goes over all listeners, and `narrow` takes back what older messages grant.
 """
 
 from services.xds.translate.assignment import load_assignment
