@@ -13,7 +13,7 @@ is the catalog's question.
     ingress     IngressBackend
     egress      Egress
     retry       Retry
-    trafficsetting  UpstreamTrafficSetting; ratelimit, descriptors: parts of it
+    trafficsetting  UpstreamTrafficSetting; ratelimit, locallimit, descriptors: parts of it
     telemetry   Telemetry
     extension   ExtensionService
     meshconfig  MeshConfig, its fields; meshsettings: what they mean

@@ -1,87 +1,39 @@
-"""The rate limits of an UpstreamTrafficSetting: those that a sidecar counts itself (local), and those that it asks a
-rate limit service about (global).
+"""The rate limits of an UpstreamTrafficSetting: all of its service, and of some paths. Those that a rate limit service
+is asked about (global) are here, `locallimit` has those that a sidecar counts itself.
 
 Apart from `trafficsetting`, because this is the larger half of it. Everything that Envoy would refuse is refused here,
 where it can be said in the user's words.
 """
 
-import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Annotated
 
 from msgspec import Meta, field
 
-from osm.contracts.names import DnsLabel, DnsName, Port
+from osm.contracts.names import DnsName, Port
 from osm.contracts.problem import Problem
 from osm.contracts.traffic_settings import (
-    Allowance,
-    Count,
     Descriptor,
     GlobalHttpLimit,
     GlobalTcpLimit,
     LimitService,
-    LocalHttpLimit,
     RouteLimit,
-    Some,
-    Unit,
 )
 from osm.manifests import RawDocument
 from osm.manifests.convert import Fields
 from osm.manifests.naming import pattern
 from osm.manifests.wording import NAME, shown
+from osm.smi import locallimit
 from osm.smi.descriptors import MAX, Several, TcpDescriptor, Text, descriptor, pairs
 from osm.smi.descriptors import problems as descriptor_problems
 from osm.smi.durations import wait_problems, whole_ms
+from osm.smi.locallimit import Local, LocalHttp
 from osm.smi.regex import complaint
 from osm.smi.shape import repeated
-from osm.smi.specs import HEADER_NAME
-
-STATUSES = frozenset({*range(400, 418), 421, 422, 423, 424, 426, 428, 429, 431, *range(500, 509), 510, 511})
-"""Those that Envoy has names for; it refuses others."""
-
-MAX_HEADERS = 10
-"""Envoy adds no more to a refusal."""
-
-OWN_HEADERS = frozenset({"connection", "content-length", "host", "transfer-encoding"})
-"""Of Envoy alone: it refuses to add the third, and says the others itself."""
 
 MAX_ROUTES = 100
 """Each is tried in turn for each request."""
-
-_LINE_BREAK = re.compile(r"[\r\n\0]")
-
-
-class Header(Fields, frozen=True, kw_only=True):
-    """Of an answer."""
-
-    name: str
-    value: str
-
-
-class LocalTcp(Fields, frozen=True, kw_only=True):
-    """New connections."""
-
-    connections: Some
-    unit: Unit
-    burst: Count = 0
-
-
-class LocalHttp(Fields, frozen=True, kw_only=True):
-    """Requests."""
-
-    requests: Some
-    unit: Unit
-    burst: Count = 0
-    response_status_code: int = 429
-    response_headers_to_add: tuple[Header, ...] = ()
-
-
-class Local(Fields, frozen=True, kw_only=True):
-    """Counted by each sidecar of the service for itself."""
-
-    tcp: LocalTcp | None = None
-    http: LocalHttp | None = None
 
 
 class Limiter(Fields, frozen=True, kw_only=True):
@@ -147,20 +99,6 @@ class HttpRoute(Fields, frozen=True, kw_only=True):
     rate_limit: RouteRateLimit = RouteRateLimit()
 
 
-def allowed_connections(said: LocalTcp | None) -> Allowance | None:
-    return Allowance(count=said.connections, unit=said.unit, burst=said.burst) if said else None
-
-
-def allowed_requests(said: LocalHttp | None) -> LocalHttpLimit | None:
-    if said is None:
-        return None
-    return LocalHttpLimit(
-        allowance=Allowance(count=said.requests, unit=said.unit, burst=said.burst),
-        status=said.response_status_code if said.response_status_code in STATUSES else 429,
-        headers=tuple((each.name.lower(), each.value) for each in said.response_headers_to_add),
-    )
-
-
 def asked_about_connections(said: GlobalTcp | None) -> GlobalTcpLimit | None:
     if said is None:
         return None
@@ -173,7 +111,7 @@ def asked_about_requests(said: GlobalHttp | None) -> GlobalHttpLimit | None:
     return GlobalHttpLimit(
         service=_limiter(said),
         descriptors=_descriptors(said.descriptors),
-        status=said.response_status_code if said.response_status_code in STATUSES else 429,
+        status=said.response_status_code if said.response_status_code in locallimit.STATUSES else 429,
         quota_headers=said.enable_x_rate_limit_headers,
     )
 
@@ -182,7 +120,7 @@ def limited_route(said: HttpRoute) -> RouteLimit:
     asked = said.rate_limit.everywhere
     return RouteLimit(
         path_regex=said.path,
-        local=allowed_requests(said.rate_limit.local),
+        local=locallimit.allowed_requests(said.rate_limit.local),
         descriptors=_descriptors(asked.descriptors) if asked else (),
     )
 
@@ -190,18 +128,14 @@ def limited_route(said: HttpRoute) -> RouteLimit:
 def problems(raw: RawDocument, limits: RateLimit, routes: tuple[HttpRoute, ...]) -> Iterator[Problem]:
     """Everything that the types allow and Envoy, or sense, does not."""
     place, asked = "spec.rateLimit", limits.everywhere
-    yield from _local_problems(raw, f"{place}.local.http", limits.local.http)
+    yield from locallimit.problems(raw, f"{place}.local.http", limits.local.http)
     for field_, said in ((f"{place}.global.tcp", asked.tcp), (f"{place}.global.http", asked.http)):
         if said is not None:
             yield from _limiter_problems(raw, field_, said)
     if asked.http is not None:
-        yield from _status_problems(raw, f"{place}.global.http", asked.http.response_status_code)
+        yield from locallimit.status_problems(raw, f"{place}.global.http", asked.http.response_status_code)
         yield from descriptor_problems(raw, f"{place}.global.http.descriptors", asked.http.descriptors)
     yield from _route_problems(raw, routes, asked=asked.http is not None)
-
-
-def is_label(text: str) -> bool:
-    return pattern(DnsLabel).fullmatch(text) is not None
 
 
 def _limiter(said: GlobalTcp | GlobalHttp) -> LimitService:
@@ -235,29 +169,6 @@ def _is_address(text: str) -> bool:
     return "%" not in text
 
 
-def _local_problems(raw: RawDocument, place: str, said: LocalHttp | None) -> Iterator[Problem]:
-    if said is None:
-        return
-    yield from _status_problems(raw, place, said.response_status_code)
-    if len(said.response_headers_to_add) > MAX_HEADERS:
-        what = f"expected at most {MAX_HEADERS} headers, found {len(said.response_headers_to_add)}"
-        yield raw.problem(f"{place}.responseHeadersToAdd", what)
-    for at, header in enumerate(said.response_headers_to_add):
-        field_ = f"{place}.responseHeadersToAdd[{at}]"
-        if not HEADER_NAME.fullmatch(header.name):
-            yield raw.problem(f"{field_}.name", f"expected the name of a header, found {shown(header.name)}")
-        if header.name.lower() in OWN_HEADERS:
-            yield raw.problem(f"{field_}.name", f"{shown(header.name)} is for the sidecar to say; allowed is any other")
-        if _LINE_BREAK.search(header.value):
-            yield raw.problem(f"{field_}.value", "expected one line of text, found a line break")
-
-
-def _status_problems(raw: RawDocument, place: str, found: int) -> Iterator[Problem]:
-    if found not in STATUSES:
-        what = f"expected a status from 400 to 599 that HTTP has a name for, found {found}"
-        yield raw.problem(f"{place}.responseStatusCode", what)
-
-
 def _route_problems(raw: RawDocument, routes: tuple[HttpRoute, ...], *, asked: bool) -> Iterator[Problem]:
     if len(routes) > MAX_ROUTES:
         yield raw.problem("spec.httpRoutes", f"expected at most {MAX_ROUTES} routes, found {len(routes)}")
@@ -268,7 +179,7 @@ def _route_problems(raw: RawDocument, routes: tuple[HttpRoute, ...], *, asked: b
         if why:
             yield raw.problem(f"{place}.path", f"{shown(route.path)} is no regular expression for Envoy: {why}")
         limit = route.rate_limit
-        yield from _local_problems(raw, f"{place}.rateLimit.local", limit.local)
+        yield from locallimit.problems(raw, f"{place}.rateLimit.local", limit.local)
         if limit.everywhere is not None:
             yield from descriptor_problems(raw, f"{place}.rateLimit.global.descriptors", limit.everywhere.descriptors)
             if not asked:

@@ -7,16 +7,19 @@ mesh is accepted, since OSM has an Egress refer to such an object by its name, a
 
 from collections.abc import Iterator
 
+from osm.contracts.names import DnsLabel
 from osm.contracts.problem import Problem
 from osm.contracts.traffic_settings import ConnectionSettings, Count, TrafficSettings, UpstreamTrafficSetting
 from osm.manifests import RawDocument
 from osm.manifests.convert import Fields
+from osm.manifests.naming import pattern
 from osm.manifests.wording import shown
-from osm.smi import ratelimit
+from osm.smi import locallimit, ratelimit
 from osm.smi.durations import wait_problems, whole_ms
 from osm.smi.shape import Object
 
 _CLUSTER = "svc.cluster.local"
+_LABEL = pattern(DnsLabel)
 
 
 class Tcp(Fields, frozen=True, kw_only=True):
@@ -63,8 +66,8 @@ def upstream_traffic_setting(raw: RawDocument, spec: Spec) -> tuple[UpstreamTraf
     local, everywhere = limits.local, limits.everywhere
     settings = TrafficSettings(
         connections=_connections(spec.connection_settings),
-        local_tcp=ratelimit.allowed_connections(local.tcp),
-        local_http=ratelimit.allowed_requests(local.http),
+        local_tcp=locallimit.allowed_connections(local.tcp),
+        local_http=locallimit.allowed_requests(local.http),
         global_tcp=ratelimit.asked_about_connections(everywhere.tcp),
         global_http=ratelimit.asked_about_requests(everywhere.http),
         routes=tuple(ratelimit.limited_route(each) for each in spec.http_routes),
@@ -98,7 +101,7 @@ def _connections(said: Connections | None) -> ConnectionSettings | None:
 def _host_problems(raw: RawDocument, host: str) -> Iterator[Problem]:
     service, _, rest = host.partition(".")
     wanted = f"expected a service of namespace {raw.namespace}, such as orders.{raw.namespace}.{_CLUSTER}"
-    if rest == f"{raw.namespace}.{_CLUSTER}" and ratelimit.is_label(service):
+    if rest == f"{raw.namespace}.{_CLUSTER}" and _LABEL.fullmatch(service):
         return
     if host.endswith(_CLUSTER) or rest in ("", raw.namespace, f"{raw.namespace}.svc"):
         yield raw.problem("spec.host", f"{wanted}, found {shown(host)}")

@@ -23,7 +23,7 @@ from osm.contracts.traffic_settings import (
 from osm.manifests import Parsed
 from osm.manifests.yaml import read
 from osm.smi import Policy, parse
-from osm.smi.ratelimit import STATUSES
+from osm.smi.locallimit import STATUSES
 
 HOST = "host: web.shop.svc.cluster.local"
 LIMITER = "rateLimitService: {host: limits.ops.svc.cluster.local, port: 8081}, domain: shop"
