@@ -7,9 +7,9 @@ from osm.ads.references import message_of
 from osm.ads.resource import Resource
 from osm.ads.types import ENDPOINT, ROUTE
 from osm.bus import Document, Update
-from osm.contracts.catalog import MeshService, Policy, ServiceRetry, Upstream
+from osm.contracts.catalog import Ingress, MeshService, Policy, ServiceRetry, Upstream
 from osm.contracts.channels import BUNDLE, MESH, MESH_SERVICE, POLICY
-from osm.contracts.endpoints import Endpoint, Explicit, Service, ServicePort, Transparent, Workload
+from osm.contracts.endpoints import Backed, Endpoint, Explicit, Service, ServicePort, Transparent, Workload
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
 from osm.contracts.policy import Mesh
 from osm.contracts.traffic_settings import RetryTerms
@@ -92,6 +92,20 @@ def test_an_object_that_is_renamed_and_says_the_same_is_named_from_then_on() -> 
         now = routes_of(after)[name]
         assert now.version == was.version, "nothing is sent"
         assert now.origins == (ObjectRef("Retry", BUYER.namespace, "new"),)
+
+
+def test_a_class_is_built_anew_when_what_it_backs_is_opened_to_callers_from_outside() -> None:
+    documents = Documents()
+    documents.apply(of_service(SERVICE, full=True))
+    documents.mesh = Mesh(permissive=False)
+    classes = Classes("cluster.local", documents)
+    backs = ProxyClass(STORE, (Backed(service=NAME, port=14001, target_port=14001),), Transparent())
+    calls = ProxyClass(BUYER, (), Transparent())
+    for each in (backs, calls):
+        classes.configuration(each)
+    ingress = Ingress(origin=ObjectRef("IngressBackend", "bookstore", "in"), target_port=14001, ranges=("10.0.0.0/8",))
+    opened = structs.replace(SERVICE, ingress=(ingress,))
+    assert classes.rebuild(documents.apply(of_service(opened))).keys() == {backs}
 
 
 def test_a_proxy_that_joins_a_class_finds_the_endpoints_of_now() -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from msgspec import structs
 
 from osm.ads.canaries import Terms
 from osm.ads.delta import DeltaSubscription
@@ -13,10 +14,13 @@ from osm.ads.resource import Resource
 from osm.bus.memory import MemoryCore
 from osm.contracts.endpoints import Transparent, Workload
 from osm.contracts.names import Identity
+from osm.contracts.trust import Chain
+from osm.pki.holder import Held
+from osm.pki.keys import make_key
 from osm.testing.authority import Authority
 from services.xds.documents import Documents
 from services.xds.fleet import Fleet
-from services.xds.leaves import Leaves, forget_unused
+from services.xds.leaves import Leaves, forget_unused, leaf_resource
 from services.xds.quarantine import Quarantine
 from services.xds.translate import LEAF, bundle_name
 
@@ -35,6 +39,14 @@ async def test_the_leaf_of_an_identity_that_is_wanted_no_longer_is_forgotten() -
         assert forgotten == [WEB]
         leaves.keep_only(set())
     assert forgotten == [WEB, DB]
+
+
+def test_the_version_of_a_leaf_says_nothing_of_its_key_and_changes_with_its_chain() -> None:
+    chain = Chain(chain_pem="PEM", issuer="root", not_before_s=0, not_after_s=1)
+    first, second = (leaf_resource(Held(make_key(), chain)) for _ in range(2))
+    assert first.body != second.body
+    assert first.version == second.version
+    assert leaf_resource(Held(make_key(), structs.replace(chain, not_after_s=2))).version != first.version
 
 
 async def test_a_leaf_is_kept_for_a_while_after_its_last_proxy_has_left(monkeypatch: pytest.MonkeyPatch) -> None:

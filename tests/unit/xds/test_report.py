@@ -121,6 +121,7 @@ async def test_waiting_for_long_is_told_with_since_when(told: Told, monkeypatch:
     assert line is not None
     assert b'"state":"waiting"' in line
     assert b"behind_since_s" in line
+    monkeypatch.setattr(report, "SLOW_S", 3600.0)  # it is said at once, not at the next look for who is slow
     told.overview.late = ()
     told.reporter.touch()
     assert await told.settles() == before
