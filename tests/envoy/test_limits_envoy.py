@@ -202,6 +202,20 @@ async def test_the_rate_limit_service_is_asked_about_requests(world: World) -> N
     }
 
 
+async def test_a_caller_may_say_its_address(world: World) -> None:
+    store = Store(1)
+    await world.app("one", store.app)
+    limiter = Limiter({})
+    async with serving(limiter, HOST) as port:
+        limit = GlobalHttpLimit(
+            service=LimitService(host=HOST, port=port, domain="shop", timeout_ms=10_000),
+            descriptors=((RemoteAddress(),),),
+        )
+        await world.sidecar(with_settings(store.case(), TrafficSettings(global_http=limit)))
+        assert await statuses(world, store, "/books/1", headers=("X-Forwarded-For: 192.0.2.7",)) == [200]
+    assert limiter.asked == {("shop", (("remote_address", "192.0.2.7"),)): 1}
+
+
 @pytest.mark.parametrize(("fail_open", "status"), [(True, 200), (False, 500)])
 async def test_without_an_answer_requests_pass_or_do_not_as_the_user_says(
     world: World, *, fail_open: bool, status: int
