@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.any_pb2 import Any as PackedAny
 from grpc import aio
 
-from osm.ads import grpc_stream, server
+from osm.ads import grpc_stream, server, stream
 from osm.ads.credentials import ServerIdentity
 from osm.ads.peer import Denied
 from osm.ads.server import ServerSettings
@@ -276,6 +277,28 @@ async def test_a_silent_stream_is_closed(monkeypatch):
     async with xds_server() as xds:
         code, _ = await status_after(xds)
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_stream_that_has_spoken_may_be_silent(monkeypatch):
+    monkeypatch.setattr(grpc_stream, "FIRST_REQUEST_DEADLINE_S", 0.2)
+    monkeypatch.setattr(server, "WATCH_INTERVAL_S", 0.02)
+    async with xds_server() as xds:
+        xds.put(cluster("web"))
+        async with ads_client(target(xds)) as client:
+            await client.version(CLUSTER, "web")
+            await asyncio.sleep(0.5)
+            assert xds.disconnections == []
+
+
+async def test_what_waits_for_clusters_is_sent_in_time_though_nobody_says_a_word(monkeypatch):
+    monkeypatch.setattr(stream, "WARMING_PATIENCE_S", 0.1)
+    monkeypatch.setattr(server, "WATCH_INTERVAL_S", 0.02)
+    async with xds_server() as xds:
+        xds.put(cluster("web"), listener_pb2.Listener(name="in"))
+        async with ads_client(target(xds)) as client:
+            client.silent_types.add(CLUSTER)
+            async with asyncio.timeout(30):
+                await client.version(LISTENER, "in")
 
 
 async def test_a_proxy_that_does_not_read_is_dropped_and_others_are_served(monkeypatch):
