@@ -21,7 +21,7 @@ from osm.contracts.policy import Tracing
 from osm.contracts.traffic_settings import ConnectionSettings
 from services.xds.translate.messages import from_ads, milliseconds, packed, seconds, socket_address
 from services.xds.translate.reach import Destination
-from services.xds.translate.tls import TlsIdentity, upstream_tls
+from services.xds.translate.tls import MeshTls, upstream_tls
 
 PASSTHROUGH = "passthrough-outbound"
 """To wherever the app wanted to go, as it is."""
@@ -58,9 +58,9 @@ KEEPALIVE_S = 60
 """Idle TCP connections notice a vanished peer within a few minutes, not two hours."""
 
 
-def upstream_cluster(to: Destination, own: TlsIdentity, limits: ConnectionSettings) -> Cluster:
+def upstream_cluster(to: Destination, mesh_tls: MeshTls, limits: ConnectionSettings) -> Cluster:
     """Endpoints come by EDS, under the assignment's name. `to` must have accounts."""
-    cluster = _towards(to, own, limits)
+    cluster = _towards(to, mesh_tls, limits)
     cluster.name = to.name
     cluster.type = Cluster.DiscoveryType.EDS
     cluster.eds_cluster_config.eds_config.CopyFrom(from_ads())
@@ -70,23 +70,23 @@ def upstream_cluster(to: Destination, own: TlsIdentity, limits: ConnectionSettin
     return cluster
 
 
-def direct_cluster(to: Destination, own: TlsIdentity, limits: ConnectionSettings) -> Cluster:
+def direct_cluster(to: Destination, mesh_tls: MeshTls, limits: ConnectionSettings) -> Cluster:
     """To the address that the app has dialled, if a workload of the service is there: it must prove one of `accounts`.
 
     So nothing about single pods has to be known here, and none that is not ready yet is out of reach of its peers.
     """
-    cluster = _towards(to, own, limits)
+    cluster = _towards(to, mesh_tls, limits)
     cluster.name = to.direct
     cluster.type = Cluster.DiscoveryType.ORIGINAL_DST
     cluster.lb_policy = Cluster.LbPolicy.CLUSTER_PROVIDED
     return cluster
 
 
-def _towards(to: Destination, own: TlsIdentity, limits: ConnectionSettings) -> Cluster:
+def _towards(to: Destination, mesh_tls: MeshTls, limits: ConnectionSettings) -> Cluster:
     cluster = Cluster(
         connect_timeout=milliseconds(limits.connect_timeout_ms or CONNECT_TIMEOUT_S * 1000),
         circuit_breakers=_breakers(limits),
-        transport_socket=upstream_tls(own, to.service, to.accounts),
+        transport_socket=upstream_tls(mesh_tls, to.service, to.accounts),
         upstream_connection_options=UpstreamConnectionOptions(
             tcp_keepalive=TcpKeepalive(keepalive_time=UInt32Value(value=KEEPALIVE_S))
         ),

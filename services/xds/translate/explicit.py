@@ -23,13 +23,13 @@ from services.xds.translate.messages import socket_address
 from services.xds.translate.model import Built, Part, View
 from services.xds.translate.reach import Destination
 from services.xds.translate.retry import retries
-from services.xds.translate.tls import TlsIdentity
+from services.xds.translate.tls import MeshTls
 
 HTTP_PROXY = "outbound-http-proxy"
 
 
 def listeners(
-    mode: Explicit, own: TlsIdentity, view: View, reach: tuple[Destination, ...], serves: tuple[Served, ...]
+    mode: Explicit, mesh_tls: MeshTls, view: View, reach: tuple[Destination, ...], serves: tuple[Served, ...]
 ) -> tuple[Built, ...]:
     """The HTTP proxy, every upstream port, every container port that a service leads to."""
     upstream = (
@@ -37,7 +37,7 @@ def listeners(
         for to in reach
         if to.port.explicit_port is not None
     )
-    incoming = (_inbound_listener(port, _at(port.target_port, serves), own, view) for port in mode.inbound)
+    incoming = (_inbound_listener(port, _at(port.target_port, serves), mesh_tls, view) for port in mode.inbound)
     return (_http_proxy(mode.http_proxy, view), *upstream, *(built for built in incoming if built))
 
 
@@ -93,7 +93,7 @@ def _outbound(name: str, address: Address, *, chain: FilterChain) -> Listener:
     )
 
 
-def _inbound_listener(port: InboundPort, serves: tuple[Served, ...], own: TlsIdentity, view: View) -> Built | None:
+def _inbound_listener(port: InboundPort, serves: tuple[Served, ...], mesh_tls: MeshTls, view: View) -> Built | None:
     """None if no service leads to the port: Envoy takes no listener without chains."""
     if not serves:
         return None
@@ -103,13 +103,13 @@ def _inbound_listener(port: InboundPort, serves: tuple[Served, ...], own: TlsIde
         address=socket_address(port.listen),
         listener_filters=[tls_inspector()],
         filter_chains=[
-            *(inbound.inbound_chain(it, own, view, destination_port=None) for it in serves),
-            *ingress.ingress_chains(serves, own, view, by_destination=False),
+            *(inbound.inbound_chain(it, mesh_tls, view, destination_port=None) for it in serves),
+            *ingress.ingress_chains(serves, mesh_tls, view, by_destination=False),
         ],
         traffic_direction=TrafficDirection.INBOUND,
         enable_reuse_port=BoolValue(value=False),
     )
-    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*own.origins}
+    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*mesh_tls.origins}
     origins |= ingress.ingress_origins(serves, view)
     return Built(name=name, message=listener, origins=tuple(sorted(origins)))
 

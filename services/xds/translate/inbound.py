@@ -44,7 +44,7 @@ from services.xds.translate.messages import packed
 from services.xds.translate.model import Built, View, cluster_name
 from services.xds.translate.request_match import ANY_REQUEST, Shape, route_match, shapes
 from services.xds.translate.route import configuration, inbound_host, plain_route
-from services.xds.translate.tls import MESH_ALPN, TlsIdentity, downstream_tls
+from services.xds.translate.tls import MESH_ALPN, MeshTls, downstream_tls
 
 
 class Served(Struct, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ def served(workload: Workload) -> tuple[Served, ...]:
     return tuple(Served(backed=backed) for backed in lowest.values())
 
 
-def inbound_chain(it: Served, own: TlsIdentity, view: View, *, destination_port: Port | None) -> FilterChain:
+def inbound_chain(it: Served, mesh_tls: MeshTls, view: View, *, destination_port: Port | None) -> FilterChain:
     """For mesh TLS to this service; `destination_port` where one listener takes all container ports."""
     chain_match = FilterChainMatch(
         server_names=[it.backed.service.fqdn], transport_protocol="tls", application_protocols=[MESH_ALPN]
@@ -89,7 +89,7 @@ def inbound_chain(it: Served, own: TlsIdentity, view: View, *, destination_port:
         name=it.name,
         filter_chain_match=chain_match,
         filters=_filters(it, view),
-        transport_socket=downstream_tls(own, callers),
+        transport_socket=downstream_tls(mesh_tls, callers),
     )
 
 

@@ -23,7 +23,7 @@ from services.xds.translate.messages import packed
 from services.xds.translate.model import Built, View
 from services.xds.translate.request_match import ANY_REQUEST, route_match
 from services.xds.translate.route import configuration, inbound_host, plain_route
-from services.xds.translate.tls import TlsIdentity
+from services.xds.translate.tls import MeshTls
 
 
 class Entrance(Struct, frozen=True, kw_only=True):
@@ -65,13 +65,13 @@ def entrances(serves: tuple[Served, ...], view: View) -> tuple[Entrance, ...]:
 
 
 def ingress_chains(
-    serves: tuple[Served, ...], own: TlsIdentity, view: View, *, by_destination: bool
+    serves: tuple[Served, ...], mesh_tls: MeshTls, view: View, *, by_destination: bool
 ) -> Iterator[FilterChain]:
     """`by_destination` where one listener takes all container ports."""
     for plain in entrances(serves, view):
         yield _chain(plain, view, by_destination=by_destination)
     for tls in tls_entrances(serves, view):
-        yield from tls_ingress_chains(tls, own, view, by_destination=by_destination)
+        yield from tls_ingress_chains(tls, mesh_tls, view, by_destination=by_destination)
 
 
 def ingress_origins(serves: tuple[Served, ...], view: View) -> set[ObjectRef]:

@@ -25,7 +25,7 @@ from services.xds.translate.messages import packed
 from services.xds.translate.model import Built, View
 from services.xds.translate.request_match import ANY_REQUEST, route_match
 from services.xds.translate.route import configuration, inbound_host, plain_route
-from services.xds.translate.tls import TlsIdentity, outside_tls
+from services.xds.translate.tls import MeshTls, outside_tls
 
 ANY_HOST = ""
 
@@ -102,20 +102,20 @@ def _chosen(name: str, hosts: Iterable[str]) -> str | None:
 
 
 def tls_ingress_chains(
-    entrance: TlsEntrance, own: TlsIdentity, view: View, *, by_destination: bool
+    entrance: TlsEntrance, mesh_tls: MeshTls, view: View, *, by_destination: bool
 ) -> Iterable[FilterChain]:
     """`by_destination` where one listener takes all container ports. Two for any host, which cannot be said together
     with names."""
     named = ([entrance.host] if entrance.host else []) + [*entrance.services]
     if entrance.host == ANY_HOST:
-        yield _chain(entrance, entrance.name, [], own, view, by_destination=by_destination)
+        yield _chain(entrance, entrance.name, [], mesh_tls, view, by_destination=by_destination)
     if named:
         name = entrance.name if entrance.host else f"{entrance.name}.services"
-        yield _chain(entrance, name, named, own, view, by_destination=by_destination)
+        yield _chain(entrance, name, named, mesh_tls, view, by_destination=by_destination)
 
 
 def _chain(
-    entrance: TlsEntrance, name: str, hosts: list[str], own: TlsIdentity, view: View, *, by_destination: bool
+    entrance: TlsEntrance, name: str, hosts: list[str], mesh_tls: MeshTls, view: View, *, by_destination: bool
 ) -> FilterChain:
     chain_match = FilterChainMatch(server_names=hosts, transport_protocol="tls")
     if by_destination:
@@ -129,7 +129,7 @@ def _chain(
                 stat_prefix, entrance.routes_name, view.mesh.tracing, authorization(view.mesh, entrance.protocol)
             )
         ],
-        transport_socket=outside_tls(own, any_client=entrance.any_client, alpn=_alpn(entrance)),
+        transport_socket=outside_tls(mesh_tls, any_client=entrance.any_client, alpn=_alpn(entrance)),
     )
 
 

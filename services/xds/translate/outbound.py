@@ -24,26 +24,28 @@ from services.xds.translate.reach import Destination, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match
 from services.xds.translate.retry import Retries
 from services.xds.translate.route import configuration, outbound_host, outbound_routes, plain_route
-from services.xds.translate.tls import TlsIdentity
+from services.xds.translate.tls import MeshTls
 
 HTTP_PROXY_ROUTES = "rds-outbound.http-proxy"
 
 
-def clusters(reach: Iterable[Destination], own: TlsIdentity, view: View) -> tuple[Planned, ...]:
+def clusters(reach: Iterable[Destination], mesh_tls: MeshTls, view: View) -> tuple[Planned, ...]:
     """A destination without accounts gets none: its certificate could not be told from any other of the mesh."""
-    return tuple(_planned(to.name, upstream_cluster, to, own, view) for to in reach if to.accounts)
+    return tuple(_planned(to.name, upstream_cluster, to, mesh_tls, view) for to in reach if to.accounts)
 
 
-def direct_clusters(reach: Iterable[Destination], own: TlsIdentity, view: View) -> tuple[Planned, ...]:
-    return tuple(_planned(to.direct, direct_cluster, to, own, view) for to in reach)
+def direct_clusters(reach: Iterable[Destination], mesh_tls: MeshTls, view: View) -> tuple[Planned, ...]:
+    return tuple(_planned(to.direct, direct_cluster, to, mesh_tls, view) for to in reach)
 
 
-def _planned(name: str, build: Callable[..., Cluster], to: Destination, own: TlsIdentity, view: View) -> Planned:
+def _planned(name: str, build: Callable[..., Cluster], to: Destination, mesh_tls: MeshTls, view: View) -> Planned:
     """Of the service's settings those alone that its clients keep: an edit of the others makes no cluster anew."""
     settings = view.settings(to.service)
     connections = settings.settings.connections if settings else None
-    origins = {*own.origins, settings.origin} if settings and connections else own.origins
-    return Planned(name=name, build=build, of=(to, own, connections or WITHOUT_LIMITS), origins=tuple(sorted(origins)))
+    origins = {*mesh_tls.origins, settings.origin} if settings and connections else mesh_tls.origins
+    return Planned(
+        name=name, build=build, of=(to, mesh_tls, connections or WITHOUT_LIMITS), origins=tuple(sorted(origins))
+    )
 
 
 def stat_prefix(to: Destination) -> str:

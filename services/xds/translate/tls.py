@@ -39,7 +39,7 @@ NOBODY = exactly("nobody")
 """A name that no certificate has: it is no URI. Without any name Envoy would take everyone."""
 
 
-class TlsIdentity(Struct, frozen=True, kw_only=True, cache_hash=True):
+class MeshTls(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Against whose roots, by which TLS settings: what all connections of a mesh's proxies share.
 
     `origins`: the MeshConfig, if it says anything of this.
@@ -53,7 +53,7 @@ class TlsIdentity(Struct, frozen=True, kw_only=True, cache_hash=True):
     origins: tuple[ObjectRef, ...] = ()
 
     @classmethod
-    def of(cls, trust_domain: str, mesh: Mesh) -> "TlsIdentity":
+    def of(cls, trust_domain: str, mesh: Mesh) -> "MeshTls":
         return cls(
             trust_domain=trust_domain,
             minimum=mesh.tls_min,
@@ -64,19 +64,19 @@ class TlsIdentity(Struct, frozen=True, kw_only=True, cache_hash=True):
         )
 
 
-def upstream_tls(own: TlsIdentity, service: ServiceName, accounts: tuple[Identity, ...]) -> TransportSocket:
+def upstream_tls(mesh_tls: MeshTls, service: ServiceName, accounts: tuple[Identity, ...]) -> TransportSocket:
     """Towards a service, which must prove one of `accounts`. Raises ValueError if there is none."""
     if not accounts:
         raise ValueError(f"{service}: TLS towards no account at all would accept any of the mesh")
-    names = (exactly(account.spiffe(own.trust_domain)) for account in accounts)
+    names = (exactly(account.spiffe(mesh_tls.trust_domain)) for account in accounts)
     context = UpstreamTlsContext(
-        common_tls_context=_common(own, _uris(names)), sni=service.fqdn, max_session_keys=UInt32Value(value=0)
+        common_tls_context=_common(mesh_tls, _uris(names)), sni=service.fqdn, max_session_keys=UInt32Value(value=0)
     )
     context.common_tls_context.alpn_protocols.append(MESH_ALPN)
     return _socket(context)
 
 
-def downstream_tls(own: TlsIdentity, callers: Iterable[StringMatcher] | None = None) -> TransportSocket:
+def downstream_tls(mesh_tls: MeshTls, callers: Iterable[StringMatcher] | None = None) -> TransportSocket:
     """From `callers`, of whom there may be none; else from any workload of the mesh, and which of them may do what is
     access control's question.
 
@@ -84,7 +84,7 @@ def downstream_tls(own: TlsIdentity, callers: Iterable[StringMatcher] | None = N
     if none was.
     """
     context = DownstreamTlsContext(
-        common_tls_context=_common(own, _uris([matching(mesh_leaf_regex(own.trust_domain))])),
+        common_tls_context=_common(mesh_tls, _uris([matching(mesh_leaf_regex(mesh_tls.trust_domain))])),
         require_client_certificate=BoolValue(value=True),
         disable_stateless_session_resumption=True,
         disable_stateful_session_resumption=True,
@@ -93,12 +93,12 @@ def downstream_tls(own: TlsIdentity, callers: Iterable[StringMatcher] | None = N
     return socket if callers is None else accepting(socket, callers)
 
 
-def outside_tls(own: TlsIdentity, *, any_client: bool, alpn: Iterable[str] = ()) -> TransportSocket:
+def outside_tls(mesh_tls: MeshTls, *, any_client: bool, alpn: Iterable[str] = ()) -> TransportSocket:
     """From callers outside the mesh: of any kind, without asking for a certificate, or of all who have one with a name
     that a workload or a gateway can have. Which of those is access control's question, so that they can be told 403."""
-    names = [*_uris([matching(mesh_leaf_regex(own.trust_domain))]), *_dns_names([matching(".+")])]
+    names = [*_uris([matching(mesh_leaf_regex(mesh_tls.trust_domain))]), *_dns_names([matching(".+")])]
     context = DownstreamTlsContext(
-        common_tls_context=_common(own, None if any_client else names),
+        common_tls_context=_common(mesh_tls, None if any_client else names),
         require_client_certificate=BoolValue(value=not any_client),
         disable_stateless_session_resumption=True,
         disable_stateful_session_resumption=True,
@@ -121,14 +121,14 @@ def mesh_leaf_regex(trust_domain: str) -> str:
     return rf"spiffe://{trust_domain.replace('.', '[.]')}/ns/[^/]+/sa/[^/]+"
 
 
-def _common(own: TlsIdentity, names: Iterable[SubjectAltNameMatcher] | None) -> CommonTlsContext:
+def _common(mesh_tls: MeshTls, names: Iterable[SubjectAltNameMatcher] | None) -> CommonTlsContext:
     """Without `names` the other end is not asked for a certificate at all."""
     context = CommonTlsContext(
         tls_params=TlsParameters(
-            tls_minimum_protocol_version=TlsParameters.TlsProtocol.Value(own.minimum),
-            tls_maximum_protocol_version=TlsParameters.TlsProtocol.Value(own.maximum),
-            cipher_suites=own.cipher_suites,
-            ecdh_curves=own.ecdh_curves,
+            tls_minimum_protocol_version=TlsParameters.TlsProtocol.Value(mesh_tls.minimum),
+            tls_maximum_protocol_version=TlsParameters.TlsProtocol.Value(mesh_tls.maximum),
+            cipher_suites=mesh_tls.cipher_suites,
+            ecdh_curves=mesh_tls.ecdh_curves,
         ),
         tls_certificate_sds_secret_configs=[_by_sds(LEAF)],
     )
@@ -136,7 +136,7 @@ def _common(own: TlsIdentity, names: Iterable[SubjectAltNameMatcher] | None) -> 
         context.combined_validation_context.CopyFrom(
             CommonTlsContext.CombinedCertificateValidationContext(
                 default_validation_context=CertificateValidationContext(match_typed_subject_alt_names=names),
-                validation_context_sds_secret_config=_by_sds(bundle_name(own.trust_domain)),
+                validation_context_sds_secret_config=_by_sds(bundle_name(mesh_tls.trust_domain)),
             )
         )
     return context

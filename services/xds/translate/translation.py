@@ -12,7 +12,7 @@ from services.xds.translate.limits import limiter_clusters
 from services.xds.translate.log_collector import collector_clusters
 from services.xds.translate.model import Built, Part, Translation, View
 from services.xds.translate.reach import Destination, destinations
-from services.xds.translate.tls import TlsIdentity
+from services.xds.translate.tls import MeshTls
 
 
 def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | None = None) -> Translation:
@@ -20,7 +20,7 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
 
     `reach`: the `destinations` of the view, from who has them already.
     """
-    own = TlsIdentity.of(view.trust_domain, view.mesh)
+    mesh_tls = MeshTls.of(view.trust_domain, view.mesh)
     reach = destinations(view) if reach is None else reach
     serves = served(workload)
     listeners: tuple[Part, ...]
@@ -28,22 +28,22 @@ def translate(workload: Workload, view: View, reach: tuple[Destination, ...] | N
     others: tuple[Part, ...]
     match workload.interception:
         case Explicit() as mode:
-            listeners = explicit.listeners(mode, own, view, reach, serves)
+            listeners = explicit.listeners(mode, mesh_tls, view, reach, serves)
             routes = explicit.routes(workload, view, reach)
             others = (*explicit.app_clusters(mode, serves), *explicit.egress_clusters(view))
         case Transparent() as mode:
-            listeners = transparent.listeners(own, view, reach, serves)
+            listeners = transparent.listeners(mesh_tls, view, reach, serves)
             routes = transparent.routes(workload, view, reach)
             others = (
                 *transparent.app_clusters(mode, serves),
-                *transparent.pod_clusters(own, view, reach),
+                *transparent.pod_clusters(mesh_tls, view, reach),
                 *transparent.egress_clusters(view),
             )
     inbound_routes = (inbound.inbound_routes(it, view) for it in serves if it.http)
     return Translation(
         clusters=_sorted(
             [
-                *outbound.clusters(reach, own, view),
+                *outbound.clusters(reach, mesh_tls, view),
                 *others,
                 *_tracing(view),
                 *collector_clusters(view.access_log),

@@ -34,19 +34,19 @@ from services.xds.translate.reach import Destination, Share
 from services.xds.translate.request_match import ANY_REQUEST, route_match
 from services.xds.translate.retry import retries
 from services.xds.translate.route import plain_route
-from services.xds.translate.tls import TlsIdentity
+from services.xds.translate.tls import MeshTls
 
 OUTBOUND, OUTBOUND_ADDRESS = "outbound", Address("0.0.0.0", 15001)  # noqa: S104 -- redirected traffic only
 INBOUND, INBOUND_ADDRESS = "inbound", Address("0.0.0.0", 15003)  # noqa: S104 -- redirected traffic only
 
 
 def listeners(
-    own: TlsIdentity, view: View, reach: tuple[Destination, ...], serves: tuple[Served, ...]
+    mesh_tls: MeshTls, view: View, reach: tuple[Destination, ...], serves: tuple[Served, ...]
 ) -> tuple[Part, ...]:
     """At most one for each direction; none where nothing is allowed, so that the connection is refused."""
     reach = _answered(reach)
     ways = beside(ways_out(view, OUTBOUND_ADDRESS.port), _claimed(reach))
-    return tuple(built for built in (_outbound(view.mesh, reach, ways), _inbound(own, view, serves)) if built)
+    return tuple(built for built in (_outbound(view.mesh, reach, ways), _inbound(mesh_tls, view, serves)) if built)
 
 
 def routes(workload: Workload, view: View, reach: tuple[Destination, ...]) -> tuple[Part, ...]:
@@ -75,8 +75,8 @@ def app_clusters(mode: Transparent, serves: tuple[Served, ...]) -> tuple[Built, 
     return tuple(inbound.app_cluster(it, Address(mode.app_host, it.backed.target_port)) for it in serves)
 
 
-def pod_clusters(own: TlsIdentity, view: View, reach: tuple[Destination, ...]) -> tuple[Planned, ...]:
-    return outbound.direct_clusters(_chosen_by_app(reach), own, view)
+def pod_clusters(mesh_tls: MeshTls, view: View, reach: tuple[Destination, ...]) -> tuple[Planned, ...]:
+    return outbound.direct_clusters(_chosen_by_app(reach), mesh_tls, view)
 
 
 def egress_clusters(view: View) -> tuple[Built, ...]:
@@ -154,7 +154,7 @@ def _egress_chain() -> FilterChain:
     return plain_chain("outbound.egress", tcp("outbound.egress", [Share(cluster=PASSTHROUGH, weight=1)]))
 
 
-def _inbound(own: TlsIdentity, view: View, serves: tuple[Served, ...]) -> Built | None:
+def _inbound(mesh_tls: MeshTls, view: View, serves: tuple[Served, ...]) -> Built | None:
     if not serves:
         return None
     listener = Listener(
@@ -162,12 +162,12 @@ def _inbound(own: TlsIdentity, view: View, serves: tuple[Served, ...]) -> Built 
         address=socket_address(INBOUND_ADDRESS),
         listener_filters=[tls_inspector(), _original_dst()],
         filter_chains=[
-            *(inbound.inbound_chain(it, own, view, destination_port=it.backed.target_port) for it in serves),
-            *ingress.ingress_chains(serves, own, view, by_destination=True),
+            *(inbound.inbound_chain(it, mesh_tls, view, destination_port=it.backed.target_port) for it in serves),
+            *ingress.ingress_chains(serves, mesh_tls, view, by_destination=True),
         ],
         traffic_direction=TrafficDirection.INBOUND,
     )
-    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*own.origins}
+    origins = {origin for it in serves for origin in inbound.chain_origins(it, view)} | {*mesh_tls.origins}
     origins |= ingress.ingress_origins(serves, view)
     return Built(name=INBOUND, message=listener, origins=tuple(sorted(origins)))
 

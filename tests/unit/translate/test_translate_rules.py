@@ -22,7 +22,7 @@ from services.xds.translate import ALL, PASSTHROUGH, AssignmentKey, Translation,
 from services.xds.translate.reach import Share, destinations
 from services.xds.translate.request_match import shapes
 from services.xds.translate.route import LARGEST_TOTAL_WEIGHT, bounded
-from services.xds.translate.tls import TlsIdentity, upstream_tls
+from services.xds.translate.tls import MeshTls, upstream_tls
 from tests.golden.translate import cases
 
 BOOKSTORE = ServiceName("bookstore", "bookstore")
@@ -119,9 +119,9 @@ def test_an_upstream_without_accounts_gets_no_cluster_and_no_assignment() -> Non
 
 
 def test_tls_towards_nobody_in_particular_cannot_be_built() -> None:
-    own = TlsIdentity.of("cluster.local", Mesh())
+    mesh_tls = MeshTls.of("cluster.local", Mesh())
     with pytest.raises(ValueError, match="no account"):
-        upstream_tls(own, BOOKSTORE, ())
+        upstream_tls(mesh_tls, BOOKSTORE, ())
 
 
 def test_a_bundle_without_roots_cannot_be_built() -> None:

@@ -37,7 +37,7 @@ from services.xds.translate.cluster import passthrough_cluster
 from services.xds.translate.filters import inbound_http, network_filter, outbound_http
 from services.xds.translate.messages import exactly, packed
 from services.xds.translate.narrow import NOTHING, both
-from services.xds.translate.tls import TlsIdentity, downstream_tls, outside_tls
+from services.xds.translate.tls import MeshTls, downstream_tls, outside_tls
 
 DOMAIN = "cluster.local"
 SOURCES = tuple(Identity("shop", name) for name in ("a", "b", "c"))
@@ -188,13 +188,13 @@ def test_a_chain_is_narrowed_by_its_counterpart_and_denied_without_one() -> None
 
 
 def test_tls_turns_away_whom_the_narrowed_rules_do_not_name() -> None:
-    own = TlsIdentity.of(DOMAIN, Mesh())
+    mesh_tls = MeshTls.of(DOMAIN, Mesh())
     older = listener("db", anyone_rules(DOMAIN))
-    older.filter_chains[0].transport_socket.CopyFrom(downstream_tls(own, named(anyone_rules(DOMAIN))))
+    older.filter_chains[0].transport_socket.CopyFrom(downstream_tls(mesh_tls, named(anyone_rules(DOMAIN))))
     for newest, expected in ((ALL_OF_A, named(ALL_OF_A)), (NOTHING, ())):
         narrower = narrowed(older, listener("db", newest))
         assert isinstance(narrower, Listener)
-        assert narrower.filter_chains[0].transport_socket == downstream_tls(own, expected)
+        assert narrower.filter_chains[0].transport_socket == downstream_tls(mesh_tls, expected)
     assert narrowed(older, older) == older
 
 
@@ -263,13 +263,13 @@ def test_nobody_comes_in_where_it_is_not_known_who_would_have_to_be_asked() -> N
 
 
 def test_a_closed_chain_that_asks_for_no_certificate_keeps_its_tls() -> None:
-    own = TlsIdentity.of(DOMAIN, Mesh())
+    mesh_tls = MeshTls.of(DOMAIN, Mesh())
     older = asking(None)
-    older.filter_chains[0].transport_socket.CopyFrom(outside_tls(own, any_client=True))
+    older.filter_chains[0].transport_socket.CopyFrom(outside_tls(mesh_tls, any_client=True))
     closed = narrowed(older, None)
     again = narrowed(closed, older)
     assert isinstance(again, Listener)
-    assert again.filter_chains[0].transport_socket == outside_tls(own, any_client=True)
+    assert again.filter_chains[0].transport_socket == outside_tls(mesh_tls, any_client=True)
 
 
 def test_a_listener_of_the_own_apps_requests_asks_nobody() -> None:
