@@ -4,8 +4,10 @@ Pure: no clock, no logging, nothing remembered that matters. Equal documents giv
 came, and a change of endpoints alone gives the same clusters, listeners and routes.
 
 Reading order: `model` (what goes in and out), `reach` (what may be called), `outbound` and `inbound` (the two
-directions), `explicit` and `transparent` (the two ways traffic gets to the sidecar), then the builders they use;
-`access_log` goes over all listeners, and `narrow` takes back what older messages grant.
+directions), `explicit` and `transparent` (the two ways traffic gets to the sidecar), `ingress…` and `egress…` (what
+comes from and goes to the world outside), then the builders they use: `cluster`, `route`, `filters`, `access`, `tls`,
+and what users may add to them (`retry`, `…limit…`, `authorization`). `access_log` goes over all listeners once they
+are made, and `narrow…` takes back what older messages grant.
 """
 
 from services.xds.translate.assignment import load_assignment
