@@ -13,6 +13,10 @@ AFTER_S = (1.0, 5.0, 25.0, 125.0)
 only when a connection is written to again."""
 
 
+NO_LATER_S = 1.0
+"""For so long it is put off while answers are waited for. A mesh that changes all the time would never see it."""
+
+
 def use_one_arena() -> bool:
     """Let all threads share one heap; False where the C library has no such switch (musl, macOS).
 
@@ -50,13 +54,15 @@ class Calm:
         self._due: tuple[float, ...] = ()
 
     def look(self, connections: int, now: float, *, busy: bool) -> bool:
-        """Whether now is the time; `busy`: answers are waited for, so not now."""
+        """Whether now is the time; `busy`: answers are waited for, so rather not now."""
         if connections != self._connections:
             self._came_and_went += abs(connections - self._connections)
             self._connections, self._changed_at = connections, now
             if self._came_and_went >= WORTH_IT:
                 self._due = AFTER_S
-        if busy or not self._due or now - self._changed_at < self._due[0]:
+        if not self._due or now < (due_at := self._changed_at + self._due[0]):
+            return False
+        if busy and now < due_at + NO_LATER_S:
             return False
         self._due, self._came_and_went = self._due[1:], 0
         return True

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as Xml
 
-from osm.runtime.allocator import AFTER_S, WORTH_IT, Calm
+from osm.runtime.allocator import AFTER_S, NO_LATER_S, WORTH_IT, Calm
 
 PROGRAM = """
 import ctypes, sys, threading
@@ -73,6 +73,13 @@ def test_memory_is_given_back_several_times_after_a_storm_and_not_in_it() -> Non
     assert not calm.look(2 * WORTH_IT, 2.0, busy=True)
     looks = [0.9 + tenths / 10 for tenths in range(12, 10_000)]
     assert sum(calm.look(2 * WORTH_IT, now, busy=False) for now in looks) == len(AFTER_S)
+
+
+def test_a_mesh_that_never_rests_puts_it_off_for_a_moment_alone() -> None:
+    calm = Calm()
+    calm.look(2 * WORTH_IT, 0.0, busy=True)
+    given_back = [tenths / 10 for tenths in range(2_000) if calm.look(2 * WORTH_IT, tenths / 10, busy=True)]
+    assert given_back == [after_s + NO_LATER_S for after_s in AFTER_S]
 
 
 def test_a_few_that_come_and_go_leave_nothing_to_give_back() -> None:
