@@ -68,7 +68,7 @@ def judged(folder: Path) -> Judged:
     references = check_references(policies, services=services)
     found = {*in_text, *_placed(references, raws)}
     return Judged(
-        problems=tuple(sorted(found, key=lambda problem: (problem.file or "", problem.line or 0))),
+        problems=tuple(sorted(found, key=lambda each: (each.file or "", each.line or 0, each.field, each.what))),
         unjudged=tuple(_sentences(unjudged(policies, services), whole=not scanned.unreadable)),
     )
 
