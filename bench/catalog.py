@@ -40,6 +40,7 @@ from osm.contracts.policy import (
     TrafficSplit,
     TrafficTarget,
 )
+from osm.runtime.process import collect_seldom
 from services.catalog.check import Endpoints, Policies, key_of, picture
 from services.catalog.state import Catalog, Changes
 
@@ -241,6 +242,7 @@ def weights(number: int) -> tuple[SplitBackend, ...]:
 
 
 def rows() -> list[Row]:
+    collect_seldom()  # as the service does: a pass of the collector takes as long as fifty changes
     catalog, first = cold()
     return [first, *warm(catalog)]
 

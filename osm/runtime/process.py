@@ -133,12 +133,12 @@ def run_until_stopped(work: Callable[[], Awaitable[Any]]) -> None:
     A second signal, or an end that takes longer than END_WITHIN_S, ends the process at once with code 1.
     """
     use_one_arena()
-    _collect_seldom()
+    collect_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_stopped(work))
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """What was imported stays for good, so the collector need not look at it; and it looks less often."""
     gc.collect()
     gc.freeze()
