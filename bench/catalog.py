@@ -31,6 +31,7 @@ from osm.contracts.endpoints import (
     Workload,
 )
 from osm.contracts.names import Address, Identity, ServiceName
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import (
     HttpMatch,
     HttpRouteGroup,
@@ -41,7 +42,7 @@ from osm.contracts.policy import (
     TrafficTarget,
 )
 from osm.runtime.process import collect_seldom
-from services.catalog.check import Endpoints, Policies, key_of, picture
+from services.catalog.check import Endpoints, key_of, picture
 from services.catalog.state import Catalog, Changes
 
 SERVICES = 1_000
@@ -118,7 +119,7 @@ def split(number: int) -> TrafficSplit:
     )
 
 
-def policies() -> Iterator[Policies]:
+def policies() -> Iterator[AnyPolicy]:
     yield Mesh(permissive=False)
     for number in range(TARGETS):
         yield target(number)
@@ -140,7 +141,7 @@ def endpoints() -> Iterator[Endpoints]:
             )
 
 
-def change(bucket: str, value: Policies | Endpoints, *, deleted: bool = False) -> Update:
+def change(bucket: str, value: AnyPolicy | Endpoints, *, deleted: bool = False) -> Update:
     said = Document(bucket=bucket, key=key_of(value), value=None if deleted else value, revision=1, deleted=deleted)
     return Update(bucket=bucket, full=False, documents=(said,), revision=1)
 
@@ -198,7 +199,7 @@ def cold() -> tuple[Catalog, Row]:
 def warm(catalog: Catalog) -> Iterator[Row]:
     rounds = range(ROUNDS)
 
-    def policy(document: Callable[[int], Policies]) -> Iterator[Update]:
+    def policy(document: Callable[[int], AnyPolicy]) -> Iterator[Update]:
         return (change("meshspec", document(number)) for number in rounds)
 
     yield repeated(

@@ -22,7 +22,8 @@ is the catalog's question.
     check       all problems of a folder at once
 """
 
+from osm.contracts.policies import AnyPolicy
 from osm.smi.groups import POLICY_KINDS, is_policy
-from osm.smi.parsing import Policy, parse
+from osm.smi.parsing import parse
 
-__all__ = ["POLICY_KINDS", "Policy", "is_policy", "parse"]
+__all__ = ["POLICY_KINDS", "AnyPolicy", "is_policy", "parse"]

@@ -3,16 +3,17 @@
 Whether references lead anywhere is the catalog's to say; the CLI puts the two together.
 """
 
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.problem import Problem
 from osm.manifests import RawDocument, Scan
 from osm.smi import onemesh
 from osm.smi.groups import is_policy
-from osm.smi.parsing import Policy, parse
+from osm.smi.parsing import parse
 
 
-def check(scan: Scan) -> tuple[tuple[tuple[RawDocument, Policy], ...], tuple[Problem, ...]]:
+def check(scan: Scan) -> tuple[tuple[tuple[RawDocument, AnyPolicy], ...], tuple[Problem, ...]]:
     """The policies that are valid in themselves, each with its document, and all problems in order of place."""
-    sound: list[tuple[RawDocument, Policy]] = []
+    sound: list[tuple[RawDocument, AnyPolicy]] = []
     problems = list(scan.problems)
     for raw in scan.documents:
         if not is_policy(raw):

@@ -9,11 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from osm.contracts.codec import encode
-from osm.contracts.egress import Egress
-from osm.contracts.policy import HttpRouteGroup, IngressBackend, Mesh, TcpRoute, TrafficSplit, TrafficTarget
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.problem import Problem, first
-from osm.contracts.telemetry import ExtensionService, Telemetry
-from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.convert import convert
 from osm.smi import (
@@ -35,26 +32,12 @@ from osm.smi.shape import Object
 MAX_POLICY_BYTES = 1024 * 1024
 """About what a cluster stores in one object, and well below what the bus carries in one document."""
 
-Policy = (
-    TrafficTarget
-    | TrafficSplit
-    | HttpRouteGroup
-    | TcpRoute
-    | IngressBackend
-    | Egress
-    | Mesh
-    | Retry
-    | Telemetry
-    | ExtensionService
-    | UpstreamTrafficSetting
-)
-
 
 class _Reading(Struct, frozen=True):
     """How a kind is read: the shape of its text, and what its spec becomes."""
 
     document: type[Object]
-    contract: Callable[[RawDocument, Any], tuple[Policy, tuple[Problem, ...]]]
+    contract: Callable[[RawDocument, Any], tuple[AnyPolicy, tuple[Problem, ...]]]
 
 
 _READINGS: Mapping[str, _Reading] = {
@@ -72,7 +55,7 @@ _READINGS: Mapping[str, _Reading] = {
 }
 
 
-def parse(raw: RawDocument) -> Parsed[Policy]:
+def parse(raw: RawDocument) -> Parsed[AnyPolicy]:
     """What a policy document says and everything that is wrong with it; the object is None if it cannot be in force.
 
     Kinds that the mesh does not enforce yet give no object and a warning. Ask `is_policy` first.

@@ -39,17 +39,16 @@ from osm.contracts.endpoints import (
     workload_id,
 )
 from osm.contracts.names import Identity, ServiceName
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import (
-    HttpRouteGroup,
     IngressBackend,
     Mesh,
     SourceService,
-    TcpRoute,
     TrafficSplit,
     TrafficTarget,
 )
 from osm.contracts.problem import Problem
-from osm.contracts.telemetry import ExtensionService, Telemetry
+from osm.contracts.telemetry import Telemetry
 from osm.contracts.traffic_settings import Retry, UpstreamTrafficSetting
 from services.catalog.state import Catalog
 
@@ -77,24 +76,11 @@ CHANNELS: Mapping[type[Struct], State[Any]] = {
 PLATFORM = "check"
 """Stands for the platform in the key of a service; one service has one key here."""
 
-Policies = (
-    TrafficTarget
-    | TrafficSplit
-    | HttpRouteGroup
-    | TcpRoute
-    | IngressBackend
-    | Egress
-    | Mesh
-    | Retry
-    | Telemetry
-    | ExtensionService
-    | UpstreamTrafficSetting
-)
 Endpoints = MeshIdentity | ServiceEndpoints | BareService | Workload
 
 
 def check(
-    policies: Iterable[Policies], endpoints: Iterable[Endpoints] | None = None, services: Iterable[Service] = ()
+    policies: Iterable[AnyPolicy], endpoints: Iterable[Endpoints] | None = None, services: Iterable[Service] = ()
 ) -> tuple[Problem, ...]:
     """Every problem that these would have in a mesh, sorted.
 
@@ -108,13 +94,13 @@ def check(
     return tuple(sorted(problem for found in catalog.problems.values() for problem in found))
 
 
-def unjudged(policies: Iterable[Policies], services: Iterable[Service]) -> tuple[ServiceName, ...]:
+def unjudged(policies: Iterable[AnyPolicy], services: Iterable[Service]) -> tuple[ServiceName, ...]:
     """The services that are named and only taken to exist, as `services` has none of their namespace; sorted."""
     known = {service.name.namespace for service in services}
     return tuple(sorted({name for policy in policies for name in _named(policy) if name.namespace not in known}))
 
 
-def _assumed(policies: tuple[Policies, ...], services: tuple[Service, ...]) -> Iterator[Endpoints]:
+def _assumed(policies: tuple[AnyPolicy, ...], services: tuple[Service, ...]) -> Iterator[Endpoints]:
     yield from (ServiceEndpoints(service=service) for service in services)
     for name in unjudged(policies, services):
         yield ServiceEndpoints(service=Service(name=name, ports=()))
@@ -139,7 +125,7 @@ def _selected(proxy_id: str, labels: tuple[tuple[str, str], ...]) -> Workload:
     return Workload(proxy_id=proxy_id, identity=account, interception=Transparent(), labels=labels)
 
 
-def _named(policy: Policies) -> Iterator[ServiceName]:
+def _named(policy: AnyPolicy) -> Iterator[ServiceName]:
     """The services that a policy leads to."""
     match policy:
         case TrafficSplit(namespace=namespace, service=root, backends=backends):
@@ -154,7 +140,7 @@ def _named(policy: Policies) -> Iterator[ServiceName]:
             yield ServiceName(namespace, limited)
 
 
-def picture(bucket: str, values: Iterable[Policies | Endpoints]) -> Update:
+def picture(bucket: str, values: Iterable[AnyPolicy | Endpoints]) -> Update:
     """A bucket as if these were all that is in it."""
     documents = tuple(
         Document(bucket=bucket, key=key_of(value), value=value, revision=at) for at, value in enumerate(values, 1)
@@ -162,7 +148,7 @@ def picture(bucket: str, values: Iterable[Policies | Endpoints]) -> Update:
     return Update(bucket=bucket, full=True, documents=documents, revision=len(documents))
 
 
-def key_of(value: Policies | Endpoints) -> str:
+def key_of(value: AnyPolicy | Endpoints) -> str:
     channel = CHANNELS[type(value)]
     match value:
         case Mesh():

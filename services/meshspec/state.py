@@ -28,7 +28,7 @@ from osm.contracts.problem import Problem
 from osm.manifests import Parsed, RawDocument, Scan
 from osm.manifests.last_good import InForce, in_force
 from osm.manifests.verdicts import problem
-from osm.smi import Policy, is_policy, onemesh, parse
+from osm.smi import AnyPolicy, is_policy, onemesh, parse
 
 _CHANNELS: Mapping[str, State[Any]] = {
     "MeshConfig": MESH_CONFIG,
@@ -45,7 +45,7 @@ _CHANNELS: Mapping[str, State[Any]] = {
 }
 """Kind → channel, what others refer to first: the order in which documents are written."""
 
-Objects = InForce[Policy]
+Objects = InForce[AnyPolicy]
 
 CLOSED = Mesh(permissive=False, egress=False)
 """The settings of a mesh whose MeshConfig is not known: what it says may be that nothing is allowed. OSM's own default
@@ -61,9 +61,9 @@ class Picture(Struct, frozen=True, kw_only=True):
     """
 
     found: Objects
-    documents: Mapping[str, Policy]
+    documents: Mapping[str, AnyPolicy]
     spoiled: frozenset[str] = frozenset()
-    closed: Mapping[str, Policy] = {}
+    closed: Mapping[str, AnyPolicy] = {}
     problems: tuple[Problem, ...] = ()
 
 
@@ -90,7 +90,7 @@ def picture(scan: Scan, before: Picture | None = None) -> Picture:
     )
 
 
-def _parse(raw: RawDocument) -> Parsed[Policy] | None:
+def _parse(raw: RawDocument) -> Parsed[AnyPolicy] | None:
     return parse(raw) if is_policy(raw) else None
 
 

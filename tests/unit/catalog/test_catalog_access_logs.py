@@ -7,9 +7,10 @@ from osm.contracts.catalog import MeshService
 from osm.contracts.channels import ACCESS_LOG, MESH, MESH_WORKLOAD
 from osm.contracts.endpoints import Transparent, Workload
 from osm.contracts.names import Identity, ObjectRef
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import Mesh
 from osm.contracts.telemetry import AccessLog, ExtensionService, LogTerms, OpenTelemetry, Telemetry, TextFormat
-from services.catalog.check import Endpoints, Policies, check, key_of, picture
+from services.catalog.check import Endpoints, check, key_of, picture
 from services.catalog.state import Catalog, Changes
 
 LINE = LogTerms(format=TextFormat(line="%PROTOCOL%\n"))
@@ -28,13 +29,13 @@ def runs(name: str, namespace: str = "shop", **labels: str) -> Workload:
     )
 
 
-def settle(policies: tuple[Policies, ...], endpoints: tuple[Endpoints, ...], home: str = "osm-system") -> Catalog:
+def settle(policies: tuple[AnyPolicy, ...], endpoints: tuple[Endpoints, ...], home: str = "osm-system") -> Catalog:
     catalog = Catalog(home)
     catalog.apply(picture("meshspec", policies), picture("endpoints", endpoints))
     return catalog
 
 
-def change(catalog: Catalog, bucket: str, value: Policies | Endpoints, *, gone: bool = False) -> Changes:
+def change(catalog: Catalog, bucket: str, value: AnyPolicy | Endpoints, *, gone: bool = False) -> Changes:
     document = Document(bucket=bucket, key=key_of(value), value=None if gone else value, revision=9, deleted=gone)
     return catalog.apply(Update(bucket=bucket, full=False, documents=(document,), revision=9))
 

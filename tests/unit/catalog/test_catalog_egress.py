@@ -6,8 +6,9 @@ from osm.contracts.channels import EGRESS, HTTP_ROUTE_GROUP, POLICY
 from osm.contracts.egress import Egress, EgressGrant, EgressPort, EgressProtocol, HttpEgress, TcpEgress, TlsEgress
 from osm.contracts.endpoints import MeshIdentity
 from osm.contracts.names import Identity, ObjectRef
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import HttpMatch, HttpRouteGroup
-from services.catalog.check import Policies, check, picture
+from services.catalog.check import check, picture
 from services.catalog.egress import ANY_REQUEST
 from services.catalog.state import Catalog
 
@@ -34,7 +35,7 @@ def ref(name: str) -> ObjectRef:
     return ObjectRef("Egress", "shop", name)
 
 
-def settle(*policies: Policies) -> Catalog:
+def settle(*policies: AnyPolicy) -> Catalog:
     catalog = Catalog()
     catalog.apply(
         picture("meshspec", policies), picture("endpoints", (MeshIdentity(identity=WEB), MeshIdentity(identity=API)))
@@ -52,7 +53,7 @@ def said(catalog: Catalog, name: str = "out") -> list[str]:
     return [f"{each.severity} {each.field}: {each.what}" for each in catalog.problems.get(ref(name), ())]
 
 
-def change(catalog: Catalog, key: str, value: Policies | None) -> list[str]:
+def change(catalog: Catalog, key: str, value: AnyPolicy | None) -> list[str]:
     document = Document(bucket="meshspec", key=key, value=value, revision=9, deleted=value is None)
     changes = catalog.apply(Update(bucket="meshspec", full=False, documents=(document,), revision=9))
     return [*changes.puts, *changes.deletes]

@@ -9,6 +9,7 @@ from osm.contracts.catalog import HttpGrant, Policy, TcpGrant, Upstream
 from osm.contracts.channels import POLICY
 from osm.contracts.endpoints import Endpoint, MeshIdentity, Service, ServiceEndpoints, ServicePort
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import (
     HttpMatch,
     HttpRouteGroup,
@@ -20,7 +21,7 @@ from osm.contracts.policy import (
     TrafficSplit,
     TrafficTarget,
 )
-from services.catalog.check import Endpoints, Policies, key_of, picture
+from services.catalog.check import Endpoints, key_of, picture
 from services.catalog.reference_lookup import Reading, ReferenceLookup
 from services.catalog.resolve import resolve_target
 from services.catalog.state import Catalog
@@ -57,7 +58,7 @@ MESHED: tuple[Endpoints, ...] = tuple(
 )
 
 
-def settle(*policies: Policies, runs: tuple[Endpoints, ...] = ()) -> Catalog:
+def settle(*policies: AnyPolicy, runs: tuple[Endpoints, ...] = ()) -> Catalog:
     catalog = Catalog()
     catalog.apply(picture("meshspec", policies), picture("endpoints", (*MESHED, *runs)))
     return catalog
@@ -73,13 +74,13 @@ def said(catalog: Catalog, ref: ObjectRef = TARGET) -> list[str]:
     return [f"{problem.severity} {problem.field}: {problem.what}" for problem in catalog.problems.get(ref, ())]
 
 
-def change(catalog: Catalog, *values: Policies) -> Catalog:
+def change(catalog: Catalog, *values: AnyPolicy) -> Catalog:
     documents = tuple(Document(bucket="meshspec", key=key_of(value), value=value, revision=2) for value in values)
     catalog.apply(Update(bucket="meshspec", full=False, documents=documents, revision=2))
     return catalog
 
 
-def delete(catalog: Catalog, *values: Policies) -> Catalog:
+def delete(catalog: Catalog, *values: AnyPolicy) -> Catalog:
     documents = tuple(
         Document(bucket="meshspec", key=key_of(value), value=None, revision=3, deleted=True) for value in values
     )

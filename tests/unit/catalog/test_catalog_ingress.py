@@ -5,8 +5,9 @@ from osm.contracts.catalog import Ingress, MeshService, TlsIngress
 from osm.contracts.channels import BARE, INGRESS_BACKEND, MESH_SERVICE
 from osm.contracts.endpoints import BareService, Endpoint, Service, ServiceEndpoints, ServicePort
 from osm.contracts.names import Address, Identity, ObjectRef, ServiceName
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import IngressBackend, IngressPort, IngressTls, SourceRange, SourceService
-from services.catalog.check import PLATFORM, Endpoints, Policies, picture
+from services.catalog.check import PLATFORM, Endpoints, picture
 from services.catalog.state import Catalog
 
 WEB = ServiceName("shop", "web")
@@ -33,7 +34,7 @@ def web(*hosts: str, name: ServiceName = WEB) -> ServiceEndpoints:
     )
 
 
-def settle(policies: tuple[Policies, ...], runs: tuple[Endpoints, ...] = (web(),)) -> Catalog:
+def settle(policies: tuple[AnyPolicy, ...], runs: tuple[Endpoints, ...] = (web(),)) -> Catalog:
     catalog = Catalog()
     catalog.apply(picture("meshspec", policies), picture("endpoints", runs))
     return catalog

@@ -5,9 +5,10 @@ from osm.contracts.catalog import Policy, ServiceRetry
 from osm.contracts.channels import POLICY, RETRY
 from osm.contracts.endpoints import MeshIdentity, Service, ServiceEndpoints
 from osm.contracts.names import Identity, ObjectRef, ServiceName
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import Mesh
 from osm.contracts.traffic_settings import Retry, RetryTerms
-from services.catalog.check import Endpoints, Policies, check, key_of, picture
+from services.catalog.check import Endpoints, check, key_of, picture
 from services.catalog.state import Catalog
 
 BUYER = Identity("shop", "buyer")
@@ -26,13 +27,13 @@ def runs(*services: ServiceName) -> tuple[Endpoints, ...]:
     )
 
 
-def settle(*policies: Policies, endpoints: tuple[Endpoints, ...] = runs(WEB, DB)) -> Catalog:
+def settle(*policies: AnyPolicy, endpoints: tuple[Endpoints, ...] = runs(WEB, DB)) -> Catalog:
     catalog = Catalog()
     catalog.apply(picture("meshspec", policies), picture("endpoints", endpoints))
     return catalog
 
 
-def change(catalog: Catalog, bucket: str, value: Policies | Endpoints, *, gone: bool = False) -> None:
+def change(catalog: Catalog, bucket: str, value: AnyPolicy | Endpoints, *, gone: bool = False) -> None:
     document = Document(bucket=bucket, key=key_of(value), value=None if gone else value, revision=9, deleted=gone)
     catalog.apply(Update(bucket=bucket, full=False, documents=(document,), revision=9))
 

@@ -13,8 +13,9 @@ from osm.contracts.endpoints import (
     Workload,
 )
 from osm.contracts.names import Address, Identity, ServiceName
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import Mesh
-from services.catalog.check import Endpoints, Policies, picture
+from services.catalog.check import Endpoints, picture
 from services.catalog.state import Catalog, Changes
 
 WEB = ServiceName("shop", "web")
@@ -45,7 +46,7 @@ def settle(*updates: Update) -> tuple[Catalog, Changes]:
     return catalog, catalog.apply(*updates)
 
 
-def full(*policies: Policies, runs: tuple[Endpoints, ...] = ()) -> tuple[Update, Update]:
+def full(*policies: AnyPolicy, runs: tuple[Endpoints, ...] = ()) -> tuple[Update, Update]:
     return picture("meshspec", policies), picture("endpoints", runs)
 
 

@@ -4,8 +4,9 @@ from osm.contracts.catalog import MeshService, Split, WeightedBackend
 from osm.contracts.channels import MESH_SERVICE
 from osm.contracts.endpoints import Service, ServiceEndpoints, ServicePort
 from osm.contracts.names import ObjectRef, ServiceName
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import HttpMatch, HttpRouteGroup, SplitBackend, TrafficSplit
-from services.catalog.check import Policies, picture
+from services.catalog.check import picture
 from services.catalog.state import Catalog
 
 SPLIT = ObjectRef("TrafficSplit", "shop", "canary")
@@ -25,7 +26,7 @@ def service(name: str, *ports: int) -> ServiceEndpoints:
 WEB = (service("web"), service("v1"), service("v2"))
 
 
-def settle(*policies: Policies, runs: tuple[ServiceEndpoints, ...] = WEB) -> Catalog:
+def settle(*policies: AnyPolicy, runs: tuple[ServiceEndpoints, ...] = WEB) -> Catalog:
     catalog = Catalog()
     catalog.apply(picture("meshspec", policies), picture("endpoints", runs))
     return catalog

@@ -5,6 +5,7 @@ from osm.contracts.catalog import MeshService, ServiceSettings
 from osm.contracts.channels import MESH_SERVICE, UPSTREAM_TRAFFIC_SETTING
 from osm.contracts.endpoints import Service, ServiceEndpoints, ServicePort
 from osm.contracts.names import ObjectRef, ServiceName
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.traffic_settings import (
     Allowance,
     ConnectionSettings,
@@ -13,7 +14,7 @@ from osm.contracts.traffic_settings import (
     TrafficSettings,
     UpstreamTrafficSetting,
 )
-from services.catalog.check import Endpoints, Policies, check, key_of, picture
+from services.catalog.check import Endpoints, check, key_of, picture
 from services.catalog.state import Catalog
 
 WEB = ServiceName("shop", "web")
@@ -29,13 +30,13 @@ def web(*ports: ServicePort, name: ServiceName = WEB) -> ServiceEndpoints:
     return ServiceEndpoints(service=Service(name=name, ports=ports))
 
 
-def settle(*policies: Policies, runs: tuple[Endpoints, ...] = (web(),)) -> Catalog:
+def settle(*policies: AnyPolicy, runs: tuple[Endpoints, ...] = (web(),)) -> Catalog:
     catalog = Catalog()
     catalog.apply(picture("meshspec", policies), picture("endpoints", runs))
     return catalog
 
 
-def change(catalog: Catalog, bucket: str, value: Policies | Endpoints, *, gone: bool = False) -> None:
+def change(catalog: Catalog, bucket: str, value: AnyPolicy | Endpoints, *, gone: bool = False) -> None:
     document = Document(bucket=bucket, key=key_of(value), value=None if gone else value, revision=9, deleted=gone)
     catalog.apply(Update(bucket=bucket, full=False, documents=(document,), revision=9))
 

@@ -14,10 +14,10 @@ from osm.cli.kubernetes.verify.config_dump import Believed, believed
 from osm.cli.kubernetes.verify.facts import Called, End, World
 from osm.cli.kubernetes.verify.result import Result, text
 from osm.contracts.names import Identity, ObjectRef, ServiceName
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import HttpRule, IngressBackend, IngressPort, IngressTls, SourceService, TrafficTarget
 from osm.k8s.objects import Namespace, Service
 from osm.manifests.document import Parsed
-from osm.smi.parsing import Policy
 
 STORE_IP = "10.0.0.2"
 
@@ -205,7 +205,7 @@ LOCKED = structs.replace(
 def test_ingress_is_verified_from_gateway_to_chain(
     door: IngressBackend | None, gateway: Called, port: int, words: str
 ) -> None:
-    parsed: Parsed[Policy] = Parsed(object=door)
+    parsed: Parsed[AnyPolicy] = Parsed(object=door)
     protocol = "https" if door and door.tls_backends else "http"
     result = judge_ingress(gateway, STORE, CALLED, WORLD, ref=REF, parsed=parsed, port=port, protocol=protocol)
     reasons = [each.reason for each in failures(result)]

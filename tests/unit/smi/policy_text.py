@@ -4,7 +4,7 @@ from textwrap import dedent
 
 from osm.manifests import Parsed, RawDocument
 from osm.manifests.yaml import read
-from osm.smi import Policy, is_policy, parse
+from osm.smi import AnyPolicy, is_policy, parse
 
 APIS = {
     "TrafficTarget": "access.smi-spec.io/v1alpha3",
@@ -36,11 +36,11 @@ def document(kind: str, spec: str, *, api: str = "") -> RawDocument:
     return reading.documents[0]
 
 
-def parsed(kind: str, spec: str, *, api: str = "") -> Parsed[Policy]:
+def parsed(kind: str, spec: str, *, api: str = "") -> Parsed[AnyPolicy]:
     raw = document(kind, spec, api=api)
     assert is_policy(raw)
     return parse(raw)
 
 
-def sentences(found: Parsed[Policy]) -> list[str]:
+def sentences(found: Parsed[AnyPolicy]) -> list[str]:
     return [f"{(each.line or 0) - SPEC_LINE} {each.severity} {each.field}: {each.what}" for each in found.problems]

@@ -6,7 +6,7 @@ from osm.contracts.egress import Egress, EgressPort
 from osm.contracts.names import Identity
 from osm.manifests import Parsed
 from osm.manifests.yaml import read
-from osm.smi import Policy, parse
+from osm.smi import AnyPolicy, parse
 
 API = "policy.openservicemesh.io/v1alpha1"
 SOURCE = "[{kind: ServiceAccount, name: web, namespace: front}]"
@@ -14,7 +14,7 @@ GROUP = "{apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: read
 SETTING = f"{{apiGroup: {API}, kind: UpstreamTrafficSetting, name: few}}"
 
 
-def parsed(spec: str, sources: str = SOURCE) -> Parsed[Policy]:
+def parsed(spec: str, sources: str = SOURCE) -> Parsed[AnyPolicy]:
     text = f"apiVersion: {API}\nkind: Egress\nmetadata: {{name: out, namespace: shop}}\nspec:\n  sources: {sources}\n"
     reading = read(text + "".join(f"  {line}\n" for line in spec.splitlines()), "f.yaml")
     assert reading.problems == ()
@@ -27,7 +27,7 @@ def ports(*words: str) -> str:
     return f"ports: [{', '.join(f'{{number: {number}, protocol: {protocol}}}' for number, protocol in pairs)}]"
 
 
-def sentences(found: Parsed[Policy]) -> list[str]:
+def sentences(found: Parsed[AnyPolicy]) -> list[str]:
     return [f"{each.severity} {each.field}: {each.what}" for each in found.problems]
 
 

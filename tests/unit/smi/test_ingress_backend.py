@@ -6,7 +6,7 @@ from osm.contracts.names import ServiceName
 from osm.contracts.policy import IngressBackend, IngressPort, IngressTls, SourceRange, SourceService
 from osm.manifests import Parsed
 from osm.manifests.yaml import read
-from osm.smi import Policy, parse
+from osm.smi import AnyPolicy, parse
 
 API = "policy.openservicemesh.io/v1alpha1"
 BACKENDS = "[{name: web, port: {number: 8080, protocol: http}}]"
@@ -19,7 +19,7 @@ def https(more: str = "") -> str:
     return f"[{{name: web, port: {{number: 8080, protocol: https}}{more}}}]"
 
 
-def parsed(backends: str = BACKENDS, sources: str = RANGE, more: str = "") -> Parsed[Policy]:
+def parsed(backends: str = BACKENDS, sources: str = RANGE, more: str = "") -> Parsed[AnyPolicy]:
     text = f"""\
 apiVersion: {API}
 kind: IngressBackend
@@ -34,7 +34,7 @@ spec:
     return parse(reading.documents[0])
 
 
-def sentences(found: Parsed[Policy]) -> list[str]:
+def sentences(found: Parsed[AnyPolicy]) -> list[str]:
     return [f"{each.severity} {each.field}: {each.what}" for each in found.problems]
 
 

@@ -6,7 +6,7 @@ from osm.contracts.names import Identity, ServiceName
 from osm.contracts.traffic_settings import Retry, RetryTerms
 from osm.manifests import Parsed
 from osm.manifests.yaml import read
-from osm.smi import Policy, parse
+from osm.smi import AnyPolicy, parse
 
 SOURCE = "{kind: ServiceAccount, name: buyer, namespace: shop}"
 DESTINATION = "{kind: Service, name: web, namespace: books}"
@@ -16,7 +16,9 @@ ALLOWED = (
 )
 
 
-def parsed(terms: str = "retryOn: 5xx", source: str = SOURCE, destinations: str = f"[{DESTINATION}]") -> Parsed[Policy]:
+def parsed(
+    terms: str = "retryOn: 5xx", source: str = SOURCE, destinations: str = f"[{DESTINATION}]"
+) -> Parsed[AnyPolicy]:
     text = f"""\
 apiVersion: policy.openservicemesh.io/v1alpha1
 kind: Retry
@@ -31,11 +33,11 @@ spec:
     return parse(reading.documents[0])
 
 
-def sentences(found: Parsed[Policy]) -> list[str]:
+def sentences(found: Parsed[AnyPolicy]) -> list[str]:
     return [f"{each.severity} {each.field}: {each.what}" for each in found.problems]
 
 
-def terms(found: Parsed[Policy]) -> RetryTerms:
+def terms(found: Parsed[AnyPolicy]) -> RetryTerms:
     assert isinstance(found.object, Retry)
     return found.object.terms
 

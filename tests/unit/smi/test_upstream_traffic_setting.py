@@ -22,7 +22,7 @@ from osm.contracts.traffic_settings import (
 )
 from osm.manifests import Parsed
 from osm.manifests.yaml import read
-from osm.smi import Policy, parse
+from osm.smi import AnyPolicy, parse
 from osm.smi.locallimit import STATUSES
 
 HOST = "host: web.shop.svc.cluster.local"
@@ -30,7 +30,7 @@ LIMITER = "rateLimitService: {host: limits.ops.svc.cluster.local, port: 8081}, d
 WANTED = "expected a service of namespace shop, such as orders.shop.svc.cluster.local"
 
 
-def parsed(*lines: str, host: str = HOST) -> Parsed[Policy]:
+def parsed(*lines: str, host: str = HOST) -> Parsed[AnyPolicy]:
     text = "\n".join(
         (
             "apiVersion: policy.openservicemesh.io/v1alpha1",
@@ -45,7 +45,7 @@ def parsed(*lines: str, host: str = HOST) -> Parsed[Policy]:
     return parse(reading.documents[0])
 
 
-def sentences(found: Parsed[Policy]) -> list[str]:
+def sentences(found: Parsed[AnyPolicy]) -> list[str]:
     return [f"{each.severity} {each.field}: {each.what}" for each in found.problems]
 
 

@@ -16,10 +16,11 @@ from osm.cli.kubernetes.verify.result import Result, text, whole
 from osm.cli.output import Format, OutputOption, stderr, stdout, structured
 from osm.cli.run_async import run
 from osm.contracts.names import ObjectRef
+from osm.contracts.policies import AnyPolicy
 from osm.contracts.policy import IngressBackend
 from osm.k8s.resource import INGRESS_BACKENDS
 from osm.manifests.document import Parsed
-from osm.smi.parsing import Policy, parse
+from osm.smi.parsing import parse
 
 app = typer.Typer(no_args_is_help=True, help="Step by step, whether one pod, or a gateway, can reach another.")
 
@@ -146,7 +147,7 @@ async def _ingress(
             own, _, name = backend.rpartition("/")
             ref = ObjectRef(INGRESS_BACKENDS.kind, own or home, name)
             body = await look_up(cluster, INGRESS_BACKENDS, name, ref.namespace, as_=dict[str, Any])
-            parsed: Parsed[Policy] = parse(raw(INGRESS_BACKENDS, body)) if body is not None else Parsed(object=None)
+            parsed: Parsed[AnyPolicy] = parse(raw(INGRESS_BACKENDS, body)) if body is not None else Parsed(object=None)
             return judge_ingress(
                 source, destination, called, world, ref=ref, parsed=parsed, port=port, protocol=protocol
             )
@@ -159,7 +160,7 @@ def judge_ingress(
     world: World,
     *,
     ref: ObjectRef,
-    parsed: Parsed[Policy],
+    parsed: Parsed[AnyPolicy],
     port: int,
     protocol: str,
 ) -> Result:
