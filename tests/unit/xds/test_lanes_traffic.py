@@ -8,7 +8,7 @@ from osm.ads.wire import Request
 from services.xds.judgement import Allowed, Load
 from services.xds.probation import Probation
 from services.xds.traffic import Traffic
-from tests.unit.xds.test_lanes import CLASS, Fleet
+from tests.unit.xds.lanes_world import CLASS, Fleet
 
 WATCH_S = 10.0
 FINE, BAD = Load(10, 0), Load(10, 10)
